@@ -1,0 +1,1 @@
+"""Durable call counting for Asterisk, and call scripts in Python on native, durable objects."""

@@ -1,0 +1,73 @@
+"""Every error of hitcounter, one tree, named by what the one who catches it can do."""
+
+
+class HitcounterError(Exception):
+    """Something that hitcounter foresaw; its message is one sentence: what, where, what to do."""
+
+
+# The call: raised by hitcounter.agi.
+
+class CallError(HitcounterError):
+    """A call could not go on as the script meant."""
+
+
+class Hangup(CallError):
+    """The caller is gone: commands that need a live channel fail, those that run dead go on working."""
+
+
+class ConnectionLost(CallError):
+    """Asterisk closed the connection or stopped answering: nothing more can be sent on this call."""
+
+
+class ProtocolError(CallError):
+    """The other side does not speak AGI: the connection is of no more use."""
+
+
+class CommandRefused(CallError, ValueError):
+    """A command was not sent, for Asterisk would have read it as something else."""
+
+
+class CommandFailed(CallError):
+    """Asterisk refused a command (510 unknown, 520 wrong syntax); the call goes on."""
+
+
+class CallClosed(CallError):
+    """The server ended the call: its deadline passed, or the server is being stopped."""
+
+
+class ListenError(HitcounterError):
+    """The server cannot listen where it was told to."""
+
+
+# The database: raised by hitcounter.state.
+
+class StateError(HitcounterError):
+    """The state could not do as asked; what was stored before is as it was."""
+
+
+class DatabaseInUse(StateError):
+    """Another process holds the database: stop that one, or let it serve this one."""
+
+
+class DatabaseRefused(StateError):
+    """The database cannot be opened as it is, and was left as it is."""
+
+
+class ComponentError(StateError):
+    """A component is missing, doubled, in a circle, or asked for what it does not offer."""
+
+
+class ReadOnly(StateError):
+    """A query, or a session opened for reading, tried to write."""
+
+
+class UpdateFailed(StateError):
+    """An update was not stored: nothing of it happened."""
+
+
+class OutcomeUnknown(StateError):
+    """The storage went away while it was storing an update: it may or may not have happened."""
+
+
+class StateClosed(StateError):
+    """The state is closed or closing, and takes no more work."""
