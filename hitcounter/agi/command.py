@@ -1,0 +1,48 @@
+"""Command lines: words in, one line that Asterisk reads as those words, or a refusal."""
+
+import re
+
+from ..errors import CommandRefused
+
+#: Bytes in a line that Asterisk takes whole, its newline included (AGI_BUF_LEN in res_agi.c). What is past
+#: them it would run as further commands.
+LINE_LIMIT = 8191
+
+#: Words in a line (MAX_ARGS in res_agi.c). Asterisk drops further ones, or overruns its table and dies.
+WORD_LIMIT = 127
+
+_PLAIN = re.compile(r'[^\s"\\\x00]+').fullmatch
+_FORBIDDEN = re.compile(r'[\n\r\x00]').search
+
+
+def compose(*words: str) -> bytes:
+    r"""The line, newline included, that Asterisk reads as `words`; the first ones are the command's name.
+
+    >>> compose('STREAM FILE', 'hello', '')
+    b'STREAM FILE hello ""\n'
+    >>> compose('SET VARIABLE', 'GREETING', 'say "hi"')
+    b'SET VARIABLE GREETING "say \\"hi\\""\n'
+
+    Raises CommandRefused for what no line can carry: a newline would begin another command, a line or a
+    number of words past Asterisk's limits would be cut or worse.
+    """
+    name, *arguments = words
+    line = ' '.join([name, *map(quote, arguments)])
+    if _FORBIDDEN(name) or name[:7].lower() == 'failure' or not name.strip():
+        raise CommandRefused(f'{name[:80]!r} is not the name of a command')
+    encoded = line.encode('utf-8', 'surrogateescape') + b'\n'
+    if len(encoded) > LINE_LIMIT:
+        raise CommandRefused(f'{name} makes a line of {len(encoded)} bytes, and Asterisk takes {LINE_LIMIT}: shorten it')
+    count = len(name.split()) + len(arguments)
+    if count > WORD_LIMIT:
+        raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')
+    return encoded
+
+
+def quote(word: str) -> str:
+    """`word` as one argument of a command line: as it is, or in double quotes."""
+    if _PLAIN(word):
+        return word
+    if _FORBIDDEN(word):
+        raise CommandRefused(f'{word[:80]!r} holds a newline, a carriage return or a NUL: take it out')
+    return '"' + word.replace('\\', '\\\\').replace('"', '\\"') + '"'

@@ -1,0 +1,99 @@
+"""The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here."""
+
+from collections.abc import Iterator, Mapping
+
+from ..errors import ProtocolError
+
+_UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rdnis that it does not have
+
+
+class Environment(Mapping[str, str]):
+    """What Asterisk says of a call before the first command; it cannot be changed.
+
+    A mapping of each name as Asterisk sends it to its value; the usual ones are attributes too. Bytes that are
+    no UTF-8 are kept as surrogate escapes, so that they can be sent back as they came.
+    """
+
+    __slots__ = ('_values',)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    @classmethod
+    def parse(cls, block: bytes) -> 'Environment':
+        """The environment that `block`, up to and including its empty line, holds.
+
+        Raises ProtocolError for what Asterisk does not send (`setup_env` in res_agi.c).
+        """
+        lines = block.decode('utf-8', 'surrogateescape').removesuffix('\n\n').split('\n')
+        try:
+            values = dict([line.split(': ', 1) for line in lines])  # a list: half as slow as a generator
+        except ValueError:
+            wrong = next(line for line in lines if ': ' not in line)
+            raise ProtocolError(f'{wrong[:80]!r} is no "name: value" line of an AGI environment') from None
+        if len(values) != len(lines) or not all([name.startswith('agi_') for name in values]):
+            raise ProtocolError('an AGI environment has only names that begin with agi_, each of them once')
+        environment = cls.__new__(cls)
+        environment._values = values
+        return environment
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f'Environment({self._values!r})'
+
+    @property
+    def script(self) -> str:
+        """The network script: all that follows the host's slash in `agi://host/...`, query string included."""
+        return self._values.get('agi_network_script', '')
+
+    @property
+    def channel(self) -> str:
+        return self._values.get('agi_channel', '')
+
+    @property
+    def language(self) -> str:
+        return self._values.get('agi_language', '')
+
+    @property
+    def unique_id(self) -> str:
+        """Asterisk's name for the channel, `1795384173.311`: the same for two sessions of one call."""
+        return self._values.get('agi_uniqueid', '')
+
+    @property
+    def caller_id(self) -> str | None:
+        """The caller's number, or None if Asterisk does not know it."""
+        return self._known('agi_callerid')
+
+    @property
+    def caller_name(self) -> str | None:
+        """The caller's name, or None if Asterisk does not know it. Whoever calls chose it freely."""
+        return self._known('agi_calleridname')
+
+    @property
+    def context(self) -> str:
+        return self._values.get('agi_context', '')
+
+    @property
+    def extension(self) -> str:
+        return self._values.get('agi_extension', '')
+
+    @property
+    def priority(self) -> str:
+        return self._values.get('agi_priority', '')
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The dialplan's arguments, `agi_arg_1` and on, empty ones included."""
+        return tuple(value for name, value in self._values.items() if name.startswith('agi_arg_'))
+
+    def _known(self, name: str) -> str | None:
+        value = self._values.get(name, _UNKNOWN)
+        return None if value in ('', _UNKNOWN) else value

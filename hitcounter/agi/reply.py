@@ -1,0 +1,151 @@
+"""Replies: what Asterisk sends after the environment, put together from bytes. Nothing is read here."""
+
+import re
+from dataclasses import dataclass
+
+from ..errors import ProtocolError
+
+#: Bytes of one reply, the longest of which (a variable, a usage text) have some ten thousand.
+REPLY_LIMIT = 262_144
+
+_LINE = re.compile(
+    rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d+))?(?: (?P<text>[^\n]*))?',
+    re.DOTALL,
+).fullmatch
+_CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
+_USAGE_END = re.compile(rb'^520 End of proper usage\.\r?\n', re.MULTILINE).search
+_HANGUP = b'HANGUP\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for a command."""
+
+    #: 200, or 510 unknown command, 511 not on a dead channel, 520 wrong syntax.
+    status: int
+    #: What follows `result=`: a number mostly, but digits and letters or nothing for GET DATA.
+    result: str = ''
+    #: What stands in brackets, or None: a variable's value, `timeout`, `dtmf`, `hangup`.
+    data: str | None = None
+    #: Where playing or recording stopped: samples, milliseconds for CONTROL STREAM FILE.
+    endpos: int | None = None
+    #: What else the reply says: the usage of a 520, `Gosub complete`.
+    text: str = ''
+
+
+_ZERO = Reply(200, '0')
+_ONE = Reply(200, '1')
+
+
+class Replies:
+    """Pairs the bytes that Asterisk sends with the one command that is under way.
+
+    As there is never more than one, all that has come belongs to its reply or is the line HANGUP. That settles
+    what the protocol leaves open: a value may hold newlines, and then lines that look like replies.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = b''
+        #: True from the line HANGUP on.
+        self.hung_up = False
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > REPLY_LIMIT:
+            raise ProtocolError(f'a reply of more than {REPLY_LIMIT} bytes is none of Asterisk')
+
+    def clear(self) -> None:
+        """Forget what is left of the last reply, before the next command is sent; a HANGUP in it counts."""
+        *lines, rest = self._buffer.split(b'\n')
+        self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
+        self._buffer = rest if _HANGUP.startswith(rest) else b''
+
+    def take(self) -> Reply | None:
+        """The reply if all of it is there, else None. Raises ProtocolError for what is no reply."""
+        if self._buffer == b'200 result=0\n':  # most replies by far
+            self._buffer = b''
+            return _ZERO
+        if self._buffer == b'200 result=1\n':
+            self._buffer = b''
+            return _ONE
+        self._skip_to_reply()
+        if b'\n' not in self._buffer:
+            return None
+        status = self._buffer[:4]
+        if status == b'200 ':
+            return self._success()
+        if status == b'520-':
+            return self._usage()
+        if status in (b'510 ', b'511 ', b'520 '):
+            line = self._take_line()
+            return Reply(int(line[:3]), text=_text(line[4:]))
+        raise ProtocolError(f'{_text(self._buffer[:80])!r} is no reply of Asterisk')
+
+    def _skip_to_reply(self) -> None:
+        """Take the lines that are no reply off the buffer: HANGUP, empty ones, and 1xx, which announces one."""
+        while True:
+            line, newline, rest = self._buffer.partition(b'\n')
+            line = line.rstrip(b'\r')
+            if not newline or not (line in (b'', b'HANGUP') or _is_announcement(line)):
+                return
+            self.hung_up = self.hung_up or line == b'HANGUP'
+            self._buffer = rest
+
+    def _take_line(self) -> bytes:
+        line, _, self._buffer = self._buffer.partition(b'\n')
+        return line.rstrip(b'\r')
+
+    def _success(self) -> Reply | None:
+        first, _, more = self._buffer.partition(b'\n')
+        hangups = b''
+        if b' (' in first:
+            if not self._buffer.endswith(b'\n'):
+                return None
+            value, hangups = _split_hangups(self._buffer)
+            if not _CLOSED(value):
+                return None
+        else:
+            value, hangups = first.rstrip(b'\r'), more
+        match = _LINE(value)
+        if match is None:
+            raise ProtocolError(f'{_text(value[:80])!r} is no reply of Asterisk')
+        self._buffer = hangups
+        self._skip_to_reply()
+        result, data, endpos, text = match.groups()
+        return Reply(
+            200,
+            _text(result),
+            None if data is None else _text(data),
+            None if endpos is None else int(endpos),
+            _text(text or b''),
+        )
+
+    def _usage(self) -> Reply | None:
+        end = _USAGE_END(self._buffer)
+        if end is None:
+            return None
+        usage = self._buffer[: end.start()].partition(b'\n')[2]
+        self._buffer = self._buffer[end.end() :]
+        self._skip_to_reply()
+        return Reply(520, text=_text(usage).strip())
+
+
+def _is_announcement(line: bytes) -> bool:
+    return line[:1] == b'1' and line[1:3].isdigit() and line[3:4] == b' '
+
+
+def _split_hangups(buffer: bytes) -> tuple[bytes, bytes]:
+    """`buffer` without its last newline, and the lines HANGUP or empty ones that end it."""
+    value = buffer
+    while True:
+        shorter = value.removesuffix(b'\n').removesuffix(b'\r')
+        if shorter.endswith(b'\nHANGUP'):
+            value = shorter.removesuffix(b'HANGUP')
+        elif shorter.endswith(b'\n'):
+            value = shorter
+        else:
+            return shorter, buffer[len(value) :]
+
+
+def _text(data: bytes) -> str:
+    return data.decode('utf-8', 'surrogateescape')

@@ -1,0 +1,158 @@
+"""The threaded FastAGI server.
+
+The way of one call: the gatherer accepts the connection and gathers its environment; a worker makes a Call of it,
+runs the script that the environment asks for, closes, and logs one line.
+"""
+
+import ipaddress
+import logging
+import math
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError
+from .call import Call
+from .connection import Connection
+from .environment import Environment
+from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
+from .script import find
+from .stream import SocketStream, bound_waits
+from .workers import Workers
+
+logger = logging.getLogger(__name__)
+
+#: The port that Asterisk takes for `agi://host`.
+PORT = 4573
+
+#: Calls at once, each of which has a thread.
+MAX_CALLS = 1000
+
+#: Seconds between two looks of a waiting worker at its call's clocks.
+TICK = 5.0
+
+#: Seconds that a script has to end once its call was cut.
+GRACE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How the calls ended that were under way when the server was told to stop."""
+
+    #: They went on to their own end.
+    ended: int
+    #: They were cut.
+    closed: int
+    #: They were cut, and their scripts ran on even then.
+    forced: int
+
+
+class Server:
+    """Listens from `start` on, and runs calls in threads of its own until `stop`.
+
+    `scripts` maps the path that a dialplan asks for to what handles the call, a function of one Call. Peers
+    outside this machine must be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever
+    it is doing with Asterisk. Raises ListenError when the address cannot be had.
+    """
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Callable[[Call], object]],
+        host: str = '127.0.0.1',
+        port: int = PORT,
+        *,
+        allow: Iterable[Network] = (),
+        max_calls: int = MAX_CALLS,
+        call_timeout: float = math.inf,
+    ) -> None:
+        self._scripts = scripts
+        self._call_timeout = call_timeout
+        allow = tuple(allow)
+        listener = _listen(host, port, only_loopback=not allow)
+        #: Where it listens; the port is the one that the system chose if 0 was asked for.
+        self.address: tuple[str, int] = listener.getsockname()[:2]
+        self._workers = Workers(self._serve, max_calls, 'agi worker')
+        self._gatherer = Gatherer(listener, allow, self._workers)
+        # Each worker adds and removes its own; `cut` reads.
+        self._calls: set[Connection] = set()
+        self._cut: set[Connection] = set()
+
+    def start(self) -> None:
+        self._gatherer.start()
+
+    def stop(self, drain: float = 0.0) -> Drained:
+        """Stop listening, let the calls end within `drain` seconds, then cut those that are left."""
+        self._gatherer.stop()
+        under_way = len(self._calls)
+        self._workers.wait_idle(drain)
+        self.cut()
+        forced = self._workers.stop(GRACE)
+        return Drained(under_way - len(self._cut), len(self._cut) - forced, forced)
+
+    def cut(self) -> None:
+        """End every call at once. Safe in a signal handler, so as to cut a drain short."""
+        for connection in tuple(self._calls):
+            self._cut.add(connection)
+            connection.cut()
+
+    # A worker runs what follows.
+
+    def _serve(self, connection: Connection) -> None:
+        self._calls.add(connection)
+        started = time.monotonic()
+        try:
+            block, rest = connection.environment()
+            environment = Environment.parse(block)
+        except CallError as error:
+            logger.warning('%s was sent away: %s', connection.peer, error)
+        else:
+            call = Call(environment, SocketStream(connection.socket), rest, deadline=started + self._call_timeout)
+            ending = self._run(call, connection)
+            logger.info(
+                '%s: %r called %r, %s after %.3f s',
+                environment.unique_id,
+                environment.caller_id,
+                environment.extension,
+                ending,
+                time.monotonic() - started,
+            )
+        finally:
+            connection.close()
+            self._calls.discard(connection)
+
+    def _run(self, call: Call, connection: Connection) -> str:
+        """Run the call's script; returns how the call ended, for the log."""
+        script = find(self._scripts, call.environment)
+        if script is None:
+            connection.fail()
+            return f'failed (there is no script {call.environment.script!r})'
+        try:
+            script(call)
+        except Hangup:
+            return 'hung up'
+        except (ConnectionLost, ProtocolError) as error:
+            return f'lost ({error})'
+        except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
+            logger.exception('%s: the script %r failed', call.environment.unique_id, call.environment.script)
+            connection.fail()
+            return 'failed'
+        return 'hung up' if call.hung_up else 'ended'
+
+
+def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if only_loopback and not ipaddress.ip_address(address[0].partition('%')[0]).is_loopback:
+            raise ListenError(f'{host} is open to other machines: say which ones may call, with allow')
+        listener = socket.create_server(address, family=family, backlog=4096)
+    except OSError as error:
+        raise ListenError(
+            f'cannot listen on {host} port {port}: {error.strerror}; end what listens there, or choose another address'
+        ) from error
+    # Accepted sockets inherit these. One is accepted only when its first bytes have come.
+    listener.setblocking(False)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(HANDSHAKE_TIMEOUT))
+    bound_waits(listener, TICK)
+    return listener

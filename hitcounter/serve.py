@@ -1,0 +1,89 @@
+"""hitcounter-serve: the FastAGI server with the hit counter's script, on a database of its own."""
+
+import functools
+import logging
+import os
+import queue
+import signal
+from contextlib import closing
+from typing import Any
+
+import click
+
+from . import hits, log, settings
+from .agi import Drained, Server
+from .agi.server import MAX_CALLS, PORT
+from .errors import HitcounterError
+from .state import State, open_database
+
+logger = logging.getLogger(__name__)
+
+
+@click.command(cls=settings.Command)
+@settings.config
+@settings.option(
+    '--listen', type=settings.Address(), default=f'127.0.0.1:{PORT}', help='Where Asterisk finds the server.'
+)
+@settings.option(
+    '--allow', type=settings.Network(), multiple=True, help='Peers that may call, besides this machine; repeatable.'
+)
+@settings.storage
+@settings.option(
+    '--prompt', metavar='NAME', multiple=True, default=hits.PROMPTS, help='A sound file before the number; repeatable.'
+)
+@settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
+@settings.option(
+    '--drain', type=click.FloatRange(0), default=30.0, metavar='SECONDS', help='How long calls may go on at the end.'
+)
+@settings.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
+@settings.log_level
+def main(
+    listen: tuple[str, int],
+    allow: tuple[Any, ...],
+    storage: str,
+    prompt: tuple[str, ...],
+    max_calls: int,
+    drain: float,
+    cpu: int | None,
+    log_level: str,
+) -> None:
+    """Serve calls: count each one, durably, and tell the caller the number.
+
+    In the dialplan:  exten => 31415,1,AGI(agi://127.0.0.1)
+
+    SIGTERM or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
+    """
+    log.set_up(log_level)
+    if cpu is not None:
+        _pin(cpu)
+    with (
+        closing(open_database(storage, share=True)) as database,
+        closing(State(database, [hits.HitCounter])) as state,
+    ):
+        tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
+        scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
+        server = Server(scripts, *listen, allow=allow, max_calls=max_calls)
+        told = queue.SimpleQueue[int]()  # as it may be put into from a signal's handler
+        _on_signals(told.put)
+        server.start()
+        logger.info('listening on %s:%d, database %s', *server.address, database.description)
+        told.get()
+        logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
+        _on_signals(lambda _: server.cut())
+        _report(server.stop(drain))
+
+
+def _pin(cpu: int) -> None:
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
+
+
+def _on_signals(handle: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: handle(number))
+
+
+def _report(drained: Drained) -> None:
+    logger.info('stopped: %d calls ended, %d were closed, %d were forced', drained.ended, drained.closed, drained.forced)

@@ -1,0 +1,120 @@
+"""The options of every command, each spelled once: its flag, its variable, its key in a file, its default.
+
+`--max-calls`, HITCOUNTER_MAX_CALLS and `max-calls` in the TOML file that `--config` names are one option; what
+stands first in this list wins.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .errors import HitcounterError
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+_PREFIX = 'HITCOUNTER_'
+
+#: The folder whose `var/` holds the database unless --storage says otherwise.
+_HOME = Path(os.environ.get(_PREFIX + 'HOME', '.')).absolute()
+
+_known: set[str] = set()
+
+
+def option(flag: str, **attributes: Any) -> Callable[[F], F]:
+    """A click option that can also be given by a variable and in the file."""
+    key = flag.removeprefix('--')
+    _known.add(key)
+    return click.option(
+        flag,
+        envvar=_PREFIX + key.replace('-', '_').upper(),
+        show_envvar=True,
+        show_default=attributes.pop('show_default', True),
+        **attributes,
+    )
+
+
+class Command(click.Command):
+    """A command that says a foreseen error in its one sentence, and ends with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HitcounterError as error:
+            raise click.ClickException(str(error)) from error
+
+
+class Address(click.ParamType):
+    """HOST:PORT, or [HOST]:PORT for IPv6."""
+
+    name = 'host:port'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = str(value).rpartition(':')
+        bare = host.removeprefix('[').removesuffix(']')
+        if not (colon and bare and port.isascii() and port.isdigit() and int(port) < 65536):
+            self.fail(f'{value!r} is not HOST:PORT, as in 127.0.0.1:4573', param, ctx)
+        if ':' in bare and not host.startswith('['):
+            self.fail(f'{value!r} needs brackets around the IPv6 address, as in [::1]:4573', param, ctx)
+        return bare, int(port)
+
+
+class Network(click.ParamType):
+    """An address or a network of addresses, IPv4 or IPv6."""
+
+    name = 'network'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return ipaddress.ip_network(value)
+        except ValueError as error:
+            self.fail(f'{value!r} is no network such as 192.0.2.0/24: {error}', param, ctx)
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text('utf-8'))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f'{str(path)!r} is no TOML: {error}') from error
+    except OSError as error:
+        raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
+    values = {key.replace('_', '-'): value for key, value in values.items()}
+    unknown = sorted(set(values) - _known)
+    if unknown:
+        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(_known))}')
+    ctx.default_map = {key.replace('-', '_'): value for key, value in values.items()}
+
+
+config = click.option(
+    '--config',
+    type=click.Path(path_type=Path),
+    envvar=_PREFIX + 'CONFIG',
+    show_envvar=True,
+    callback=_read_config,
+    is_eager=True,
+    expose_value=False,
+    help='A TOML file with any of these options, for example: max-calls = 200',
+)
+
+storage = option(
+    '--storage',
+    metavar='URI',
+    default=f'file://{_HOME}/var/hitcounter.fs',
+    show_default='the file var/hitcounter.fs',
+    help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
+)
+
+log_level = option(
+    '--log-level',
+    type=click.Choice(['debug', 'info', 'warning', 'error']),
+    default='info',
+    help='What is logged: debug shows each command, info each call.',
+)

@@ -1,0 +1,90 @@
+"""Components: the persistent objects at the root of the database, and the methods that others may call."""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+from persistent import Persistent
+
+from ..errors import ComponentError
+
+Method = TypeVar('Method', bound=Callable[..., Any])
+
+_ACCESS = '__hitcounter_access__'
+
+
+class Access(Enum):
+    """What a method of a component may do, and in which thread it runs."""
+
+    #: Changes the component, in the writer.
+    UPDATE = 'update'
+    #: Only reads, in the caller's thread.
+    QUERY = 'query'
+
+
+class Component(Persistent):
+    """A part of the state: a persistent object that lies at the root of the database under its `name`.
+
+    Calling the class makes its first state. Its methods marked `@update` and `@query` are what `state[Class]`
+    offers; within an update they are ordinary methods.
+    """
+
+    #: The key at the root. Once there is a database it cannot change.
+    name: ClassVar[str]
+    #: Counts the changes of the persistent classes that an older database does not have.
+    schema: ClassVar[int] = 1
+    #: Components that must be there before this one's first state is made.
+    depends: ClassVar[tuple[type['Component'], ...]] = ()
+
+
+def update(method: Method) -> Method:
+    """Mark a method that changes its component: atomic, as if alone, and on disk before it returns."""
+    setattr(method, _ACCESS, Access.UPDATE)
+    return method
+
+
+def query(method: Method) -> Method:
+    """Mark a method that reads its component on a snapshot, without waiting for updates."""
+    setattr(method, _ACCESS, Access.QUERY)
+    return method
+
+
+def accesses(component: type[Component]) -> dict[str, Access]:
+    """The names of the updates and queries of `component`."""
+    marked = ((name, getattr(getattr(component, name), _ACCESS, None)) for name in dir(component))
+    return {name: access for name, access in marked if access is not None}
+
+
+def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
+    """`components`, each behind those that it depends on.
+
+    Raises ComponentError when a name stands for two of them, one is missing, or they depend on each other.
+    """
+    wanted = list(components)
+    names: dict[str, type[Component]] = {}
+    for component in wanted:
+        other = names.setdefault(component.name, component)
+        if other is not component:
+            raise ComponentError(f'two components have the name {component.name!r}: {other!r} and {component!r}')
+    ordered: list[type[Component]] = []
+    for component in names.values():
+        _place(component, wanted, ordered, ())
+    return ordered
+
+
+def _place(
+    component: type[Component],
+    wanted: list[type[Component]],
+    ordered: list[type[Component]],
+    above: tuple[type[Component], ...],
+) -> None:
+    if component in ordered:
+        return
+    if component in above:
+        circle = ' -> '.join(one.name for one in (*above[above.index(component) :], component))
+        raise ComponentError(f'components depend on each other in a circle: {circle}')
+    if component not in wanted:
+        raise ComponentError(f'component {above[-1].name!r} depends on {component.name!r}, which is not there: add it')
+    for needed in component.depends:
+        _place(needed, wanted, ordered, (*above, component))
+    ordered.append(component)

@@ -1,0 +1,223 @@
+"""The writer: the one thread that changes the database. It knows transactions, and nothing of components.
+
+Updates queue up while a transaction is committed; the next transaction takes all of them, so that one fsync
+serves many. Each runs as if alone, and its caller is woken when it is on disk.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import transaction
+import ZODB
+from persistent import Persistent
+from ZODB.POSException import ConflictError, StorageError
+
+from ..errors import OutcomeUnknown, StateClosed, StateError, UpdateFailed
+
+logger = logging.getLogger(__name__)
+
+Root = Any  # the top mapping of a database, as ZODB gives it: untyped
+R = TypeVar('R')
+
+#: Seconds from which on an update that holds up all others is logged.
+SLOW = 0.05
+
+#: Times that a transaction is tried while other processes change the same objects.
+ATTEMPTS = 100
+
+
+class Writer:
+    """Runs functions of the root in a thread of its own, several in one transaction.
+
+    A function is run again from the start when another one of its transaction failed, or another process changed
+    the same objects. So it must do nothing but read and change persistent objects.
+    """
+
+    def __init__(self, database: ZODB.DB) -> None:
+        self._transactions = transaction.TransactionManager(explicit=True)
+        self._connection = database.open(transaction_manager=self._transactions)
+        self._lock = threading.Lock()  # of the three below
+        self._queue: list[_Job[Any]] = []
+        self._asleep = False
+        self._closing = False
+        self._alarm = threading.Lock()  # taken by the writer to sleep, released by who wakes it
+        self._alarm.acquire()
+        self._thread = threading.Thread(target=self._run, name='state writer', daemon=True)
+        self._thread.start()
+
+    def run(self, function: Callable[[Root], R], label: str) -> R:
+        """What `function`, called with the root in the writer's thread, returned; it is on disk by then.
+
+        Raises what `function` raised, or UpdateFailed if it could not be stored: then nothing of it happened.
+        Raises OutcomeUnknown if the storage failed while it was storing. `label` names it in the log and in the
+        database's history.
+        """
+        if threading.current_thread() is self._thread:
+            raise StateError(f'{label} was called within an update, which would wait for itself: call the component')
+        job = _Job(function, label)
+        with self._lock:
+            if self._closing:
+                raise StateClosed(f'{label} came too late: the state is closed')
+            self._queue.append(job)
+            self._wake()
+        return job.wait()
+
+    def close(self) -> None:
+        """Run what has queued up, then end the thread and close its connection."""
+        with self._lock:
+            self._closing = True
+            self._wake()
+        self._thread.join()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            self._alarm.release()
+
+    # The writer's thread runs what follows.
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._settle(batch)
+        self._connection.close()
+
+    def _next_batch(self) -> 'list[_Job[Any]]':
+        """All that has queued up, waiting until something has; empty when the writer is to end."""
+        while True:
+            with self._lock:
+                batch, self._queue = self._queue, []
+                if batch or self._closing:
+                    return batch
+                self._asleep = True
+            self._alarm.acquire()
+
+    def _settle(self, batch: 'list[_Job[Any]]') -> None:
+        """Give each job its result or its error. One that fails takes no other with it."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            try:
+                self._commit(part)
+            except (UpdateFailed, OutcomeUnknown) as error:
+                for job in part:
+                    job.fail(type(error)(*error.args), error.__cause__)
+            except BaseException as error:  # it is for the caller to handle, and this thread goes on
+                if len(part) == 1:
+                    part[0].fail(error, error.__cause__)
+                else:
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+            else:
+                for job in part:
+                    job.finish()
+
+    def _commit(self, part: 'list[_Job[Any]]') -> None:
+        """Run `part` in one transaction and commit it; after an error nothing of it has happened.
+
+        But after OutcomeUnknown: then it may have. Raises UpdateFailed when the storage, and not one of `part`, is
+        to blame.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                self._try(part)
+                return
+            except ConflictError:  # another process was first
+                self._transactions.abort()
+                time.sleep(random.uniform(0, 0.001) * attempt)
+            except BaseException:
+                self._transactions.abort()
+                raise
+        raise UpdateFailed(f'{_labels(part)} met a change by another process {ATTEMPTS} times: try again later')
+
+    def _try(self, part: 'list[_Job[Any]]') -> None:
+        current = self._transactions.begin()
+        root = self._connection.root()
+        for job in part:
+            job.run(root)
+        current.note(_labels(part))
+        voted = _Voted()
+        current.join(voted)
+        try:
+            self._transactions.commit()
+        except BaseException as error:
+            if voted.passed:
+                raise OutcomeUnknown(f'the storage failed while it stored {_labels(part)}: {error}') from error
+            if isinstance(error, OSError | StorageError):
+                raise UpdateFailed(f'{_labels(part)} could not be stored: {error}') from error
+            raise
+
+
+class _Job(Generic[R]):
+    """An update on its way: the caller waits, the writer gives it a result or an error."""
+
+    __slots__ = ('_done', '_error', '_function', '_result', 'label')
+
+    _result: R
+
+    def __init__(self, function: Callable[[Root], R], label: str) -> None:
+        self.label = label
+        self._function = function
+        self._error: BaseException | None = None
+        self._done = threading.Lock()  # a bare lock: an Event costs several times as much
+        self._done.acquire()
+
+    def run(self, root: Root) -> None:
+        started = time.perf_counter()
+        self._result = plain(self._function(root), self.label)
+        took = time.perf_counter() - started
+        if took > SLOW:
+            logger.warning('%s held up all other updates for %.0f ms: make it shorter', self.label, took * 1000)
+
+    def finish(self) -> None:
+        self._done.release()
+
+    def fail(self, error: BaseException, cause: BaseException | None) -> None:
+        self._error = error
+        error.__cause__ = cause
+        self._done.release()
+
+    def wait(self) -> R:
+        self._done.acquire()
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # else its traceback and this frame hold each other
+        return self._result
+
+
+class _Voted:
+    """A resource that votes last, and so tells whether a failed commit may have reached the disk."""
+
+    transaction_manager = None
+
+    def __init__(self) -> None:
+        self.passed = False
+
+    def sortKey(self) -> str:
+        return '~'  # behind every storage's
+
+    def tpc_vote(self, _: object) -> None:
+        self.passed = True
+
+    def _nothing(self, _: object) -> None:
+        pass
+
+    abort = commit = tpc_begin = tpc_finish = tpc_abort = _nothing
+
+
+def plain(result: R, label: str) -> R:
+    """`result`, unless it is an object of the database, which no other thread may touch."""
+    if isinstance(result, Persistent):
+        raise StateError(f'{label} returned {type(result).__name__}, an object of the database: return plain values')
+    return result
+
+
+def _labels(part: 'list[_Job[Any]]') -> str:
+    counts = Counter(job.label for job in part)
+    return ', '.join(label if count == 1 else f'{count} x {label}' for label, count in counts.items())
