@@ -1,0 +1,134 @@
+"""The channel that a pretend call starts from: its environment block, and what its caller will do."""
+
+import itertools
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+ENCODING: Final = 'utf-8'
+ERRORS: Final = 'surrogateescape'
+"""Asterisk passes bytes as they are; those that are no UTF-8 are kept as lone surrogates."""
+
+_NOT_AVAILABLE: Final = 67
+_serials: Final = itertools.count(1)
+
+
+class Manner(Enum):
+    """How a caller goes."""
+
+    DURING = 'while the command runs: its reply is a failure, then comes the line HANGUP'
+    CROSSING = 'just before the command arrives: HANGUP, then the reply that a dead channel gives'
+    AFTER = 'after the reply, while no command runs: the bare line HANGUP'
+    VANISHING = 'while the command runs, and Asterisk with the caller: the connection closes without a word'
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """When and how the caller goes: at the nth command, counted from 1, or at the first of a name."""
+
+    at: int | str
+    how: Manner = Manner.DURING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel: the values of its environment block, the world around it, and the caller's plans.
+
+    `variables` may hold AGISIGHUP and AGIEXITONHANGUP, which Asterisk itself obeys. Everything exists but
+    what is named in `missing`: prompts, contexts and labels. A prompt plays for one second unless `samples`
+    tells its length, at 8000 to the second; one that is broken off has then played for half of it.
+
+    The caller presses `digits` one by one, each as soon as a command listens for it, and `keys` during the
+    nth command or the first of a name, whether it listens or not.
+    """
+
+    url: str = 'agi://127.0.0.1/hits'
+    name: str = field(default_factory=lambda: f'PJSIP/pretend-{next(_serials):08x}')
+    language: str = 'en'
+    unique_id: str = field(default_factory=lambda: f'{int(time.time())}.{next(_serials)}')
+    version: str = '22.10.1'
+    caller_id: str = ''
+    caller_name: str = ''
+    presentation: int | None = None
+    dnid: str = ''
+    rdnis: str = ''
+    context: str = 'default'
+    extension: str = '31415'
+    priority: int = 1
+    account_code: str = ''
+    thread_id: int = 140712503998144
+    arguments: tuple[str, ...] = ()
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    samples: Mapping[str, int] = field(default_factory=dict)
+
+    digits: str = ''
+    keys: Mapping[int | str, str] = field(default_factory=dict)
+    hang_up: HangUp | None = None
+
+    @property
+    def network_script(self) -> str:
+        """All after the first slash that follows the host, as it stands in the URL."""
+        return self.url.partition('://')[2].partition('/')[2]
+
+    def environment_block(self) -> bytes:
+        """The lines that Asterisk opens an AGI call with, up to and with the empty one."""
+        lines = [f'{name}: {value}\n' for name, value in self._environment()]
+        return encode(''.join(lines) + '\n')
+
+    def _environment(self) -> Iterator[tuple[str, object]]:
+        yield 'agi_network', 'yes'
+        if self.network_script:
+            yield 'agi_network_script', self.network_script
+        yield 'agi_request', self.url
+        yield 'agi_channel', self.name
+        yield 'agi_language', self.language
+        yield 'agi_type', self.name.partition('/')[0]
+        yield 'agi_uniqueid', self.unique_id
+        yield 'agi_version', self.version
+        yield 'agi_callerid', self.caller_id or 'unknown'
+        yield 'agi_calleridname', self.caller_name or 'unknown'
+        yield 'agi_callingpres', self._calling_presentation()
+        yield 'agi_callingani2', 0
+        yield 'agi_callington', 0
+        yield 'agi_callingtns', 0
+        yield 'agi_dnid', self.dnid or 'unknown'
+        yield 'agi_rdnis', self.rdnis or 'unknown'
+        yield 'agi_context', self.context
+        yield 'agi_extension', self.extension
+        yield 'agi_priority', self.priority
+        yield 'agi_enhanced', '0.0'
+        yield 'agi_accountcode', self.account_code
+        yield 'agi_threadid', self.thread_id
+        for position, argument in enumerate(self.arguments, 1):
+            yield f'agi_arg_{position}', argument
+
+    def _calling_presentation(self) -> int:
+        if self.presentation is not None:
+            return self.presentation
+        return 0 if self.caller_id or self.caller_name else _NOT_AVAILABLE
+
+
+def parse_caller_id(text: str) -> tuple[str, str]:
+    """Name and number of a caller ID, either empty: `"Zoë" <+44123>`, `Zoë <+44123>`, `+44123` or `Zoë`."""
+    if named := re.fullmatch(r'\s*(.*?)\s*<([^<>]*)>\s*', text, re.DOTALL):
+        return _unquote(named[1]), named[2]
+    if re.fullmatch(r'[-+0-9*#() .]*', text):
+        return '', text
+    return _unquote(text), ''
+
+
+def encode(text: str) -> bytes:
+    return text.encode(ENCODING, ERRORS)
+
+
+def decode(raw: bytes) -> str:
+    return raw.decode(ENCODING, ERRORS)
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text

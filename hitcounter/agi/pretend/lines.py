@@ -1,0 +1,90 @@
+"""How Asterisk 22 cuts bytes into lines, and a line into words (`res_agi.c`: `run_agi`, `parse_args`)."""
+
+from typing import Final
+
+MAX_LINE: Final = 8191
+"""Bytes of one command line, newline included; what is longer runs as several commands."""
+
+MAX_WORDS: Final = 127
+"""Words that the table of one command has room for."""
+
+_BLANKS: Final = b' \t'
+_QUOTE: Final = ord('"')
+_BACKSLASH: Final = ord('\\')
+_ONE_READ: Final = 4096
+
+
+class LineReader:
+    """The server's bytes, given out line by line as Asterisk reads them.
+
+    Asterisk waits on the socket, then reads one line through the buffer of C's stdio. Lines that came in
+    the same piece stay in that buffer, unread, until more bytes come: `next_line` returns None meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._socket = bytearray()
+        self._buffer = bytearray()
+        self._at_end = False
+
+    def feed(self, piece: bytes) -> None:
+        """Let bytes arrive at the socket."""
+        self._socket += piece
+
+    def feed_end(self) -> None:
+        """Let the end of the connection arrive, which wakes Asterisk up for whatever is left."""
+        self._at_end = True
+
+    def next_line(self) -> bytes | None:
+        """The next line without its newline, or None if Asterisk does not read on as yet."""
+        if not self._socket and not self._at_end:
+            return None
+        while self._line_length() is None and self._socket:
+            self._buffer += self._socket[:_ONE_READ]
+            del self._socket[:_ONE_READ]
+        length = self._line_length()
+        if length is None and self._at_end:
+            length = len(self._buffer) or None
+        if length is None:
+            return None
+        line = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return line.removesuffix(b'\n')
+
+    def _line_length(self) -> int | None:
+        newline = self._buffer.find(b'\n', 0, MAX_LINE)
+        if newline >= 0:
+            return newline + 1
+        return MAX_LINE if len(self._buffer) >= MAX_LINE else None
+
+
+def parse_args(line: bytes) -> list[bytes]:
+    r"""The words of a command line without its newline.
+
+    Blank and tab separate, double quotes group, a backslash makes the next byte literal:
+
+    >>> parse_args(rb'SET VARIABLE a "two \"words\""')
+    [b'SET', b'VARIABLE', b'a', b'two "words"']
+
+    Plain words past `MAX_WORDS` are lost. Those that begin with a quote are not, and overrun the table: of
+    these all are returned, so that more than `MAX_WORDS` words mean a crash.
+    """
+    words: list[bytearray] = []
+    between, quoted, escaped = True, False, False
+    for byte in line:
+        if byte == _BACKSLASH and not escaped:
+            escaped = True
+        elif byte in _BLANKS and not quoted and not escaped:
+            between = True
+        elif byte == _QUOTE and not escaped:
+            quoted = not quoted
+            if quoted and between:
+                words.append(bytearray())
+                between = False
+        elif between and len(words) >= MAX_WORDS:
+            continue
+        else:
+            if between:
+                words.append(bytearray())
+            words[-1].append(byte)
+            between, escaped = False, False
+    return [bytes(word) for word in words]
