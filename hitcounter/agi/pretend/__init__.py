@@ -1,9 +1,9 @@
 """A pretend Asterisk: it plays the other side of one AGI call, for tests and for people without a PBX."""
 
-from hitcounter.agi.pretend.call import PretendCall
-from hitcounter.agi.pretend.channel import Channel, HangUp, Manner, parse_caller_id
-from hitcounter.agi.pretend.commands import COMMANDS
-from hitcounter.agi.pretend.heard import (
+from .call import PretendCall
+from .channel import Channel, HangUp, Manner, parse_caller_id
+from .commands import COMMANDS
+from .heard import (
     Answered,
     CallerHungUp,
     Heard,
@@ -21,16 +21,19 @@ from hitcounter.agi.pretend.heard import (
     SaidTime,
     Waited,
 )
-from hitcounter.agi.pretend.lines import MAX_LINE, MAX_WORDS, parse_args
-from hitcounter.agi.pretend.network import LineFromServer, LineToServer, converse, place_call
+from .leg import KEYPAD
+from .lines import MAX_LINE, MAX_WORDS, parse_args
+from .network import Event, LineFromServer, LineToServer, converse, place_call
 
 __all__ = [
     'COMMANDS',
+    'KEYPAD',
     'MAX_LINE',
     'MAX_WORDS',
     'Answered',
     'CallerHungUp',
     'Channel',
+    'Event',
     'HangUp',
     'Heard',
     'HungUp',

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from math import inf
 
-from hitcounter.agi.pretend.channel import Channel, Manner, decode, encode
-from hitcounter.agi.pretend.commands import Command, Outcome, find_command
-from hitcounter.agi.pretend.heard import CallerHungUp, Heard
-from hitcounter.agi.pretend.leg import Leg
-from hitcounter.agi.pretend.lines import MAX_WORDS, LineReader, parse_args
+from .channel import Channel, Manner, decode, encode
+from .commands import Command, Outcome, find_command
+from .heard import CallerHungUp, Heard
+from .leg import Leg
+from .lines import MAX_WORDS, LineReader, parse_args
 
 _HANGUP = 'HANGUP\n'
 _UNKNOWN = '510 Invalid or unknown command\n'
@@ -49,12 +49,12 @@ class PretendCall:
         self.channel = channel
         self.leg = Leg(channel)
         self.heard: list[Heard] = []
+        #: Every line that was read from the server, without its newline.
         self.lines: list[bytes] = []
-        """Every line that was read from the server, without its newline."""
+        #: Whether Asterisk is through with the call, and closes the connection.
         self.ended = False
-        """Whether Asterisk is through with the call, and closes the connection."""
+        #: AGISTATUS at the end: SUCCESS, FAILURE or HANGUP; None before, and if Asterisk itself went down.
         self.status: str | None = None
-        """AGISTATUS at the end: SUCCESS, FAILURE or HANGUP; None before, and if Asterisk itself went down."""
         self._reader = LineReader()
         self._begun: set[str] = set()
         self._failed = False

@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Final
 
 ENCODING: Final = 'utf-8'
+#: Asterisk passes bytes as they are; those that are no UTF-8 are kept as lone surrogates.
 ERRORS: Final = 'surrogateescape'
-"""Asterisk passes bytes as they are; those that are no UTF-8 are kept as lone surrogates."""
 
 _NOT_AVAILABLE: Final = 67
 _serials: Final = itertools.count(1)

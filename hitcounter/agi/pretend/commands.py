@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from hitcounter.agi.pretend.heard import (
+from .channel import decode, encode
+from .heard import (
     Heard,
     HungUp,
     Missing,
@@ -22,16 +23,19 @@ from hitcounter.agi.pretend.heard import (
     SaidTime,
     Waited,
 )
-from hitcounter.agi.pretend.leg import KEYPAD, RATE, Leg
-from hitcounter.agi.pretend.lines import MAX_WORDS
+from .leg import KEYPAD, RATE, Leg
+from .lines import MAX_WORDS
 
+#: About what Asterisk's voice takes for one digit or letter.
 _SPEECH_SECONDS: Final = 0.6
-"""About what Asterisk's voice takes for one digit or letter."""
 
+#: Seconds that GET DATA and GET OPTION wait for a digit when they are not told.
 _PATIENCE: Final = 6.0
-"""Seconds that GET DATA and GET OPTION wait for a digit when they are not told."""
 
 _MAX_DIGITS: Final = 1024
+#: Bytes of a value that GET VARIABLE gives; GET FULL VARIABLE gives all.
+_MAX_VALUE: Final = 1023
+
 _SOUND_FORMATS: Final = frozenset({'alaw', 'g722', 'gsm', 'sln', 'sln16', 'ulaw', 'wav', 'wav49'})
 
 
@@ -56,8 +60,8 @@ class Outcome:
         return Outcome(self.result if self.broken is None else self.broken)
 
 
+#: Runs a command with its arguments; None if they make no sense to it.
 Run = Callable[[Leg, list[str]], Outcome | None]
-"""Runs a command with its arguments; None if they make no sense to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,8 @@ class Command:
         return self.run(leg, arguments)
 
 
+#: Every command by its name.
 COMMANDS: Final[dict[str, Command]] = {}
-"""Every command by its name."""
 
 
 def find_command(words: list[bytes]) -> Command | None:
@@ -219,7 +223,8 @@ _EXAMPLE: Final = 'Example return code: 200 result=1 (testvariable)\n'
 
 @command('GET VARIABLE', '<name>', runs_dead=True, example=_EXAMPLE)
 def get_variable(leg: Leg, arguments: list[str]) -> Outcome:
-    return _value(leg.get(arguments[0]))
+    value = leg.get(arguments[0])
+    return _value(None if value is None else decode(encode(value)[:_MAX_VALUE]))
 
 
 @command('GET FULL VARIABLE', '<expression> [<channelname>]', runs_dead=True, example=_EXAMPLE)

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from hitcounter.agi.pretend.channel import Channel, parse_caller_id
-from hitcounter.agi.pretend.heard import Answered, Heard
+from .channel import Channel, parse_caller_id
+from .heard import Answered, Heard
 
+#: Samples in a second of audio.
 RATE: Final = 8000
-"""Samples in a second of audio."""
 
 KEYPAD: Final = '0123456789*#ABCD'
 
@@ -97,7 +97,7 @@ class Leg:
         return known.get(name, self.variables.get(name))
 
     def set(self, name: str, value: str) -> None:
-        """Set as SET VARIABLE does: underscores of inheritance are no part of the name, unknown functions are lost."""
+        """Set as SET VARIABLE does: leading underscores only mark inheritance, unknown functions are lost."""
         if name == 'CALLERID(num)':
             self.caller_id = value
         elif name == 'CALLERID(name)':

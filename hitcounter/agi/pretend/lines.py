@@ -2,11 +2,11 @@
 
 from typing import Final
 
+#: Bytes of one command line, newline included; what is longer runs as several commands.
 MAX_LINE: Final = 8191
-"""Bytes of one command line, newline included; what is longer runs as several commands."""
 
+#: Words that the table of one command has room for.
 MAX_WORDS: Final = 127
-"""Words that the table of one command has room for."""
 
 _BLANKS: Final = b' \t'
 _QUOTE: Final = ord('"')

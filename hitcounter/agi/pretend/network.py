@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
-from hitcounter.agi.pretend.call import PretendCall, Running
-from hitcounter.agi.pretend.channel import Channel
-from hitcounter.agi.pretend.heard import Heard
+from .call import PretendCall, Running
+from .channel import Channel
+from .heard import Heard
 
 _ONE_READ = 65536
 
