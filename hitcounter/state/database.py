@@ -1,0 +1,248 @@
+"""Opening a database by its URI, and sharing it: what is particular to one kind of storage is here alone.
+
+Beside a database file `NAME` lie `NAME.lock` (the process that has it open), `NAME.guard` (its last
+transaction, see guard.py), `NAME.shared` (the socket for other processes, see sharing.py), and of
+FileStorage's own `NAME.index` and `NAME.tmp`, which may be lost, `NAME.old` (what it was before the last
+pack) and `NAME.tr0`, `NAME.tr1` ... (what was cut off its end after a crash).
+"""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import ZODB
+import zodburi
+from zc.lockfile import LockError
+from ZEO.ClientStorage import ClientStorage
+from ZEO.Exceptions import ClientDisconnected
+from zodburi.resolvers import file_storage_resolver
+
+from ..errors import DatabaseInUse, DatabaseRefused, StateError
+from .guard import DatabaseFile, GuardedFile, check, remembered
+from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
+from .views import Views
+
+#: So many connections may be open at once before ZODB warns: more than a server has threads.
+POOL_SIZE = 10_000
+
+#: For how many seconds another process may take to free the file, or to answer.
+PATIENCE = 5.0
+
+_PAUSE = 0.05
+
+#: URIs of these schemes can say read_only; the storage, or the server behind it, then refuses to write.
+_CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres', 'zeo'})
+
+
+class Database:
+    """An open database, and all that was opened for it."""
+
+    def __init__(self, db: Any, description: str, resources: ExitStack) -> None:
+        self.db = db
+        #: What is open and how, in a phrase.
+        self.description = description
+        self._resources = resources
+
+    def close(self) -> None:
+        """Give back the file, the socket and their threads; connections must be closed before."""
+        self._resources.close()
+
+
+def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> Database:
+    """Open what `uri` names.
+
+    With `share`, be the process that owns it and lets others in; a file that is missing is made. Without,
+    go through the process that shares it, if there is one. Raises DatabaseInUse or DatabaseRefused.
+    """
+    scheme, colon, _ = uri.partition(':')
+    if not scheme or not colon:
+        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs.')
+    with _refusing(uri):
+        if scheme == 'file':
+            return _open_file(FileAddress.parse(uri), share, read_only)
+        return _open_other(uri, scheme, read_only)
+
+
+@contextmanager
+def _refusing(uri: str) -> Iterator[None]:
+    """Say in one sentence why the database cannot be opened, whatever went wrong."""
+    try:
+        yield
+    except StateError:
+        raise
+    except zodburi.NoResolverForScheme as error:
+        raise DatabaseRefused(
+            f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
+            f'demo: and zconfig: are, postgres: comes with RelStorage.') from error
+    except OSError as error:
+        raise DatabaseRefused(
+            f'{_public(uri)!r} cannot be opened, {error}: see to the permissions and the room on the disk.'
+        ) from error
+    except Exception as error:  # each kind of storage, and of URI, has errors of its own
+        raise DatabaseRefused(
+            f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and '
+            f'that what it names is there.') from error
+
+
+def _public(uri: str) -> str:
+    """`uri` without its password."""
+    return re.sub(r'(://[^:/?]*):.*@', r'\1:***@', uri)
+
+
+def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
+    if scheme == 'memory':  # another process has another memory: there is nothing to protect
+        uri = _with_slashes(uri)
+    elif read_only:
+        uri = _read_only(uri, scheme)
+    factory, options = zodburi.resolve_uri(uri)
+    with ExitStack() as resources:
+        storage = resources.enter_context(closing(factory()))
+        if isinstance(storage, ClientStorage):
+            always_fresh(storage)
+        db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))
+        return Database(db, _public(uri), resources.pop_all())
+
+
+def _with_slashes(uri: str) -> str:
+    """zodburi wants memory:// and file://."""
+    scheme, _, rest = uri.partition(':')
+    return f'{scheme}://{rest.removeprefix("//")}'
+
+
+def _read_only(uri: str, scheme: str) -> str:
+    if scheme not in _CAN_READ_ONLY:
+        raise DatabaseRefused(
+            f'{uri!r} cannot be opened only to be read: name the storage behind it, or open it for writing.')
+    return f'{uri}{"&" if "?" in uri else "?"}read_only=1'
+
+
+def _for_threads(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, 'pool_size': max(POOL_SIZE, options['pool_size'])}
+
+
+@dataclass(frozen=True)
+class FileAddress:
+    """What a file: URI says."""
+
+    path: str
+    read_only: bool
+    for_file: dict[str, Any]
+    for_db: dict[str, Any]
+
+    @property
+    def for_client(self) -> dict[str, Any]:
+        blob_dir = self.for_file['blob_dir']
+        return {'blob_dir': blob_dir, 'shared_blob_dir': blob_dir is not None}
+
+    @classmethod
+    def parse(cls, uri: str) -> 'FileAddress':
+        """Take zodburi's file://relative and file:///absolute, and file:relative and file:/absolute."""
+        path, _, query = _with_slashes(uri).removeprefix('file://').partition('?')
+        if not path:
+            raise DatabaseRefused(f'{uri!r} names no file: write it like file:var/hitcounter.fs.')
+        options, others = file_storage_resolver.interpret_kwargs(dict(parse_qsl(query)))
+        _, for_db = zodburi.resolve_uri(f'memory://?{urlencode(others)}')
+        read_only = bool(options.pop('read_only', False))
+        blob_dir = options.pop('blobstorage_dir', None)
+        options['blob_dir'] = blob_dir and os.path.abspath(blob_dir)
+        for useless in sorted({*options} - {'blob_dir', 'quota'}):
+            raise DatabaseRefused(f'{uri!r} has the option {useless!r}, of no use here: leave it out.')
+        # Its real path, or the same file under two names would have two locks.
+        return cls(os.path.realpath(path), read_only, options, _for_threads(for_db))
+
+
+def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
+    read_only = read_only or address.read_only
+    if read_only and share:
+        raise DatabaseRefused(f'{address.path!r} is to be shared, and so to be written: leave out read_only.')
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _own(address) if share else _join(address, read_only)
+        except (LockError, ClientDisconnected) as error:
+            if time.monotonic() > deadline:
+                raise DatabaseInUse(
+                    f'{address.path!r} is open in {_owner(address.path)}, which does not answer: '
+                    f'stop that one, or wait until it is done.') from error
+        time.sleep(_PAUSE)  # it may just be opened or closed there
+
+
+def _own(address: FileAddress) -> Database:
+    """Open the file, or make it, and share it."""
+    with ExitStack() as resources, _private_files():
+        os.makedirs(os.path.dirname(address.path), exist_ok=True)
+        storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
+        views = Views(storage)
+        db = resources.enter_context(closing(ZODB.DB(views.open(), **address.for_db)))
+        resources.enter_context(closing(Sharing(views.open(), address.path)))
+        return Database(db, address.path, resources.pop_all())
+
+
+def _join(address: FileAddress, read_only: bool) -> Database:
+    """Go through the process that shares the file; if there is none, open the file."""
+    path = address.path
+    with ExitStack() as resources, _private_files():
+        folder = None
+        with suppress(FileNotFoundError):
+            folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
+        if folder is not None and folder.answers():
+            storage = connect(
+                folder, name=path, wait_timeout=PATIENCE, read_only=read_only, **address.for_client)
+            description = f'{path}, shared by {_owner(path)}'
+        else:
+            _check_there(path)
+            storage = _open_to_read(address) if read_only else GuardedFile(path, **address.for_file)
+            description = path
+        resources.enter_context(closing(storage))
+        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        if read_only:
+            description += ', read only'
+        return Database(db, description, resources.pop_all())
+
+
+def _check_there(path: str) -> None:
+    """Raise LockError if another process has the file open, and perhaps is making it just now."""
+    if _locked(path):
+        raise LockError
+    there = os.path.exists(path) and os.path.getsize(path)
+    if not there and remembered(path) is None:
+        raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it.')
+
+
+def _locked(path: str) -> bool:
+    try:
+        with open(f'{path}.lock') as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed, in a moment
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _open_to_read(address: FileAddress) -> DatabaseFile:
+    check(address.path)
+    return DatabaseFile(address.path, read_only=True, **address.for_file)
+
+
+def _owner(path: str) -> str:
+    """The process that has the file open, as its lock file tells."""
+    with suppress(OSError), open(f'{path}.lock') as file:
+        return f'the process with id {file.read().strip()}'
+    return 'another process'
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Whatever is created meanwhile is for its owner alone: a database holds caller IDs."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

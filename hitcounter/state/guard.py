@@ -1,0 +1,220 @@
+"""The guard of a database file: it remembers the last transaction, and refuses a file that lost it.
+
+FileStorage takes an empty file for a new database, and where it meets damage it cuts off everything
+that follows, with no more than a warning. The guard looks first, and only reads. What a crash leaves
+at the end of a file, a transaction that nobody was told of, it lets FileStorage cut off.
+"""
+
+import logging
+import os
+import struct
+import threading
+from contextlib import closing, suppress
+from typing import Any, BinaryIO
+
+from persistent.TimeStamp import TimeStamp
+from zc.lockfile import LockFile
+from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import packed_version
+from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
+from ZODB.POSException import StorageError
+
+from ..errors import DatabaseRefused
+
+logger = logging.getLogger(__name__)
+
+_MAGIC: bytes = packed_version
+_HEADER = struct.Struct(TRANS_HDR)
+_LENGTH = struct.Struct('>Q')
+_BEFORE_ALL = bytes(8)
+
+
+class DatabaseFile(FileStorage):  # type: ignore[misc]  # ZODB has no types
+    """A FileStorage that leaves nothing open, and no lock, when it cannot be opened."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        try:
+            super().__init__(path, **options)
+        except BaseException:
+            for name in ('_file', '_tfile', '_lock_file'):
+                opened = getattr(self, name, None)
+                if opened is not None:
+                    opened.close()
+            raise
+
+
+class GuardedFile(DatabaseFile):
+    """A database file, open for writing, whose guard remembers each transaction."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        repair(path)
+        super().__init__(path, **options)
+        try:
+            self._guard = Guard(path)
+            self._guard.remember(self.lastTransaction())
+        except BaseException:
+            super().close()
+            raise
+
+    def tpc_finish(self, transaction: Any, f: Any = None) -> bytes:
+        tid: bytes = super().tpc_finish(transaction, f)
+        self._guard.remember(tid)
+        return tid
+
+    def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
+        super().pack(t, referencesf, gc)
+        # FileStorage renames the packed file without waiting until it is on disk.
+        _sync(self._file_name)
+        _sync(os.path.dirname(self._file_name))
+        for tid, _ in self.lastInvalidations(1):
+            self._guard.remember(tid)
+
+    @staticmethod
+    def packer(storage: 'GuardedFile', *options: Any) -> Any:
+        """Called within `pack`, one at a time."""
+        storage._guard.forget()  # if all that the last transaction stored is garbage, it goes, too
+        packed = f'{storage._file_name}.pack'
+        os.close(_open(packed, os.O_WRONLY | os.O_CREAT))  # or FileStorage would ask the umask
+        try:
+            return FileStorage.packer(storage, *options)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.remove(packed)
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._guard.close()
+
+
+class Guard:
+    """The id of a database's last transaction: 16 hexadecimal digits in a small file beside it."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = threading.Lock()  # owns _tid and _file, and keeps the writes in order
+        self._tid = _BEFORE_ALL
+        self._file = _open(guard_of(path), os.O_WRONLY | os.O_CREAT)
+
+    def remember(self, tid: bytes) -> None:
+        """Note a transaction that is on disk.
+
+        Not synced itself: after a power failure it may be older than the file, which does no harm,
+        but never newer.
+        """
+        with self._lock:
+            if tid > self._tid:
+                self._write(tid)
+
+    def forget(self) -> None:
+        """Let any transaction be the last, until one is remembered."""
+        with self._lock:
+            self._write(_BEFORE_ALL)
+
+    def _write(self, tid: bytes) -> None:
+        os.pwrite(self._file, tid.hex().encode(), 0)
+        self._tid = tid
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+
+def guard_of(path: str) -> str:
+    """The name of the guard's own file."""
+    return f'{path}.guard'
+
+
+def remembered(path: str) -> bytes | None:
+    """The id in the guard's file; None if there is no such file, or a power failure left it unwritten."""
+    try:
+        with open(guard_of(path), 'rb') as file:
+            tid = bytes.fromhex(file.read(16).decode())
+    except (FileNotFoundError, ValueError):
+        return None
+    return tid if len(tid) == 8 else None
+
+
+def repair(path: str) -> None:
+    """Refuse a file that is not what was stored; cut off a last transaction that was never whole."""
+    with closing(LockFile(f'{path}.lock')):  # nobody writes while we look; FileStorage takes it again
+        torn = check(path)
+    if torn:
+        logger.warning('%s ends with %d bytes of a transaction that was never finished: cut off', path, torn)
+        # FileStorage takes the id of what it cuts off for the last one in the file, until it is opened again.
+        DatabaseFile(path).close()
+
+
+def check(path: str) -> int:
+    """How many bytes at the end belong to no whole transaction, as after a crash; changes nothing."""
+    expected = remembered(path)  # read first, for the file may grow while we look
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    if not size:
+        _check_new(path, expected)
+        return 0
+    with open(path, 'rb') as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise DatabaseRefused(
+                f'{path!r} is no database of ours, and was left as it is: name another file.')
+        whole = _whole(path)
+        _check_last(path, expected, _last(file, whole))
+        if size > whole and _last(file, size) is not None:
+            raise DatabaseRefused(
+                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; restore '
+                f'a backup, or give up what follows with "truncate -s {whole}".')
+    return max(size - whole, 0)
+
+
+def _check_new(path: str, expected: bytes | None) -> None:
+    if expected is not None:
+        raise DatabaseRefused(
+            f'{path!r} is missing or empty, but transactions were stored in it until {_when(expected)}: '
+            f'restore a backup, or remove {guard_of(path)!r} to begin anew.')
+
+
+def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
+    if expected is not None and (last or _BEFORE_ALL) < expected:
+        raise DatabaseRefused(
+            f'{path!r} can be read up to its transaction of {_when(last)}, but one of {_when(expected)} '
+            f'was stored in it: it is damaged or an older copy, and was left as it is; restore a newer '
+            f'backup, or remove {guard_of(path)!r} to go on without what is lost.')
+
+
+def _whole(path: str) -> int:
+    """Up to which byte FileStorage reads whole transactions, and from which it would cut off the rest."""
+    try:
+        with closing(DatabaseFile(path, read_only=True)) as storage:
+            return int(storage.getSize())
+    except (StorageError, CorruptedError, ValueError, struct.error) as error:
+        raise DatabaseRefused(
+            f'{path!r} is damaged, and was left as it is ({error}): restore a backup, '
+            f'or save what can be read with "python -m ZODB.fsrecover".') from error
+
+
+def _last(file: BinaryIO, end: int) -> bytes | None:
+    """The id of the whole transaction that ends at `end`, if there is one."""
+    try:
+        file.seek(end - _LENGTH.size)
+        length, = _LENGTH.unpack(file.read(_LENGTH.size))
+        file.seek(end - _LENGTH.size - length)
+        tid, length_again, status, *_ = _HEADER.unpack(file.read(_HEADER.size))
+    except (OSError, ValueError, OverflowError, struct.error):  # no such place in the file
+        return None
+    return tid if length_again == length and status != b'c' else None
+
+
+def _when(tid: bytes | None) -> str:
+    return f'{TimeStamp(tid)} UTC' if tid else 'no time'
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _sync(path: str) -> None:
+    file = _open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,191 @@
+"""A database shared with other processes of the same user, over a unix socket in a private folder.
+
+Whoever can write to the socket can run code in the server, for what passes through it are pickles;
+a server can run code in its clients, too. So the folder is ours alone before there is a socket in it.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import Any
+
+from ZEO.ClientStorage import ClientStorage
+from ZEO.StorageServer import StorageServer, ZEOStorage
+from ZODB.POSException import ReadOnlyError
+
+from ..errors import DatabaseRefused
+
+logger = logging.getLogger(__name__)
+
+#: For how many seconds a process that shares the database may keep everyone else from committing.
+COMMIT_TIMEOUT = 10.0
+
+#: For how many seconds it may leave unread what the server has to tell it.
+READ_TIMEOUT = 60.0
+
+_SOCKET = 'socket'
+_STORAGE = '1'
+_GREETING_TIMEOUT = 1.0
+_JOIN_TIMEOUT = 10.0
+
+
+class PrivateFolder:
+    """The folder of a database's socket, held open so that nobody can put another in its place."""
+
+    def __init__(self, path: str) -> None:
+        """Raise FileNotFoundError if there is none, DatabaseRefused if it is not ours."""
+        self._file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self._make_private(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_private(self, path: str) -> None:
+        status = os.fstat(self._file)
+        if status.st_uid != os.geteuid():
+            raise DatabaseRefused(
+                f'{path!r} belongs to the user with id {status.st_uid}, and you have id {os.geteuid()}: '
+                f'run this as that user.')
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            os.fchmod(self._file, 0o700)
+
+    @property
+    def socket(self) -> str:
+        """A short name of the socket: the system binds none above 107 bytes, and paths may be longer."""
+        return f'/proc/self/fd/{self._file}/{_SOCKET}'
+
+    def answers(self) -> bool:
+        """Is there a server? One that was killed leaves its socket behind, one that hangs says nothing."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_GREETING_TIMEOUT)
+            try:
+                probe.connect(self.socket)
+                return bool(probe.recv(64))  # a ZEO server speaks first
+            except OSError:
+                return False
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def folder_of(path: str) -> str:
+    """The name of the folder for the socket of the database at `path`."""
+    return f'{path}.shared'
+
+
+class Sharing:
+    """Serves a storage at the socket of `path`, from a thread of its own, until it is closed."""
+
+    def __init__(self, storage: Any, path: str, commit_timeout: float = COMMIT_TIMEOUT) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(folder_of(path), 0o700)
+        self._folder = PrivateFolder(folder_of(path))
+        try:
+            self._server = _Server(self._folder.socket, {_STORAGE: storage})
+            self._server.lock_managers[_STORAGE].timeout = _CommitTimeout(commit_timeout)
+            os.chmod(self._folder.socket, 0o600)
+            self._server.start_thread()
+        except BaseException:
+            self._folder.close()
+            raise
+
+    def close(self) -> None:
+        self._server.close(_JOIN_TIMEOUT)
+        with suppress(OSError):  # asyncio removes it since Python 3.13
+            os.remove(self._folder.socket)
+        self._folder.close()
+
+
+def connect(folder: PrivateFolder, **options: Any) -> Any:
+    """The storage behind `folder`; raises ZEO's ClientDisconnected if its server does not answer in time."""
+    return always_fresh(ClientStorage(folder.socket, _STORAGE, **options))
+
+
+def always_fresh(storage: Any) -> Any:
+    """Let each transaction begin with all that was committed before; ZEO would let it begin with old news."""
+    storage.server_sync = True  # for each connection from the next
+    storage.sync = storage.ping
+    return storage
+
+
+class _Server(StorageServer):  # type: ignore[misc]  # ZEO has no types
+    """A ZEO server whose clients cannot hold up the others."""
+
+    def create_client_handler(self) -> '_Client':
+        return _Client(self, self.read_only)
+
+
+class _CommitTimeout:
+    """Ends the transaction of a client that keeps the commit lock too long; ZEO's lock manager calls it.
+
+    ZEO has a time-out of its own, a thread that nobody can end.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def begin(self, client: '_Client') -> None:
+        reason = f'it kept everyone else from committing for {self._seconds:g} s'
+        self._timer = client.connection.loop.call_later(self._seconds, client.drop, reason)
+
+    def end(self, client: '_Client') -> None:
+        self._timer.cancel()
+
+    def is_alive(self) -> bool:
+        return True
+
+
+class _Client(ZEOStorage):  # type: ignore[misc]  # ZEO has no types
+    """What the server knows of one client. All of it runs in the server's thread."""
+
+    _stalled: asyncio.TimerHandle | None = None
+
+    def notify_connected(self, connection: Any) -> None:
+        super().notify_connected(connection)
+        # The connection calls these by name; ZEO offers no place to say it otherwise.
+        self._close, connection.close = connection.close, self.close
+        self._pause, connection.pause_writing = connection.pause_writing, self.pause_writing
+        self._resume, connection.resume_writing = connection.resume_writing, self.resume_writing
+
+    def notify_disconnected(self) -> None:
+        self._cancel_stalled()
+        super().notify_disconnected()
+
+    def close(self) -> Any:
+        """Close the connection, and abort its transaction: ZEO would leave it the commit lock for ever."""
+        if self.connected:
+            self.notify_disconnected()
+        return self._close()
+
+    def drop(self, reason: str) -> None:
+        """Close the connection, though the client may never read what is still to be sent."""
+        logger.warning('%s is disconnected: %s', self.log_label, reason)
+        transport = self.connection.sm_protocol.transport
+        self.close()
+        transport.abort()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: ZEO now collects in memory what it should hear, without limit."""
+        self._stalled = self.connection.loop.call_later(
+            READ_TIMEOUT, self.drop, f'it read nothing for {READ_TIMEOUT:g} s')
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._cancel_stalled()
+        self._resume()
+
+    def _cancel_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def pack(self, *options: Any) -> Any:
+        if self.read_only:  # ZEO lets readers pack
+            raise ReadOnlyError
+        return super().pack(*options)
