@@ -6,5 +6,5 @@ import logging
 def set_up(level: str) -> None:
     """Log what is `level` or worse."""
     # Nobody reads these, and to find them out costs more than to write the line.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), format='%(asctime)s %(levelname)s %(message)s', force=True)

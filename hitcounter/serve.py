@@ -86,4 +86,4 @@ def _on_signals(handle: Any) -> None:
 
 
 def _report(drained: Drained) -> None:
-    logger.info('stopped: %d calls ended, %d were closed, %d were forced', drained.ended, drained.closed, drained.forced)
+    logger.info('stopped: %d calls ended, %d closed, %d forced', drained.ended, drained.closed, drained.forced)

@@ -48,7 +48,7 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
 
 
-class Address(click.ParamType):
+class Address(click.ParamType[tuple[str, int]]):
     """HOST:PORT, or [HOST]:PORT for IPv6."""
 
     name = 'host:port'
@@ -65,7 +65,7 @@ class Address(click.ParamType):
         return bare, int(port)
 
 
-class Network(click.ParamType):
+class Network(click.ParamType[Any]):
     """An address or a network of addresses, IPv4 or IPv6."""
 
     name = 'network'

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import CommandFailed, ConnectionLost, Hangup, ProtocolError
@@ -120,10 +121,8 @@ class Call:
 
     def hangup(self) -> None:
         """Hang up the channel. The next command that needs it raises Hangup."""
-        try:
+        with suppress(Hangup):  # that is what was asked for
             self.command('HANGUP', timeout=COMMAND_TIMEOUT)
-        except Hangup:
-            pass  # that is what was asked for
 
     def stream_file(self, name: str, *, escape_digits: str = '', offset: int = 0) -> Playback:
         """Play the sound file `name`, given without its extension, from sample `offset` on.

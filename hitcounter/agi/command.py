@@ -32,7 +32,7 @@ def compose(*words: str) -> bytes:
         raise CommandRefused(f'{name[:80]!r} is not the name of a command')
     encoded = line.encode('utf-8', 'surrogateescape') + b'\n'
     if len(encoded) > LINE_LIMIT:
-        raise CommandRefused(f'{name} makes a line of {len(encoded)} bytes, and Asterisk takes {LINE_LIMIT}: shorten it')
+        raise CommandRefused(f'{name} makes a line of {len(encoded)} bytes, Asterisk takes {LINE_LIMIT}: shorten it')
     count = len(name.split()) + len(arguments)
     if count > WORD_LIMIT:
         raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')

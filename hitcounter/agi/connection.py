@@ -1,6 +1,7 @@
 """A connection: one accepted socket, from its first byte to its close."""
 
 import socket
+from contextlib import suppress
 
 from ..errors import ProtocolError
 
@@ -60,17 +61,13 @@ class Connection:
 
     def fail(self) -> None:
         """Let the dialplan see AGISTATUS=FAILURE; the connection must be closed next."""
-        try:
-            self.socket.send(_FAILURE, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except OSError:
-            pass  # nobody is left to be told
+        with suppress(OSError):  # nobody is left to be told
+            self.socket.send(_FAILURE, socket.MSG_DONTWAIT)
 
     def cut(self) -> None:
         """End it from another thread: whoever waits for bytes finds it closed."""
-        try:
+        with suppress(OSError):  # it has ended by itself
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it has ended by itself
 
     def close(self) -> None:
         self.socket.close()

@@ -31,7 +31,7 @@ class Environment(Mapping[str, str]):
         except ValueError:
             wrong = next(line for line in lines if ': ' not in line)
             raise ProtocolError(f'{wrong[:80]!r} is no "name: value" line of an AGI environment') from None
-        if len(values) != len(lines) or not all([name.startswith('agi_') for name in values]):
+        if len(values) != len(lines) or not all(name.startswith('agi_') for name in values):
             raise ProtocolError('an AGI environment has only names that begin with agi_, each of them once')
         environment = cls.__new__(cls)
         environment._values = values

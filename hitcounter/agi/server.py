@@ -143,7 +143,7 @@ class Server:
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        if only_loopback and not ipaddress.ip_address(address[0].partition('%')[0]).is_loopback:
+        if only_loopback and not ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback:
             raise ListenError(f'{host} is open to other machines: say which ones may call, with allow')
         listener = socket.create_server(address, family=family, backlog=4096)
     except OSError as error:

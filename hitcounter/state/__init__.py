@@ -3,7 +3,20 @@
 from .component import Component, query, update
 from .database import Database, open_database
 from .journal import Journal
+from .session import Session, WritingSession
 from .state import Parts, State
 from .tally import Tally
 
-__all__ = ['Component', 'Database', 'Journal', 'Parts', 'State', 'Tally', 'open_database', 'query', 'update']
+__all__ = [
+    'Component',
+    'Database',
+    'Journal',
+    'Parts',
+    'Session',
+    'State',
+    'Tally',
+    'WritingSession',
+    'open_database',
+    'query',
+    'update',
+]

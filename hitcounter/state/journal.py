@@ -39,7 +39,8 @@ class Journal(Persistent):
         if not 1 <= number <= len(self):
             raise KeyError(number)
         piece = self._pieces[self._pieces.maxKey(number)]
-        return piece[number - piece.first]
+        record: Record = piece[number - piece.first]
+        return record
 
     def since(self, number: int) -> Iterator[tuple[int, Record]]:
         """The records from `number` on, each with its own number; none of them is held in memory for long."""

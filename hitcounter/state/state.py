@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from persistent.mapping import PersistentMapping
@@ -9,7 +10,7 @@ from persistent.mapping import PersistentMapping
 from ..errors import ComponentError, DatabaseRefused
 from .component import Access, Component, accesses, in_order
 from .database import Database
-from .snapshot import snapshot
+from .session import Session
 from .writer import Root, Writer, plain
 
 C = TypeVar('C', bound=Component)
@@ -57,17 +58,16 @@ class State:
         try:
             return cast(C, self._handles[component])  # it has the methods that others may call
         except KeyError:
-            raise ComponentError(f'{component.__name__} is no component of this state: open the state with it') from None
+            raise ComponentError(f'{component.__name__} is no component of this state: open it with') from None
 
     def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
-        label = getattr(function, '__qualname__', repr(function))
-        return self._writer.run(lambda root: function(Parts(root), *args, **kwargs), label)
+        return self._writer.run(lambda root: function(Parts(root), *args, **kwargs), _label(function))
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        with snapshot(self._database.db) as root:
-            return plain(function(Parts(root), *args, **kwargs), getattr(function, '__qualname__', repr(function)))
+        with closing(Session(self._database.db)) as session:
+            return plain(function(Parts(session.root), *args, **kwargs), _label(function))
 
     def close(self) -> None:
         """Let the updates that wait be stored, then take no more. The database stays open."""
@@ -99,8 +99,12 @@ def _method(run: Callable[[Callable[[Root], Any], str], Any], component: str, na
 
 
 def _read(database: Database, function: Callable[[Root], R], label: str) -> R:
-    with snapshot(database.db) as root:
-        return plain(function(root), label)
+    with closing(Session(database.db)) as session:
+        return plain(function(session.root), label)
+
+
+def _label(function: Callable[..., Any]) -> str:
+    return getattr(function, '__qualname__', repr(function))
 
 
 def _prepare(components: list[type[Component]], root: Root) -> None:

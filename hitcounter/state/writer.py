@@ -106,7 +106,7 @@ class Writer:
             except (UpdateFailed, OutcomeUnknown) as error:
                 for job in part:
                     job.fail(type(error)(*error.args), error.__cause__)
-            except BaseException as error:  # it is for the caller to handle, and this thread goes on
+            except BaseException as error:  # noqa: BLE001 -- for the caller to handle; this thread goes on
                 if len(part) == 1:
                     part[0].fail(error, error.__cause__)
                 else:
