@@ -92,10 +92,10 @@ def _keys(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
-def _caller_id(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, str]:
+def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if not value.isprintable():
         raise click.BadParameter(f'{value!r} would break the lines of the environment block.')
-    return parse_caller_id(value)
+    return value
 
 
 @click.command('call', epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#')
@@ -107,8 +107,10 @@ def _caller_id(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
     show_default=True,
     help='The server, and the script to ask for.',
 )
-@click.option('--extension', default='31415', show_default=True, help='The extension that was dialled.')
-@click.option('--caller-id', default='', callback=_caller_id, help='Who calls: a number, or "NAME" <NUMBER>.')
+@click.option(
+    '--extension', default='31415', show_default=True, callback=_one_line, help='The extension that was dialled.'
+)
+@click.option('--caller-id', default='', callback=_one_line, help='Who calls: a number, or "NAME" <NUMBER>.')
 @click.option('--digits', default='', callback=_keys, help='Keys the caller presses, each when asked for.')
 @click.option(
     '--hangup-after',
@@ -161,7 +163,7 @@ def main(
     ctx: click.Context,
     target: Target,
     extension: str,
-    caller_id: tuple[str, str],
+    caller_id: str,
     digits: str,
     patience: float | None,
     hang_up_at: str | None,
@@ -179,7 +181,7 @@ def main(
     """
     if verbose and calls > 1:
         raise click.UsageError('-v shows the lines of a single call: leave out --calls.')
-    name, number = caller_id
+    name, number = parse_caller_id(caller_id)
     dial = partial(
         Channel,
         url=target.url,

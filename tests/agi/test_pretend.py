@@ -1,0 +1,742 @@
+"""The pretend Asterisk, held against recordings of a real one and against a server on a real connection.
+
+A recording (`tests/transcripts`) has a line from Asterisk after `< ` and one to it after `> `; a piece without
+its newline after `>| `; what else happened after `# `.
+"""
+
+import re
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hitcounter.agi.pretend import (
+    COMMANDS,
+    KEYPAD,
+    MAX_LINE,
+    MAX_WORDS,
+    Answered,
+    CallerHungUp,
+    Channel,
+    HangUp,
+    HungUp,
+    LineFromServer,
+    LineToServer,
+    Manner,
+    Missing,
+    Played,
+    Pressed,
+    PretendCall,
+    Recorded,
+    SaidDate,
+    SaidDateTime,
+    SaidDigits,
+    SaidLetters,
+    SaidNumber,
+    SaidPhonetically,
+    SaidTime,
+    Waited,
+    converse,
+    parse_args,
+    parse_caller_id,
+    place_call,
+)
+
+TRANSCRIPTS = sorted((Path(__file__).parent.parent / 'transcripts').glob('*.txt'))
+STATUS = re.compile(r'AGISTATUS=(\w+)')
+
+FIELDS = {
+    'agi_request': 'url',
+    'agi_channel': 'name',
+    'agi_language': 'language',
+    'agi_uniqueid': 'unique_id',
+    'agi_version': 'version',
+    'agi_callerid': 'caller_id',
+    'agi_calleridname': 'caller_name',
+    'agi_callingpres': 'presentation',
+    'agi_dnid': 'dnid',
+    'agi_rdnis': 'rdnis',
+    'agi_context': 'context',
+    'agi_extension': 'extension',
+    'agi_priority': 'priority',
+    'agi_accountcode': 'account_code',
+    'agi_threadid': 'thread_id',
+}
+
+# The world of the recordings: what their sounds, and the dialplan before them, were like.
+WORLD = Channel(
+    samples={'beep': 3520},
+    missing=frozenset({'no-such-file', 'nosuch', 'be ep', '../../../etc/passwd'}),
+)
+VARIABLES = {
+    'cmd-variable-newline': {'n': 'one\ntwo', 'forged': 'x)\n200 result=1 (forged', 'tail': 'x\n'},
+    'hangup-exit-idle': {'AGIEXITONHANGUP': 'yes'},
+}
+
+
+# Against the recordings.
+
+@pytest.mark.parametrize('path', TRANSCRIPTS, ids=lambda path: path.stem)
+def test_every_byte_is_as_the_real_asterisk_sent_it(path):
+    for lines in recorded_calls(path):
+        channel = replace(recorded_channel(lines), variables=VARIABLES.get(path.stem, {}))
+        call = PretendCall(channel)
+
+        for exchange in recorded_exchanges(lines):
+            assert without_usage(exchange.play(call)) == without_usage(bytes(exchange.replies)), exchange
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in TRANSCRIPTS if STATUS.search(path.read_text())], ids=lambda path: path.stem
+)
+def test_every_agistatus_is_the_recorded_one(path):
+    lines = recorded_calls(path)[0]
+    call = PretendCall(recorded_channel(lines))
+
+    for exchange in recorded_exchanges(lines):
+        exchange.play(call)
+
+    assert call.status == STATUS.search(path.read_text())[1]
+
+
+@dataclass
+class Exchange:
+    """What went to Asterisk, or happened to it, and all that it sent then."""
+
+    what: str
+    sent: bytearray
+    replies: bytearray
+
+    def play(self, call: PretendCall) -> bytes:
+        match self.what:
+            case 'connect':
+                return call.opening()
+            case 'hang up':
+                return call.hang_up()
+            case 'close':
+                return call.close()
+        return call.receive(bytes(self.sent))
+
+
+def recorded_calls(path: Path) -> list[list[bytes]]:
+    calls = re.split(rb'^# connection \d+\n', path.read_bytes(), flags=re.MULTILINE)
+    return [call.split(b'\n') for call in calls if b'\n< ' in b'\n' + call]
+
+
+def recorded_channel(lines: list[bytes]) -> Channel:
+    block = [line[2:].decode().partition(': ') for line in lines if line.startswith(b'< agi_')]
+    values = {FIELDS[name]: '' if value == 'unknown' else value for name, _, value in block if name in FIELDS}
+    keys, hang_up = recorded_plans(lines)
+    return replace(
+        WORLD,
+        **values,
+        arguments=tuple(value for name, _, value in block if name.startswith('agi_arg_')),
+        keys=keys,
+        hang_up=hang_up,
+    )
+
+
+def recorded_plans(lines: list[bytes]) -> tuple[dict[int | str, str], HangUp | None]:
+    keys: dict[int | str, str] = {}
+    hang_up = None
+    count, pending = 0, False
+    for line in lines:
+        count += line.startswith(b'> ')
+        pending = line.startswith(b'> ') or (pending and not line.startswith(b'< '))
+        if line.startswith(b'# the caller presses ') and pending:
+            keys[count] = line[21:].decode().replace(' ', '')
+        elif line == b'# the caller hangs up' and pending:
+            hang_up = HangUp(count)
+    return keys, hang_up
+
+
+def recorded_exchanges(lines: list[bytes]) -> list[Exchange]:
+    exchanges = [Exchange('connect', bytearray(), bytearray())]
+    together = False
+    for line in lines:
+        if line.startswith((b'> ', b'>| ')):
+            if not together:
+                exchanges.append(Exchange('send', bytearray(), bytearray()))
+            exchanges[-1].sent += line[3:] if line.startswith(b'>|') else line[2:] + b'\n'
+        elif line.startswith(b'< '):
+            exchanges[-1].replies += line[2:] + b'\n'
+        elif line == b'# the caller hangs up' and exchanges[-1].replies:
+            exchanges.append(Exchange('hang up', bytearray(), bytearray()))
+        elif line.startswith(b'# server closed'):
+            exchanges.append(Exchange('close', bytearray(), bytearray()))
+        together = line.startswith((b'> ', b'>| '))
+    return exchanges
+
+
+def without_usage(replies: bytes) -> bytes:
+    """Asterisk's texts are its own; what counts is where they stand."""
+    return re.sub(rb'(?s)(520-[^\n]*\n).+?\n(520 End)', rb'\1\2', replies)
+
+
+# Lines and words.
+
+@given(st.lists(st.binary().filter(lambda word: not set(word) & set(b'\n\0')), max_size=MAX_WORDS))
+def test_words_that_are_quoted_come_back_as_they_were(words):
+    line = b' '.join(b'"' + word.replace(b'\\', rb'\\').replace(b'"', rb'\"') + b'"' for word in words)
+
+    assert parse_args(line) == words
+
+
+@given(st.binary())
+def test_no_line_makes_words_out_of_nothing(line):
+    words = parse_args(line)
+
+    assert sum(map(len, words)) <= len(line)
+
+
+def test_plain_words_past_the_table_are_lost():
+    assert parse_args(b'x ' * (MAX_WORDS + 1)) == [b'x'] * MAX_WORDS
+
+
+def test_quoted_words_past_the_table_end_asterisk_and_the_call():
+    call = PretendCall(Channel())
+
+    assert call.receive(b'NOOP' + b' ""' * MAX_WORDS + b'\n') == b''
+    assert call.ended
+    assert call.status is None
+
+
+def test_a_full_table_is_no_harm():
+    call = PretendCall(Channel())
+
+    assert call.receive(b'NOOP' + b' ""' * (MAX_WORDS - 1) + b'\n') == b'200 result=0\n'
+
+
+def test_the_longest_line_comes_whole():
+    value = b'x' * (MAX_LINE - len(b'SET VARIABLE a \n'))
+    call = PretendCall(Channel())
+
+    assert call.receive(b'SET VARIABLE a ' + value + b'\n') == b'200 result=1\n'
+    assert call.receive(b'GET FULL VARIABLE ${a}\n') == b'200 result=1 (' + value + b')\n'
+
+
+def test_the_rest_of_a_line_one_byte_too_long_is_a_command_that_is_read_with_the_next_bytes():
+    value = b'x' * (MAX_LINE - len(b'SET VARIABLE a '))
+    call = PretendCall(Channel())
+
+    assert call.receive(b'SET VARIABLE a ' + value + b'\n') == b'200 result=1\n'
+    assert call.receive(b'NOOP\n') == b'510 Invalid or unknown command\n200 result=0\n'
+
+
+def test_the_rest_of_a_much_longer_line_is_read_at_once():
+    call = PretendCall(Channel())
+
+    assert call.receive(b'NOOP ' + b'x' * 9000 + b'\n') == b'200 result=0\n510 Invalid or unknown command\n'
+
+
+def test_a_long_value_is_cut_by_get_variable_only():
+    call = PretendCall(Channel(variables={'v': 'x' * 5000}))
+
+    assert call.receive(b'GET VARIABLE v\n') == b'200 result=1 (' + b'x' * 1023 + b')\n'
+    assert call.receive(b'GET FULL VARIABLE ${v}\n') == b'200 result=1 (' + b'x' * 5000 + b')\n'
+
+
+@given(st.data())
+def test_a_line_in_pieces_is_one_command(data):
+    line = b'SET VARIABLE a "one two"\n'
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(line) - 1))))
+    call = PretendCall(Channel())
+
+    replies = [call.receive(line[start:end]) for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+
+    assert replies == [b''] * len(cuts) + [b'200 result=1\n']
+
+
+def test_lines_left_unread_run_when_the_server_closes():
+    call = PretendCall(Channel())
+
+    assert call.receive(b'NOOP\nVERBOSE x\nNOOP') == b'200 result=0\n'
+    assert call.close() == b'200 result=1\n200 result=0\nHANGUP\n'
+    assert call.status == 'SUCCESS'
+
+
+# The environment block.
+
+def test_a_channel_of_which_nothing_is_told_still_has_a_whole_block():
+    block = PretendCall(Channel(unique_id='1.2', name='PJSIP/a')).opening()
+
+    assert block.startswith(b'agi_network: yes\nagi_network_script: hits\nagi_request: agi://127.0.0.1/hits\n')
+    assert b'agi_callerid: unknown\nagi_calleridname: unknown\nagi_callingpres: 67\n' in block
+    assert block.endswith(b'\n\n')
+
+
+def test_two_channels_have_two_unique_ids():
+    assert Channel().unique_id != Channel().unique_id
+
+
+def test_bytes_that_are_no_utf_8_are_sent_as_they_are():
+    name = b'Zo\xeb'.decode(errors='surrogateescape')
+
+    assert b'agi_calleridname: Zo\xeb\n' in PretendCall(Channel(caller_name=name)).opening()
+
+
+@pytest.mark.parametrize(
+    ('text', 'name', 'number'),
+    [
+        ('"Zoë" <+44123>', 'Zoë', '+44123'),
+        ('Joe Bloggs <12345>', 'Joe Bloggs', '12345'),
+        ('777', '', '777'),
+        ('Zoë', 'Zoë', ''),
+        ('<5>', '', '5'),
+        ('', '', ''),
+    ],
+)
+def test_a_caller_id_has_a_name_and_a_number(text, name, number):
+    assert parse_caller_id(text) == (name, number)
+
+
+# Commands.
+
+def test_every_command_is_known():
+    assert len(COMMANDS) == 47
+
+
+def test_a_command_with_too_few_arguments_is_answered_with_its_usage():
+    for command in COMMANDS.values():
+        if command.fewest:
+            lines = PretendCall(Channel()).receive(command.name.encode() + b'\n').split(b'\n')
+
+            assert lines[0] == b'520-Invalid command syntax.  Proper usage follows:'
+            assert lines[1].startswith(b'Usage: ' + command.name.encode())
+            assert lines[-2:] == [b'520 End of proper usage.', b'']
+
+
+def test_a_command_with_just_enough_arguments_is_answered():
+    for command in COMMANDS.values():
+        reply = PretendCall(Channel(missing=frozenset())).receive(line_of(command.name, ['1'] * command.fewest))
+
+        assert b'200 result=' in reply, command
+
+
+def test_what_does_not_run_dead_is_refused_after_the_hangup():
+    for command in COMMANDS.values():
+        call = PretendCall(Channel())
+        call.hang_up()
+
+        reply = call.receive(line_of(command.name, ['1'] * command.fewest))
+
+        assert reply.startswith(b'200' if command.runs_dead else b'511'), command
+
+
+@pytest.mark.parametrize(
+    ('command', 'heard'),
+    [
+        ('ANSWER', Answered()),
+        ('STREAM FILE hello ""', Played('hello')),
+        ('GET OPTION hello 1', Played('hello')),
+        ('CONTROL STREAM FILE hello ""', Played('hello')),
+        ('GET DATA hello', Played('hello')),
+        ('STREAM FILE gone ""', Missing('gone')),
+        ('STREAM FILE hello.gsm ""', Missing('hello.gsm')),
+        ('CONTROL STREAM FILE gone ""', Missing('gone')),
+        ('GET DATA gone', Missing('gone')),
+        ('SAY NUMBER 42 ""', SaidNumber(42)),
+        ('SAY NUMBER 3.7 ""', SaidNumber(3)),
+        ('SAY NUMBER 99999999999 ""', SaidNumber(1215752191)),
+        ('SAY DIGITS 1a2 ""', SaidDigits('12')),
+        ('SAY ALPHA ab ""', SaidLetters('ab')),
+        ('SAY PHONETIC ab ""', SaidPhonetically('ab')),
+        ('SAY DATE 0 ""', SaidDate(0)),
+        ('SAY TIME 0 ""', SaidTime(0)),
+        ('SAY DATETIME 0 "" Y Europe/Berlin', SaidDateTime(0, 'Y', 'Europe/Berlin')),
+        ('WAIT FOR DIGIT 1500', Waited(1.5)),
+        ('RECORD FILE mine wav # 1000', Recorded('mine')),
+        ('EXEC Wait 2', Waited(2)),
+        ('EXEC SayNumber 7', SaidNumber(7)),
+        ('EXEC SayDigits 12', SaidDigits('12')),
+        ('EXEC Hangup', HungUp()),
+        ('HANGUP', HungUp()),
+    ],
+)
+def test_the_caller_hears_each_command(command, heard):
+    call = PretendCall(Channel(missing=frozenset({'gone'})))
+
+    call.receive(command.encode() + b'\n')
+
+    assert call.heard == [heard]
+
+
+@pytest.mark.parametrize(
+    ('commands', 'reply'),
+    [
+        (['EXEC Playback gone', 'GET VARIABLE PLAYBACKSTATUS'], '200 result=1 (FAILED)'),
+        (['EXEC Playback hello&gone,skip', 'GET VARIABLE PLAYBACKSTATUS'], '200 result=1 (SUCCESS)'),
+        (['EXEC NoSuchApp x'], '200 result=-2'),
+        (['EXEC Return'], '200 result=-1'),
+        (['EXEC Set "v=a b"', 'GET VARIABLE v'], '200 result=1 (a b)'),
+        (['EXEC SayNumber x'], '200 result=0'),
+        (['SET VARIABLE __inherited 1', 'GET VARIABLE inherited'], '200 result=1 (1)'),
+        (['SET VARIABLE NOFUNC(x) 1', 'GET VARIABLE NOFUNC(x)'], '200 result=0'),
+        (['SET VARIABLE CALLERID(num) 4711', 'GET VARIABLE CALLERID(num)'], '200 result=1 (4711)'),
+        (['SET VARIABLE CALLERID(name) Zoë', 'GET VARIABLE CALLERID(all)'], '200 result=1 ("Zoë" <>)'),
+        (['SET VARIABLE CALLERID(all) 12', 'GET VARIABLE CALLERID(num)'], '200 result=1 (12)'),
+        (['SET CALLERID "Joe <12>"', 'GET VARIABLE CALLERID(all)'], '200 result=1 ("Joe" <12>)'),
+        (['GET FULL VARIABLE ${EXTEN}-${nosuch}'], '200 result=1 (31415-)'),
+        (['GET FULL VARIABLE ${EXTEN} No/such'], '200 result=0'),
+        (['SET CONTEXT other', 'GET VARIABLE CONTEXT'], '200 result=1 (other)'),
+        (['SET EXTENSION 42', 'GET VARIABLE EXTEN'], '200 result=1 (42)'),
+        (['SET PRIORITY 7', 'GET VARIABLE PRIORITY'], '200 result=1 (7)'),
+        (['DATABASE PUT fam/sub key v', 'DATABASE GET fam/sub key'], '200 result=1 (v)'),
+        (['DATABASE PUT fam/sub key v', 'DATABASE DELTREE fam'], '200 result=0'),
+        (['DATABASE PUT family key v', 'DATABASE DELTREE fam'], '200 result=1'),
+        (['DATABASE DEL fam key'], '200 result=1'),
+        (['CHANNEL STATUS'], '200 result=4'),
+        (['ANSWER', 'CHANNEL STATUS'], '200 result=6'),
+        (['CHANNEL STATUS No/such'], '200 result=-1'),
+        (['HANGUP No/such'], '200 result=-1'),
+        (['RECORD FILE mine nosuch # 1000'], '200 result=-1 (writefile)'),
+        (['RECORD FILE mine wav # 500 2000'], '200 result=0 (timeout) endpos=6000'),
+        (['RECORD FILE mine wav # 8000 0 s=1'], '200 result=7000 (timeout) endpos=8000'),
+        (['RECEIVE CHAR 300'], '200 result=-1 (hangup)'),
+        (['RECEIVE TEXT 300'], '200 result=-1'),
+        (['GET DATA beep 500 0'], '200 result=-1'),
+        (['GOSUB gone s 1'], '200 result=-1 Gosub label not found'),
+    ],
+)
+def test_the_last_of_these_commands_is_answered(commands, reply):
+    call = PretendCall(Channel(missing=frozenset({'gone'})))
+
+    replies = [call.receive(command.encode() + b'\n') for command in commands]
+
+    assert replies[-1].decode() == reply + '\n'
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'SAY NUMBER abc ""',
+        'SAY DIGITS x ""',
+        'SAY ALPHA a "" z',
+        'SAY DATE x ""',
+        'SAY TIME x ""',
+        'SAY DATETIME x ""',
+        'STREAM FILE beep "" x',
+        'WAIT FOR DIGIT x',
+        'RECORD FILE mine wav # x',
+        'SET PRIORITY gone',
+        'SET AUTOHANGUP x',
+        'SET VARIABLE a b c',
+    ],
+)
+def test_arguments_that_make_no_sense_are_answered_with_the_usage(command):
+    call = PretendCall(Channel(missing=frozenset({'gone'})))
+
+    assert call.receive(command.encode() + b'\n').startswith(b'520-')
+
+
+def test_gosub_says_that_it_is_trying():
+    replies = PretendCall(Channel()).receive(b'GOSUB sub s 1\n')
+
+    assert replies == b'100 result=0 Trying...\n200 result=0 Gosub complete\n'
+
+
+def test_playback_answers_first():
+    call = PretendCall(Channel())
+
+    call.receive(b'EXEC Playback one&two\n')
+
+    assert call.heard == [Answered(), Played('one'), Played('two')]
+
+
+# Digits.
+
+def test_the_patient_caller_presses_each_digit_when_it_is_asked_for():
+    call = PretendCall(Channel(digits='512#'))
+
+    assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=0 endpos=8000\n'
+    assert call.receive(b'STREAM FILE hello 123\n') == b'200 result=0 endpos=8000\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=53\n'
+    assert call.receive(b'GET DATA hello 1000 4\n') == b'200 result=12\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
+    assert [event.digit for event in call.heard if isinstance(event, Pressed)] == ['5', '1', '2', '#']
+
+
+def test_keys_are_pressed_during_the_command_that_was_planned_for_them():
+    call = PretendCall(Channel(keys={'WAIT FOR DIGIT': '9', 3: '87'}))
+
+    assert call.receive(b'NOOP\n') == b'200 result=0\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=57\n'
+    assert call.receive(b'STREAM FILE hello 7\n') == b'200 result=55 endpos=4000\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
+
+
+def test_keys_that_nobody_waits_for_are_lost():
+    call = PretendCall(Channel(keys={1: KEYPAD}))
+
+    assert call.receive(b'SAY NUMBER 42 ""\n') == b'200 result=0\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
+
+
+@pytest.mark.parametrize(
+    ('command', 'reply'),
+    [
+        ('SAY DIGITS 123 "5"', '200 result=53'),
+        ('GET OPTION hello "5"', '200 result=53 endpos=4000'),
+        ('CONTROL STREAM FILE hello "5"', '200 result=53 endpos=500'),
+        ('RECORD FILE mine wav "5" 1000', '200 result=53 (dtmf) endpos=0'),
+        ('EXEC Background hello', '200 result=53'),
+        ('GET DATA hello 100 2', '200 result=5 (timeout)'),
+        ('GET DATA "" 100 1', '200 result=5'),
+    ],
+)
+def test_a_digit_ends_what_listens_for_it(command, reply):
+    call = PretendCall(Channel(digits='5'))
+
+    assert call.receive(command.encode() + b'\n').decode() == reply + '\n'
+
+
+# The caller goes.
+
+@pytest.mark.parametrize(
+    ('command', 'reply'),
+    [
+        ('ANSWER', '200 result=-1'),
+        ('STREAM FILE hello ""', '200 result=-1 endpos=4000'),
+        ('CONTROL STREAM FILE hello ""', '200 result=-1 endpos=500'),
+        ('SAY NUMBER 1 ""', '200 result=-1'),
+        ('GET DATA hello', '200 result=-1'),
+        ('WAIT FOR DIGIT 100', '200 result=-1'),
+        ('RECORD FILE mine wav # 1000', '200 result=-1 (hangup) endpos=0'),
+        ('EXEC Wait 5', '200 result=-1'),
+        ('EXEC Answer', '200 result=-1'),
+        ('SET VARIABLE a b', '200 result=1'),
+        ('NOSUCH', '510 Invalid or unknown command'),
+    ],
+)
+def test_a_hangup_while_a_command_runs_makes_it_fail_and_is_told_after_its_reply(command, reply):
+    call = PretendCall(Channel(hang_up=HangUp(1)))
+
+    assert call.receive(command.encode() + b'\n').decode() == reply + '\nHANGUP\n'
+    assert call.heard[-1] == CallerHungUp()
+    assert call.close() == b'HANGUP\n'
+    assert call.status == 'HANGUP'
+
+
+def test_a_hangup_may_cross_a_command_on_its_way():
+    call = PretendCall(Channel(hang_up=HangUp('SAY NUMBER', Manner.CROSSING)))
+
+    assert call.receive(b'ANSWER\n') == b'200 result=0\n'
+    assert call.receive(b'SAY NUMBER 1 ""\n').startswith(b'HANGUP\n511 ')
+
+
+def test_a_hangup_may_come_after_a_reply():
+    call = PretendCall(Channel(hang_up=HangUp(1, Manner.AFTER)))
+
+    assert call.receive(b'ANSWER\n') == b'200 result=0\nHANGUP\n'
+    assert call.heard == [Answered(), CallerHungUp()]
+
+
+def test_a_hangup_may_come_before_any_command():
+    assert PretendCall(Channel(hang_up=HangUp(0, Manner.AFTER))).opening().endswith(b'\n\nHANGUP\n')
+
+
+def test_a_caller_who_vanishes_takes_asterisk_along():
+    call = PretendCall(Channel(hang_up=HangUp('SAY NUMBER', Manner.VANISHING)))
+
+    assert call.receive(b'SAY NUMBER 1 ""\n') == b''
+    assert call.ended
+    assert call.status is None
+    assert call.close() == b''
+
+
+def test_whoever_waits_for_ever_for_a_digit_gets_a_hangup():
+    assert PretendCall(Channel()).receive(b'WAIT FOR DIGIT -1\n') == b'200 result=-1\nHANGUP\n'
+
+
+def test_a_caller_hangs_up_once():
+    call = PretendCall(Channel(hang_up=HangUp(1)))
+
+    assert call.hang_up() == b'HANGUP\n'
+    assert call.hang_up() == b''
+    assert call.receive(b'NOOP\n') == b'200 result=0\n'
+    assert call.heard == [CallerHungUp()]
+
+
+def test_without_agisighup_no_hangup_is_told():
+    call = PretendCall(Channel(variables={'AGISIGHUP': 'no'}))
+
+    assert call.hang_up() == b''
+    assert call.receive(b'ANSWER\n').startswith(b'511 ')
+    assert call.close() == b''
+
+
+def test_an_application_on_a_dead_channel_fails_and_is_not_heard():
+    call = PretendCall(Channel())
+    call.hang_up()
+
+    assert call.receive(b'EXEC Playback hello\n') == b'200 result=-1\n'
+    assert call.receive(b'EXEC Hangup\n') == b'200 result=-1\n'
+    assert call.heard == [CallerHungUp()]
+
+
+# Over a real connection.
+
+def test_a_call_goes_its_whole_way():
+    def script(server):
+        server.tell('ANSWER')
+        server.tell('SAY NUMBER 42 ""')
+
+    with serving(script) as address:
+        call = place_call(address, Channel())
+
+    assert call.heard == [Answered(), SaidNumber(42)]
+    assert call.lines == [b'ANSWER', b'SAY NUMBER 42 ""']
+    assert call.status == 'SUCCESS'
+
+
+def test_the_server_is_told_of_its_own_hangup():
+    replies = []
+
+    def script(server):
+        replies.append(server.tell('HANGUP'))
+        replies.append(server.rfile.readline())
+
+    with serving(script) as address:
+        call = place_call(address, Channel())
+
+    assert replies == [b'200 result=1\n', b'HANGUP\n']
+    assert call.status == 'HANGUP'
+
+
+def test_the_word_failure_ends_the_call():
+    def script(server):
+        assert server.tell('failure') == b'HANGUP\n'
+        assert server.rfile.readline() == b''
+
+    with serving(script) as address:
+        assert place_call(address, Channel()).status == 'FAILURE'
+
+
+def test_a_caller_may_vanish_from_a_real_connection():
+    seen = []
+
+    with serving(lambda server: seen.append(server.tell('ANSWER'))) as address:
+        call = place_call(address, Channel(hang_up=HangUp(1, Manner.VANISHING)))
+
+    assert seen == [b'']
+    assert call.status is None
+
+
+def test_a_server_that_closes_at_once_is_no_failure():
+    with serving(lambda server: None) as address:
+        assert place_call(address, Channel()).status == 'SUCCESS'
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_the_timeout():
+    done = threading.Event()
+
+    with serving(lambda server: done.wait(30)) as address:
+        with pytest.raises(TimeoutError):
+            place_call(address, Channel(), timeout=0.01)
+        done.set()
+
+
+def test_a_server_that_is_not_there_is_an_os_error():
+    with serving(lambda server: None) as address:
+        pass
+
+    with pytest.raises(ConnectionRefusedError):
+        place_call(address, Channel())
+
+
+def test_all_that_happens_is_told_in_order():
+    with serving(lambda server: server.tell('STREAM FILE hello ""')) as address:
+        events = list(converse(PretendCall(Channel()), address))
+
+    assert events[0] == LineToServer(b'agi_network: yes')
+    assert events[-4:] == [
+        LineFromServer(b'STREAM FILE hello ""'),
+        Played('hello'),
+        LineToServer(b'200 result=0 endpos=8000'),
+        LineToServer(b'HANGUP'),
+    ]
+
+
+def test_what_is_still_unread_at_the_end_is_told_too():
+    with serving(lambda server: server.wfile.write(b'NOOP\nANSWER\n')) as address:
+        events = list(converse(PretendCall(Channel()), address))
+
+    assert [event for event in events if not isinstance(event, LineToServer)] == [
+        LineFromServer(b'NOOP'),
+        LineFromServer(b'ANSWER'),
+        Answered(),
+    ]
+
+
+def test_patience_ends_during_a_prompt():
+    def script(server):
+        assert server.tell('STREAM FILE short ""') == b'200 result=0 endpos=8000\n'
+        assert server.tell('STREAM FILE long ""') == b'200 result=-1 endpos=80000\n'
+        assert server.rfile.readline() == b'HANGUP\n'
+
+    with serving(script) as address:
+        call = PretendCall(Channel(samples={'long': 160000}))
+        events = list(converse(call, address, patience=5))
+
+    assert CallerHungUp() in events
+    assert call.status == 'HANGUP'
+
+
+def test_patience_ends_while_the_server_thinks():
+    with serving(lambda server: server.rfile.readline()) as address:
+        call = PretendCall(Channel())
+        list(converse(call, address, patience=0.01))
+
+    assert call.heard == [CallerHungUp()]
+
+
+def test_a_wait_for_ever_ends_at_once_without_a_plan():
+    with serving(lambda server: server.tell('WAIT FOR DIGIT -1')) as address:
+        assert place_call(address, Channel()).status == 'HANGUP'
+
+
+class Server(socketserver.StreamRequestHandler):
+    """One call as the server sees it."""
+
+    def handle(self) -> None:
+        while self.rfile.readline() not in (b'\n', b''):
+            pass
+        self.server.script(self)
+
+    def tell(self, command: str) -> bytes:
+        self.wfile.write(command.encode() + b'\n')
+        return self.rfile.readline()
+
+
+@contextmanager
+def serving(script: Callable[[Server], object]) -> Iterator[tuple[str, int]]:
+    """A FastAGI server that runs `script` for each call; what goes wrong in one is raised at the end."""
+    errors: list[AssertionError | OSError] = []
+
+    def run(server: Server) -> None:
+        try:
+            script(server)
+        except (AssertionError, OSError) as error:  # The test's to know, not this thread's.
+            errors.append(error)
+
+    with socketserver.ThreadingTCPServer(('127.0.0.1', 0), Server) as listener:
+        listener.script = run
+        thread = threading.Thread(target=listener.serve_forever, args=(0.01,), name='listener')
+        thread.start()
+        try:
+            yield listener.server_address
+        finally:
+            listener.shutdown()
+            thread.join()
+    if errors:
+        raise errors[0]
+
+
+def line_of(name: str, arguments: list[str]) -> bytes:
+    return ' '.join([name, *arguments]).encode() + b'\n'
