@@ -1,0 +1,73 @@
+"""The hit counter behind a real Asterisk.
+
+These tests are skipped unless HITCOUNTER_ASTERISK names a folder; Asterisk is installed there if need be:
+
+    HITCOUNTER_ASTERISK=/var/tmp/asterisk python -m pytest tests/asterisk
+
+They need root (for a chroot and a network of their own) on a Debian that reaches its package mirror.
+
+By hand, with a telephone or without:
+
+    tests/asterisk/install /var/tmp/asterisk
+    tests/asterisk/run /var/tmp/asterisk &
+    bin/hitcounter-serve &
+    tests/asterisk/cli /var/tmp/asterisk 'channel originate Local/31415@incoming extension stays@caller'
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from counter import Serve, Server
+from telephony import HERE, Asterisk
+
+
+@pytest.fixture(scope='session')
+def running_asterisk() -> Iterator[Asterisk]:
+    folder = os.environ.get('HITCOUNTER_ASTERISK')
+    if not folder:
+        pytest.skip('set HITCOUNTER_ASTERISK to a folder to run these; Asterisk is installed there if need be')
+    if os.geteuid() != 0:
+        pytest.skip('Asterisk is installed and run in a chroot: run these tests as root')
+    subprocess.run([HERE / 'install', folder], check=True)
+    asterisk = Asterisk(Path(folder))
+    try:
+        asterisk.wait_until_ready()
+        yield asterisk
+    finally:
+        asterisk.stop()
+
+
+@pytest.fixture
+def asterisk(running_asterisk: Asterisk, request: pytest.FixtureRequest) -> Iterator[Asterisk]:
+    """Asterisk, whose log of this test is shown if the test fails."""
+    start = len(running_asterisk.log)
+    yield running_asterisk
+    request.node.add_report_section('teardown', "Asterisk's log", running_asterisk.log.text(start))
+
+
+@pytest.fixture
+def serve(asterisk: Asterisk, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """Starts a server with these options; its database is this test's."""
+    started: list[Server] = []
+
+    def serve(*options: str) -> Server:
+        server = Server(asterisk, tmp_path / 'hits.fs', options)
+        started.append(server)
+        server.start()
+        return server
+
+    yield serve
+    for server in started:
+        if server.process.poll() is None:
+            server.send(signal.SIGKILL)
+            server.end()
+        request.node.add_report_section('teardown', "server's log", server.log.text())
+
+
+@pytest.fixture
+def server(serve: Serve) -> Server:
+    return serve('--prompt', 'hello')

@@ -1,0 +1,39 @@
+"""The server under test, as a process of its own."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from telephony import HERE, Asterisk
+from transcript import Transcript
+
+Serve = Callable[..., 'Server']
+"""Starts a server with the options given."""
+
+
+class Server:
+    """A hit counter of its own process, listening where Asterisk looks for it."""
+
+    def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...]) -> None:
+        self._command = asterisk.inside(
+            sys.executable, '-c', 'from hitcounter.serve import main; main()',
+            '--listen', '127.0.0.1:4573', '--storage', f'file://{storage}', *options)
+
+    def start(self) -> None:
+        """Return when it listens."""
+        self.process = subprocess.Popen(
+            self._command, cwd=HERE.parents[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self.process.stdout
+        self.log = Transcript('the server', self.process.stdout)
+        self.log.wait('listening on 127.0.0.1:4573')
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait until it has ended, of its own will or by a signal, for its exit status."""
+        status = self.process.wait(30)
+        self.log.close()
+        return status

@@ -1,0 +1,125 @@
+"""A running Asterisk, and those who call it; what they tell is what Asterisk itself logged."""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcript import Transcript
+
+HERE = Path(__file__).parent
+
+LOCAL = 'Local/{}@incoming'
+"A call that never leaves Asterisk."
+SIP = 'PJSIP/{}@phone'
+"A call by SIP and RTP, as from a telephone on the network."
+
+
+@dataclass(frozen=True)
+class Call:
+    """What became of one call."""
+
+    played: tuple[str, ...]
+    """The sound files, in order: ('hello', 'digits/1')."""
+    status: str
+    """AGISTATUS at the end."""
+    number: str
+    """HITCOUNTER_NUMBER at the end; empty if it was never set."""
+    went_on: bool
+    """Whether the dialplan went on after AGI."""
+
+
+class Asterisk:
+    """Asterisk in a network of its own, where the ports of SIP and FastAGI are always free.
+
+    It is started at once, and dies with this process if nobody stops it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {'INSTANCE': f'test-{os.getpid()}'}
+        self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
+        self._caller_ids = itertools.count(1001)
+        self._process = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net', HERE / 'run', self.folder],
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self._process.stdout
+        self.log = Transcript('Asterisk', self._process.stdout)
+
+    def wait_until_ready(self) -> None:
+        """Return when it takes calls."""
+        self.log.wait('^Asterisk Ready')
+
+    def stop(self) -> None:
+        """Return when it is gone, with its configuration."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(30)
+        self.log.close()
+        shutil.rmtree(self._run)
+
+    def inside(self, *command: str) -> list[str]:
+        """The command line that runs `command` in Asterisk's network."""
+        return ['nsenter', f'--net=/proc/{self._process.pid}/ns/net', '--', *command]
+
+    def cli(self, command: str) -> str:
+        """What Asterisk answers to a command at its console."""
+        return subprocess.run([HERE / 'cli', self.folder, command], env=self.environment,
+                              check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def dial(self, line: str = '31415', *, by: str = LOCAL, name: bytes = b'Ada',
+             then: str = 'stays') -> 'Caller':
+        """Let someone call `line`; once answered, they do as the extension `then` in dialplan.conf says."""
+        caller_id = next(self._caller_ids)
+        written = self._run / 'spool' / 'tmp' / f'{caller_id}.call'
+        written.write_bytes(
+            b'Channel: %b\nCallerID: "%b" <%d>\nContext: caller\nExtension: %b\nWaitTime: 60\n'
+            % (by.format(line).encode(), name, caller_id, then.encode()))
+        written.rename(self._run / 'spool' / 'outgoing' / written.name)
+        return Caller(self, caller_id)
+
+    def call(self, line: str = '31415') -> Call:
+        """Let someone call `line` and stay to the end."""
+        return self.dial(line).ends()
+
+
+class Caller:
+    """Someone with a telephone. What its methods wait for is in Asterisk's log."""
+
+    def __init__(self, asterisk: Asterisk, caller_id: int) -> None:
+        self._asterisk = asterisk
+        self._log = asterisk.log
+        self._caller_id = caller_id
+
+    @property
+    def channel(self) -> str:
+        """The channel that is called, which runs AGI."""
+        return self._log.wait(fr'^ call from {self._caller_id} is (\S+)$')[1]
+
+    def hears(self, sound: str) -> None:
+        """Wait until `sound` begins."""
+        self._log.wait(fr"<{re.escape(self.channel)}> Playing '{re.escape(sound)}\.")
+
+    def reaches_agi(self) -> None:
+        """Wait until Asterisk turns to the server."""
+        self._log.wait(fr'Executing .* AGI\("{re.escape(self.channel)}"')
+
+    def hang_up(self) -> None:
+        """Put the receiver down, on the caller's side; return when Asterisk has noticed."""
+        start = len(self._log)
+        mine = self.channel.removesuffix('2') + '1'
+        self._asterisk.cli(f'channel request hangup {mine}')
+        self._log.wait(fr'^ {re.escape(mine)} has hung up|Queued call to .* expired', start)
+
+    def ends(self) -> Call:
+        """Wait until the call is over."""
+        channel = re.escape(self.channel)
+        end = self._log.wait(fr'^ {channel} ends: AGISTATUS=(\w*) HITCOUNTER_NUMBER=(.*)$')
+        return Call(
+            played=self._log.all(fr"<{channel}> Playing '([^'.]+)"),
+            status=end[1],
+            number=end[2],
+            went_on=bool(self._log.all(fr'^( {channel} goes on)$')))
