@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from persistent.TimeStamp import TimeStamp
 from zc.lockfile import LockFile
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.FileStorage import packed_version
+from ZODB.FileStorage.FileStorage import _truncate, packed_version
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
@@ -29,7 +29,7 @@ _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
 
 
-class DatabaseFile(FileStorage):  # type: ignore[misc]  # ZODB has no types
+class DatabaseFile(FileStorage):
     """A FileStorage that leaves nothing open, and no lock, when it cannot be opened."""
 
     def __init__(self, path: str, **options: Any) -> None:
@@ -137,19 +137,21 @@ def remembered(path: str) -> bytes | None:
 
 
 def repair(path: str) -> None:
-    """Refuse a file that is not what was stored; cut off a last transaction that was never whole."""
+    """Refuse a file that is not what was stored; cut off a last transaction that was never finished."""
     with closing(LockFile(f'{path}.lock')):  # nobody writes while we look; FileStorage takes it again
-        torn = check(path)
-    if torn:
-        logger.warning('%s ends with %d bytes of a transaction that was never finished: cut off', path, torn)
-        # FileStorage takes the id of what it cuts off for the last one in the file, until it is opened again.
-        DatabaseFile(path).close()
+        whole = check(path)
+        torn = _size(path) - whole
+        if torn:
+            logger.warning('%s ends with %d bytes of a transaction never finished: cut off', path, torn)
+            # FileStorage would do it, but go on with the id of what it cut off as the last one.
+            with open(path, 'r+b') as file:
+                _truncate(file, path, whole)
 
 
 def check(path: str) -> int:
-    """How many bytes at the end belong to no whole transaction, as after a crash; changes nothing."""
+    """Up to which byte the file holds whole transactions, all that were stored; changes nothing."""
     expected = remembered(path)  # read first, for the file may grow while we look
-    size = os.path.getsize(path) if os.path.exists(path) else 0
+    size = _size(path)
     if not size:
         _check_new(path, expected)
         return 0
@@ -157,13 +159,17 @@ def check(path: str) -> int:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise DatabaseRefused(
                 f'{path!r} is no database of ours, and was left as it is: name another file.')
-        whole = _whole(path)
+        whole = _whole(path, file, size)
         _check_last(path, expected, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             raise DatabaseRefused(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; restore '
                 f'a backup, or give up what follows with "truncate -s {whole}".')
-    return max(size - whole, 0)
+    return whole
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _check_new(path: str, expected: bytes | None) -> None:
@@ -181,27 +187,56 @@ def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
             f'backup, or remove {guard_of(path)!r} to go on without what is lost.')
 
 
-def _whole(path: str) -> int:
-    """Up to which byte FileStorage reads whole transactions, and from which it would cut off the rest."""
+def _whole(path: str, file: BinaryIO, size: int) -> int:
+    """Up to which byte FileStorage reads: with its index at once, and what it does not read it would cut off."""
     try:
         with closing(DatabaseFile(path, read_only=True)) as storage:
-            return int(storage.getSize())
+            return min(int(storage.getSize()), size)
     except (StorageError, CorruptedError, ValueError, struct.error) as error:
-        raise DatabaseRefused(
-            f'{path!r} is damaged, and was left as it is ({error}): restore a backup, '
-            f'or save what can be read with "python -m ZODB.fsrecover".') from error
+        whole = _end_of_chain(file)
+        if whole == size:  # so the damage is within a transaction
+            raise DatabaseRefused(
+                f'{path!r} is damaged, and was left as it is ({error}): restore a backup, or save what can be '
+                f'read with "python -m ZODB.fsrecover".') from error
+        return whole
+
+
+def _end_of_chain(file: BinaryIO) -> int:
+    """Where the last transaction ends that says the same length at its begin and its end."""
+    end = len(_MAGIC)
+    while True:
+        file.seek(end)
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return end
+        _, length, *_ = _HEADER.unpack(header)
+        following = end + length + _LENGTH.size
+        if _start(file, following) != end:
+            return end
+        end = following
 
 
 def _last(file: BinaryIO, end: int) -> bytes | None:
     """The id of the whole transaction that ends at `end`, if there is one."""
+    start = _start(file, end)
+    if start is None:
+        return None
+    file.seek(start)
+    tid: bytes = file.read(len(_BEFORE_ALL))
+    return tid
+
+
+def _start(file: BinaryIO, end: int) -> int | None:
+    """Where the whole transaction begins that ends at `end`, if there is one."""
     try:
         file.seek(end - _LENGTH.size)
         length, = _LENGTH.unpack(file.read(_LENGTH.size))
-        file.seek(end - _LENGTH.size - length)
-        tid, length_again, status, *_ = _HEADER.unpack(file.read(_HEADER.size))
-    except (OSError, ValueError, OverflowError, struct.error):  # no such place in the file
+        start = int(end - _LENGTH.size - length)
+        file.seek(start)
+        _, length_again, status, *_ = _HEADER.unpack(file.read(_HEADER.size))
+    except (OSError, ValueError, OverflowError, struct.error):  # there is no such place in the file
         return None
-    return tid if length_again == length and status != b'c' else None
+    return start if length_again == length >= _HEADER.size and status in b' pu' else None
 
 
 def _when(tid: bytes | None) -> str:

@@ -114,7 +114,7 @@ def always_fresh(storage: Any) -> Any:
     return storage
 
 
-class _Server(StorageServer):  # type: ignore[misc]  # ZEO has no types
+class _Server(StorageServer):
     """A ZEO server whose clients cannot hold up the others."""
 
     def create_client_handler(self) -> '_Client':
@@ -141,7 +141,7 @@ class _CommitTimeout:
         return True
 
 
-class _Client(ZEOStorage):  # type: ignore[misc]  # ZEO has no types
+class _Client(ZEOStorage):
     """What the server knows of one client. All of it runs in the server's thread."""
 
     _stalled: asyncio.TimerHandle | None = None

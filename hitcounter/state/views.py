@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ZODB.blob import copyTransactionsFromTo
-from zope.interface import directlyProvides, providedBy  # type: ignore[import-untyped]
+from zope.interface import directlyProvides, providedBy
 
 
 class Views:
