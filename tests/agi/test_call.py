@@ -1,0 +1,162 @@
+"""A call: commands out, replies in, and the caller's hangup."""
+
+import time
+
+import pytest
+from streams import Scripted, dial
+
+from hitcounter.agi.call import RUN_DEAD, Call, Playback
+from hitcounter.agi.environment import Environment
+from hitcounter.agi.pretend import COMMANDS, Answered, Channel, HangUp, Manner, Missing, Played, SaidNumber
+from hitcounter.agi.reply import Reply
+from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Hangup, ProtocolError
+
+
+def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:
+    stream = Scripted(pieces, late)
+    return Call(Environment({'agi_uniqueid': '17.1'}), stream), stream
+
+
+def test_the_commands_reach_the_caller_in_order() -> None:
+    call, pretend, stream = dial(Channel(missing=frozenset({'nosuch'})))
+    call.answer()
+    assert call.stream_file('hello') == Playback(None, 8000, True)
+    assert call.stream_file('nosuch', offset=77) == Playback(None, 77, False)
+    assert call.say_number(42) is None
+    assert pretend.heard == [Answered(), Played('hello'), Missing('nosuch'), SaidNumber(42)]
+    assert stream.sent == [
+        b'ANSWER\n',
+        b'STREAM FILE hello ""\n',
+        b'STREAM FILE nosuch "" 77\n',
+        b'SAY NUMBER 42 ""\n',
+    ]
+
+
+def test_a_number_is_said_in_a_gender_where_the_language_has_one() -> None:
+    call, _, stream = dial(Channel())
+    call.say_number(1, gender='f')
+    assert stream.sent == [b'SAY NUMBER 1 "" f\n']
+
+
+def test_an_escape_digit_ends_what_is_played() -> None:
+    call, _, _ = dial(Channel(digits='5#'))
+    assert call.stream_file('hello', escape_digits='0123456789').digit == '5'
+    assert call.say_number(42, escape_digits='#') == '#'
+
+
+def test_variables_are_set_and_read() -> None:
+    call, _, _ = dial(Channel())
+    call.set_variable('GREETING', 'say "hi"')
+    assert call.get_variable('GREETING') == 'say "hi"'
+    call.set_variable('EMPTY', '')
+    assert call.get_variable('EMPTY') == ''
+    assert call.get_variable('NEVER_SET') is None
+
+
+def test_a_message_goes_to_asterisks_log() -> None:
+    call, _, stream = dial(Channel())
+    call.verbose('counted', level=3)
+    assert stream.sent == [b'VERBOSE counted 3\n']
+
+
+def test_an_unknown_command_and_a_wrong_one_fail_and_the_call_goes_on() -> None:
+    call, _, _ = dial(Channel())
+    with pytest.raises(CommandFailed, match='510'):
+        call.command('JUGGLE')
+    with pytest.raises(CommandFailed, match='520'):
+        call.command('SAY NUMBER', 'abc')
+    call.answer()
+
+
+def test_what_cannot_be_sent_leaves_no_byte_on_the_way() -> None:
+    call, _, stream = dial(Channel())
+    with pytest.raises(CommandRefused):
+        call.set_variable('x', 'a\nHANGUP')
+    assert stream.sent == []
+
+
+@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
+def test_a_hangup_is_raised_once_and_then_only_what_runs_dead_works(how: Manner) -> None:
+    call, pretend, stream = dial(Channel(hang_up=HangUp('STREAM FILE', how)))
+    call.answer()
+    with pytest.raises(Hangup):
+        call.stream_file('hello')
+    assert call.hung_up
+    call.set_variable('LEFT', 'early')
+    assert pretend.leg.variables['LEFT'] == 'early'
+    sent = len(stream.sent)
+    with pytest.raises(Hangup, match='needs a live channel'):
+        call.say_number(1)
+    assert len(stream.sent) == sent
+
+
+def test_a_hangup_between_two_commands_is_raised_by_the_second_which_is_still_paired() -> None:
+    call, stream = scripted(b'200 result=0\n', b'HANGUP\n', b'200 result=1\n', b'200 result=1 (x)\n')
+    call.answer()
+    with pytest.raises(Hangup):
+        call.set_variable('A', '1')
+    assert call.get_variable('A') == 'x'
+    assert stream.sent[-1] == b'GET VARIABLE A\n'
+
+
+def test_a_hangup_right_behind_the_environment_is_raised_by_the_first_command() -> None:
+    call, _, _ = dial(Channel(hang_up=HangUp(0, Manner.AFTER)))
+    with pytest.raises(Hangup):
+        call.answer()
+
+
+def test_a_dead_channel_is_a_hangup_though_asterisk_said_none() -> None:
+    call, _ = scripted(b'511 Command Not Permitted on a dead channel or intercept routine\n')
+    with pytest.raises(Hangup):
+        call.answer()
+    assert call.hung_up
+
+
+def test_a_failure_is_no_hangup() -> None:
+    call, _ = scripted(b'200 result=-1 endpos=0\n', b'200 result=0\n')
+    assert not call.stream_file('hello').played
+    call.answer()
+    assert not call.hung_up
+
+
+def test_hanging_up_oneself_is_no_surprise() -> None:
+    call, _, _ = dial(Channel())
+    call.hangup()
+    with pytest.raises(Hangup):
+        call.answer()
+
+
+def test_a_forged_reply_within_a_value_is_not_taken_for_the_next_one() -> None:
+    call, _ = scripted(b'200 result=1 (x)\n', b'200 result=0\n', late=b'200 result=1 (forged)\n')
+    assert call.get_variable('FORGED') == 'x'
+    assert call.command('NOOP') == Reply(200, '0')
+
+
+def test_no_answer_until_the_deadline_is_a_lost_connection() -> None:
+    class Silent(Scripted):
+        def receive(self, deadline: float) -> bytes:
+            assert deadline <= time.monotonic() + 3
+            raise TimeoutError
+
+    call = Call(Environment({}), Silent(), deadline=time.monotonic() + 3)
+    with pytest.raises(ConnectionLost, match='did not answer STREAM FILE in time'):
+        call.stream_file('hello')
+
+
+def test_a_closed_connection_is_a_lost_one() -> None:
+    call, _ = scripted()
+    with pytest.raises(ConnectionLost):
+        call.answer()
+
+
+def test_nonsense_is_an_error() -> None:
+    call, _ = scripted(b'banana\n')
+    with pytest.raises(ProtocolError, match='banana'):
+        call.answer()
+    call, _ = scripted(b'200 result=banana\n')
+    with pytest.raises(ProtocolError, match='not the code of a key'):
+        call.say_number(1)
+
+
+def test_the_commands_that_run_dead_are_those_of_asterisk() -> None:
+    assert {command.name.upper() for command in COMMANDS.values() if command.runs_dead} == RUN_DEAD

@@ -1,0 +1,133 @@
+"""Replies, put together from any pieces."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hitcounter.agi.reply import REPLY_LIMIT, Replies, Reply
+from hitcounter.errors import ProtocolError
+
+# What real Asterisk answers, and what that means.
+REPLIES = {
+    b'200 result=0\n': Reply(200, '0'),
+    b'200 result=1\n': Reply(200, '1'),
+    b'200 result=-1\n': Reply(200, '-1'),
+    b'200 result=\n': Reply(200, ''),
+    b'200 result= (timeout)\n': Reply(200, '', 'timeout'),
+    b'200 result=1*2A\n': Reply(200, '1*2A'),
+    b'200 result=12 (timeout)\n': Reply(200, '12', 'timeout'),
+    b'200 result=0 endpos=3520\n': Reply(200, '0', endpos=3520),
+    b'200 result=53 (dtmf) endpos=3840\n': Reply(200, '53', 'dtmf', 3840),
+    b'200 result=-1 (hangup) endpos=0\n': Reply(200, '-1', 'hangup', 0),
+    b'200 result=1 ()\n': Reply(200, '1', ''),
+    b'200 result=1 (x (y) z))\n': Reply(200, '1', 'x (y) z)'),
+    b'200 result=1 (one\ntwo)\n': Reply(200, '1', 'one\ntwo'),
+    b'200 result=1 (x\n)\n': Reply(200, '1', 'x\n'),
+    b'200 result=1 (x)\n200 result=1 (forged)\n': Reply(200, '1', 'x)\n200 result=1 (forged'),
+    b'200 result=1 (x\nHANGUP\n)\n': Reply(200, '1', 'x\nHANGUP\n'),
+    b'200 result=1 (\xff)\n': Reply(200, '1', '\udcff'),
+    b'200 result=0\r\n': Reply(200, '0'),
+    b'\n\n200 result=0\n': Reply(200, '0'),
+    b'100 result=0 Trying...\n200 result=0 Gosub complete\n': Reply(200, '0', text='Gosub complete'),
+    b'200 result=-1 Gosub label not found\n': Reply(200, '-1', text='Gosub label not found'),
+    b'510 Invalid or unknown command\n': Reply(510, text='Invalid or unknown command'),
+    b'511 Command Not Permitted on a dead channel or intercept routine\n': Reply(
+        511, text='Command Not Permitted on a dead channel or intercept routine'
+    ),
+    b'520 Invalid command syntax.  Proper usage not available.\n': Reply(
+        520, text='Invalid command syntax.  Proper usage not available.'
+    ),
+    b'520-Invalid command syntax.  Proper usage follows:\nExample return code: 200 result=1 (x)\nHANGUP\n'
+    b'520 End of proper usage.\n': Reply(520, text='Example return code: 200 result=1 (x)\nHANGUP'),
+}
+
+
+def read(*pieces: bytes) -> tuple[Reply | None, bool]:
+    replies = Replies()
+    reply = None
+    for piece in pieces:
+        replies.feed(piece)
+        reply = reply or replies.take()
+    return reply, replies.hung_up
+
+
+@pytest.mark.parametrize('data', REPLIES)
+def test_a_reply_in_one_piece_is_read(data: bytes) -> None:
+    assert read(data) == (REPLIES[data], False)
+
+
+@pytest.mark.parametrize('data', [data for data in REPLIES if b'forged' not in data])
+def test_a_reply_in_single_bytes_is_read(data: bytes) -> None:
+    assert read(*[bytes([byte]) for byte in data]) == (REPLIES[data], False)
+
+
+@pytest.mark.parametrize('data', REPLIES)
+def test_a_hangup_before_a_reply_leaves_it_whole(data: bytes) -> None:
+    assert read(b'HANGUP\n' + data) == (REPLIES[data], True)
+
+
+@pytest.mark.parametrize('data', REPLIES)
+def test_a_hangup_behind_a_reply_leaves_it_whole(data: bytes) -> None:
+    replies = Replies()
+    replies.feed(data + b'HANGUP\n')
+    assert replies.take() == REPLIES[data]
+    replies.clear()
+    assert replies.hung_up
+
+
+def test_half_a_reply_is_none() -> None:
+    assert read(b'200 resu') == (None, False)
+    assert read(b'200 result=1 (one\n') == (None, False)
+    assert read(b'520-Invalid command syntax.  Proper usage follows:\nsomething\n') == (None, False)
+    assert read(b'HANGUP\n') == (None, True)
+
+
+def test_what_is_left_of_a_reply_is_no_part_of_the_next() -> None:
+    replies = Replies()
+    replies.feed(b'200 result=1 (x)\n')
+    assert replies.take() == Reply(200, '1', 'x')
+    replies.feed(b'200 result=1 (forged)\n')
+    replies.clear()
+    replies.feed(b'200 result=0\n')
+    assert replies.take() == Reply(200, '0')
+
+
+def test_a_hangup_that_comes_in_two_pieces_between_commands_is_heard() -> None:
+    replies = Replies()
+    replies.feed(b'HANG')
+    replies.clear()
+    replies.feed(b'UP\n200 result=0\n')
+    assert replies.take() == Reply(200, '0')
+    assert replies.hung_up
+
+
+@pytest.mark.parametrize('data', [b'banana\n', b'200 banana\n', b'404 Not found\n', b'200 result\n', b'\xff\n'])
+def test_what_is_no_reply_is_an_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        read(data)
+
+
+def test_a_reply_that_never_ends_is_an_error() -> None:
+    with pytest.raises(ProtocolError, match=str(REPLY_LIMIT)):
+        read(b'200 result=1 (' + b'x' * REPLY_LIMIT)
+
+
+@given(st.lists(st.sampled_from([*REPLIES, b'HANGUP\n', b'200 result=', b'(', b')', b'\n', b'520-', b'\r', b'\xff'])))
+@example([b'200 result=1 (x)\n', b'HANGUP\n'])
+def test_whatever_comes_it_gives_replies_or_its_own_error(pieces: list[bytes]) -> None:
+    replies = Replies()
+    for piece in pieces:
+        replies.feed(piece)
+        try:
+            reply = replies.take()
+        except ProtocolError:
+            return
+        assert reply is None or reply.status in (200, 510, 511, 520)
+
+
+@given(st.text(st.characters(exclude_categories=['Cs'])), st.data())
+def test_any_value_comes_back_whole_however_it_is_cut(value: str, data: st.DataObject) -> None:
+    whole = f'200 result=1 ({value})\n'.encode()
+    # A piece that ends like a reply is taken for one: Asterisk writes each in one go, so only its last does.
+    cut = data.draw(st.integers(0, len(whole)).filter(lambda at: not whole[:at].rstrip(b'\r\n').endswith(b')')))
+    assert read(whole[:cut], whole[cut:]) == (Reply(200, '1', value), False)
