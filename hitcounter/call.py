@@ -251,11 +251,11 @@ def _describe(event: Event) -> str:
         case SaidPhonetically(text):
             return f'spells "{text}" in words'
         case SaidDate(seconds):
-            return f'says the date {time.strftime("%Y-%m-%d", time.gmtime(seconds))}'
+            return f'says the date {_moment("%Y-%m-%d", seconds)}'
         case SaidTime(seconds):
-            return f'says the time {time.strftime("%H:%M", time.gmtime(seconds))} UTC'
+            return f'says the time {_moment("%H:%M UTC", seconds)}'
         case SaidDateTime(seconds):
-            return f'says {time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))} UTC'
+            return f'says {_moment("%Y-%m-%d %H:%M UTC", seconds)}'
         case Waited(seconds):
             return f'waits {seconds:g} s'
         case Recorded(name):
@@ -266,6 +266,13 @@ def _describe(event: Event) -> str:
             return 'hangs up'
         case CallerHungUp():
             return 'the caller hangs up'
+
+
+def _moment(format_: str, seconds: int) -> str:
+    try:
+        return time.strftime(format_, time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return f'{seconds} seconds after 1970'
 
 
 # Many calls, measured.

@@ -135,7 +135,8 @@ def test_a_silent_server_is_one_sentence():
     assert 'did not answer in time' in result.stderr
 
 
-def test_an_interrupt_ends_the_command_calmly():
+@pytest.mark.parametrize('options', [[], ['--calls', '1000', '--concurrency', '2']])
+def test_an_interrupt_ends_the_command_calmly(options):
     reached, done = threading.Event(), threading.Event()
 
     def script(server):
@@ -144,12 +145,12 @@ def test_an_interrupt_ends_the_command_calmly():
 
     with serving(script) as url:
         process = subprocess.Popen(
-            [*COMMAND, '--to', url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*COMMAND, '--to', url, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert reached.wait(30)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
         done.set()
+        _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 130
     assert errors == 'interrupted\n'
@@ -196,6 +197,7 @@ def test_the_help_has_a_sentence_for_each_option_and_an_example():
         (SaidDate(0), 'says the date 1970-01-01'),
         (SaidTime(60), 'says the time 00:01 UTC'),
         (SaidDateTime(60), 'says 1970-01-01 00:01 UTC'),
+        (SaidDateTime(10**25), 'says 10000000000000000000000000 seconds after 1970'),
         (Waited(0.5), 'waits 0.5 s'),
     ],
 )

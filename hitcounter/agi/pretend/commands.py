@@ -483,7 +483,7 @@ def _app_set(leg: Leg, options: str) -> Outcome:
 
 
 def _app_wait(leg: Leg, options: str) -> Outcome:
-    seconds = float(options) if re.fullmatch(r'\d+(\.\d*)?|\.\d+', options) else 0.0
+    seconds = float(options) if re.fullmatch(r'\d{1,9}(\.\d*)?|\.\d+', options) else 0.0
     return Outcome(heard=_silence(seconds), seconds=seconds, broken='-1')
 
 
@@ -545,7 +545,7 @@ def _as_c_int(number: int) -> int:
 
 def _milliseconds(text: str) -> float:
     """Seconds of a time-out in milliseconds; one below zero never comes."""
-    number = _scan(text) or 0
+    number = _as_c_int(_scan(text) or 0)
     return number / 1000 if number >= 0 else inf
 
 
