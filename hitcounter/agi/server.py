@@ -84,11 +84,11 @@ class Server:
     def stop(self, drain: float = 0.0) -> Drained:
         """Stop listening, let the calls end within `drain` seconds, then cut those that are left."""
         self._gatherer.stop()
-        under_way = len(self._calls)
+        under_way = set(self._calls)
         self._workers.wait_idle(drain)
         self.cut()
         forced = self._workers.stop(GRACE)
-        return Drained(under_way - len(self._cut), len(self._cut) - forced, forced)
+        return Drained(len(under_way - self._cut), len(self._cut) - forced, forced)
 
     def cut(self) -> None:
         """End every call at once. Safe in a signal handler, so as to cut a drain short."""

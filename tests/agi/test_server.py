@@ -1,0 +1,375 @@
+"""The server, over real sockets."""
+
+import ipaddress
+import logging
+import resource
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from hitcounter.agi import Call, Drained, Server, gatherer
+from hitcounter.agi import server as server_module
+from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
+from hitcounter.errors import ListenError
+
+Handler = Callable[[Call], object]
+
+
+def say_one(call: Call) -> None:
+    call.say_number(1)
+
+
+@contextmanager
+def serving(handler: Handler = say_one, **options: object) -> Iterator[Server]:
+    server = Server({'hits': handler}, port=0, **options)  # type: ignore[arg-type]
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('agi')]
+
+
+def assert_serves(server: Server) -> None:
+    assert place_call(server.address, Channel()).heard == [SaidNumber(1)]
+
+
+def closes(connection: socket.socket) -> bytes:
+    """What comes on a connection until the server closes it."""
+    connection.settimeout(10)
+    received = b''
+    try:
+        while piece := connection.recv(4096):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def test_a_call_runs_its_script_and_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving() as server:
+        call = place_call(server.address, Channel(unique_id='17.1', caller_id='555', extension='31415'))
+    assert call.heard == [SaidNumber(1)]
+    assert call.status == 'SUCCESS'
+    (line,) = caplog.messages
+    assert line.startswith("17.1: '555' called '31415', ended after ")
+
+
+def test_a_script_that_is_not_there_fails() -> None:
+    with serving() as server:
+        assert place_call(server.address, Channel(url='agi://127.0.0.1/nosuch')).status == 'FAILURE'
+
+
+@pytest.mark.parametrize('error', [ZeroDivisionError('mine'), SystemExit(3)])
+def test_a_script_that_fails_ends_its_own_call_alone(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(call: Call) -> None:
+        if call.environment.unique_id == 'bad':
+            raise error
+        call.say_number(1)
+
+    with serving(fail, max_calls=1) as server:
+        assert place_call(server.address, Channel(unique_id='bad')).status == 'FAILURE'
+        assert_serves(server)
+    assert [record.exc_info is not None for record in caplog.records if 'bad' in record.message] == [True]
+
+
+@pytest.mark.parametrize('how', list(Manner))
+def test_a_caller_may_go_at_any_time(how: Manner, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(max_calls=1) as server:
+        place_call(server.address, Channel(hang_up=HangUp(1, how)))
+        assert_serves(server)
+    assert all(record.levelno == logging.INFO for record in caplog.records)
+    assert len(caplog.records) == 2
+
+
+def test_nonsense_for_a_reply_costs_its_call_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(max_calls=1) as server:
+        with socket.create_connection(server.address) as asterisk:
+            asterisk.sendall(Channel().environment_block())
+            assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+            asterisk.sendall(b'banana\n')
+            assert closes(asterisk) == b''
+        assert_serves(server)
+    assert caplog.messages == []  # its one line is the call's own
+
+
+def test_an_environment_in_pieces_is_put_together() -> None:
+    with serving() as server, socket.create_connection(server.address) as asterisk:
+        asterisk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in Channel().environment_block():
+            asterisk.send(bytes([byte]))
+        assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+
+
+@pytest.mark.parametrize(
+    ('sent', 'said'),
+    [
+        (b'GET / HTTP/1.1\r\n\r\n', 'begins no AGI environment'),
+        (b'\x16\x03\x01\x02\x00', 'begins no AGI environment'),
+        (b'agi_network: yes\nnonsense\n\n', 'no "name: value" line'),
+        (b'agi_network: ' + b'x' * 70_000, 'more than 65536 bytes'),
+    ],
+)
+def test_what_is_no_environment_is_sent_away_in_one_line(
+    sent: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as server:
+        with socket.create_connection(server.address) as peer:
+            peer.sendall(sent)
+            assert closes(peer) == b''
+        assert_serves(server)
+    assert len(caplog.messages) == 1
+    assert said in caplog.messages[0]
+
+
+def test_half_an_environment_and_a_close_is_said_and_a_bare_probe_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    with serving() as server:
+        with socket.create_connection(server.address) as peer:
+            peer.sendall(b'agi_network: yes\n')
+            peer.shutdown(socket.SHUT_WR)
+            closes(peer)
+        socket.create_connection(server.address).close()
+        assert_serves(server)
+    assert caplog.messages == ['127.0.0.1 was sent away: it closed before its environment was whole']
+
+
+def test_a_slow_peer_is_sent_away_and_costs_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gatherer, 'HANDSHAKE_TIMEOUT', 0.2)
+    with serving(max_calls=1) as server:
+        peers = [socket.create_connection(server.address) for _ in range(10)]
+        for peer in peers:
+            peer.sendall(b'agi_network: yes\n')
+        assert_serves(server)
+        for peer in peers:
+            assert closes(peer) == b''
+            peer.close()
+    assert caplog.messages == ['127.0.0.1 was sent away: it sent no whole environment within 0.2 s'] * 10
+
+
+def test_the_oldest_of_too_many_slow_peers_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gatherer, 'HANDSHAKES', 1)
+    with (
+        serving() as server,
+        socket.create_connection(server.address) as first,
+        socket.create_connection(server.address) as second,
+    ):
+        first.sendall(b'agi_')
+        assert_serves(server)  # so that the first was there before the second
+        second.sendall(b'agi_')
+        assert closes(first) == b''
+        second.sendall(Channel().environment_block()[4:])
+        assert second.recv(100) == b'SAY NUMBER 1 ""\n'
+
+
+def test_a_call_too_many_waits_shortly_and_then_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gatherer, 'ADMISSION_TIMEOUT', 0.1)
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(call: Call) -> None:
+        begun.set()
+        assert go.wait(10)
+        call.say_number(1)
+
+    with serving(hold, max_calls=1) as server, ThreadPoolExecutor() as callers:
+        held = callers.submit(place_call, server.address, Channel())
+        assert begun.wait(10)
+        assert place_call(server.address, Channel()).status == 'FAILURE'
+        go.set()
+        assert held.result(10).heard == [SaidNumber(1)]
+    assert [message for message in caplog.messages if 'busy' in message]
+
+
+def test_a_call_that_waits_is_served_when_a_worker_is_free() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(call: Call) -> None:
+        begun.set()
+        assert go.wait(10)
+        call.say_number(1)
+
+    with serving(hold, max_calls=1) as server, ThreadPoolExecutor() as callers:
+        calls = [callers.submit(place_call, server.address, Channel()) for _ in range(5)]
+        assert begun.wait(10)
+        go.set()
+        assert [call.result(10).heard for call in calls] == [[SaidNumber(1)]] * 5
+
+
+def is_listening(server: Server) -> bool:
+    try:
+        socket.create_connection(server.address).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+@contextmanager
+def held_call(**options: object) -> Iterator[tuple[Server, Callable[[], PretendCall], threading.Event]]:
+    """A server with one call under way, the result of that call, and what lets it go on."""
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(call: Call) -> None:
+        begun.set()
+        assert go.wait(10)
+        call.say_number(1)
+
+    server = Server({'hits': hold}, port=0, **options)  # type: ignore[arg-type]
+    server.start()
+    with ThreadPoolExecutor() as callers:
+        call = callers.submit(place_call, server.address, Channel())
+        assert begun.wait(10)
+        yield server, lambda: call.result(10), go
+
+
+def test_a_drain_lets_calls_end() -> None:
+    with held_call() as (server, call, go), ThreadPoolExecutor() as other:
+        drained = other.submit(server.stop, 10)
+        while is_listening(server):
+            pass
+        go.set()
+        assert drained.result(10) == Drained(ended=1, closed=0, forced=0)
+        assert call().heard == [SaidNumber(1)]
+
+
+def test_a_drain_closes_calls_at_its_deadline() -> None:
+    def ask(call: Call) -> None:
+        begun.set()
+        call.say_number(1)
+
+    begun = threading.Event()
+    server = Server({'hits': ask}, port=0)
+    server.start()
+    with socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel().environment_block())
+        assert begun.wait(10)
+        assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+        assert server.stop(0.01) == Drained(ended=0, closed=1, forced=0)
+        assert closes(asterisk) == b''
+
+
+def test_a_script_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, 'GRACE', 0.01)
+    with held_call() as (server, _, go):
+        assert server.stop() == Drained(ended=0, closed=0, forced=1)
+        go.set()
+
+
+def test_a_drain_can_be_cut_short() -> None:
+    begun = threading.Event()
+
+    def ask(call: Call) -> None:
+        begun.set()
+        call.say_number(1)
+
+    server = Server({'hits': ask}, port=0)
+    server.start()
+    with socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
+        asterisk.sendall(Channel().environment_block())
+        assert begun.wait(10)
+        drained = other.submit(server.stop, 60)
+        server.cut()
+        assert drained.result(10) == Drained(ended=0, closed=1, forced=0)
+
+
+def test_a_call_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(server_module, 'TICK', 0.01)
+    caplog.set_level(logging.INFO)
+    with serving(call_timeout=0.05) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel().environment_block())
+        assert closes(asterisk) == b'SAY NUMBER 1 ""\n'
+    assert 'lost (Asterisk did not answer SAY NUMBER in time)' in caplog.text
+
+
+def test_peers_outside_the_allowed_networks_are_sent_away(caplog: pytest.LogCaptureFixture) -> None:
+    with serving() as server:
+        gathering = server._gatherer
+        allowed = ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1', 'fe80::1%lo']
+        assert [gathering._is_allowed(peer) for peer in allowed] == [True, True, True, True, False]
+        assert not gathering._is_allowed('192.0.2.1')
+    with serving(allow=[ipaddress.ip_network('192.0.2.0/24')]) as server:
+        assert server._gatherer._is_allowed('192.0.2.1')
+        assert not server._gatherer._is_allowed('198.51.100.1')
+
+
+def test_a_peer_that_is_not_allowed_is_not_even_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gatherer, '_LOOPBACK', (ipaddress.ip_network('127.0.0.1/32'),))
+    with serving() as server:
+        with socket.create_connection(server.address, source_address=('127.0.0.2', 0)) as peer:
+            peer.sendall(Channel().environment_block())
+            assert closes(peer) == b''
+        assert_serves(server)
+    assert caplog.messages == ['127.0.0.2 was sent away: it is in no allowed network']
+
+
+def test_it_listens_to_other_machines_only_with_an_allow_list() -> None:
+    with pytest.raises(ListenError, match='say which ones may call'):
+        Server({}, '0.0.0.0', 0)
+
+
+def test_a_port_in_use_is_said() -> None:
+    with (
+        socket.create_server(('127.0.0.1', 0)) as taken,
+        pytest.raises(ListenError, match=r'cannot listen on 127\.0\.0\.1 port .*: Address already in use'),
+    ):
+        Server({}, '127.0.0.1', taken.getsockname()[1])
+
+
+def test_an_unknown_host_is_said() -> None:
+    with pytest.raises(ListenError, match='cannot listen on no such host'):
+        Server({}, 'no such host', 0)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason='this machine has no IPv6')
+def test_it_listens_on_ipv6() -> None:
+    server = Server({'hits': say_one}, '::1', 0)
+    server.start()
+    try:
+        assert_serves(server)
+    finally:
+        server.stop()
+
+
+def test_many_calls_at_once_are_all_served() -> None:
+    with serving(max_calls=40) as server, ThreadPoolExecutor(40) as callers:
+        calls = [callers.submit(place_call, server.address, Channel()) for _ in range(400)]
+        assert all(call.result(30).heard == [SaidNumber(1)] for call in calls)
+
+
+def test_a_thousand_silent_peers_hold_up_nobody() -> None:
+    with serving(max_calls=1) as server:
+        silent = [socket.create_connection(server.address) for _ in range(500)]
+        slow = [socket.create_connection(server.address) for _ in range(400)]
+        for peer in slow:
+            peer.send(b'agi_')
+        assert_serves(server)
+        for peer in silent + slow:
+            peer.close()
+
+
+def test_no_descriptors_left_is_said_and_passes() -> None:
+    said = threading.Event()
+    handler = logging.Handler()
+    handler.emit = lambda record: said.set() if 'Too many open files' in record.getMessage() else None  # type: ignore[method-assign]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving() as server, socket.socket() as peer:
+        gatherer.logger.addHandler(handler)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno() + 1, hard))
+        try:
+            peer.connect(server.address)
+            peer.sendall(Channel().environment_block())
+            assert said.wait(10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            gatherer.logger.removeHandler(handler)
+        assert peer.recv(100) == b'SAY NUMBER 1 ""\n'

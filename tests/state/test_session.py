@@ -1,0 +1,74 @@
+"""Sessions, on a real FileStorage."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from BTrees.OOBTree import OOBTree
+from persistent.mapping import PersistentMapping
+
+from hitcounter.errors import ReadOnly, UpdateFailed
+from hitcounter.state import Session, WritingSession, open_database
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Any]:
+    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+        with closing(WritingSession(database.db)) as session:
+            session.root['tree'] = OOBTree({'a': 1})
+            session.root['mapping'] = PersistentMapping(a=1)
+            session.commit()
+        yield database.db
+
+
+def test_what_is_committed_shows_after_a_refresh_and_not_before(db: Any) -> None:
+    with closing(Session(db)) as reading, closing(WritingSession(db)) as writing:
+        writing.root['mapping']['a'] = 2
+        writing.commit()
+        assert reading.root['mapping']['a'] == 1
+        reading.refresh()
+        assert reading.root['mapping']['a'] == 2
+
+
+@pytest.mark.parametrize('name', ['tree', 'mapping'])
+def test_to_write_in_a_reading_session_is_an_error_and_leaves_no_trace(db: Any, name: str) -> None:
+    with closing(Session(db)) as session:
+        with pytest.raises(ReadOnly):
+            session.root[name]['a'] = 2
+        session.refresh()
+        assert session.root[name]['a'] == 1
+    with closing(Session(db)) as session, pytest.raises(ReadOnly):
+        session.root[name]['a'] = 2
+    with closing(Session(db)) as session:  # the same connection again
+        assert session.root[name]['a'] == 1
+
+
+def test_changes_are_kept_until_commit_or_abort(db: Any) -> None:
+    with closing(WritingSession(db)) as session:
+        session.root['tree']['a'] = 2
+        assert session.is_changed
+        session.refresh()
+        assert session.root['tree']['a'] == 2
+        session.abort()
+        assert session.root['tree']['a'] == 1
+        assert not session.is_changed
+
+
+def test_changes_that_are_not_committed_are_forgotten_at_the_close(db: Any) -> None:
+    with closing(WritingSession(db)) as session:
+        session.root['tree']['a'] = 2
+    with closing(Session(db)) as session:
+        assert session.root['tree']['a'] == 1
+
+
+def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
+    with closing(WritingSession(db)) as one, closing(WritingSession(db)) as other:
+        one.root['mapping']['a'] = 2
+        other.root['mapping']['a'] = 3
+        one.commit()
+        with pytest.raises(UpdateFailed, match='nothing was stored'):
+            other.commit()
+        assert other.root['mapping']['a'] == 2
+        assert not other.is_changed

@@ -1,0 +1,302 @@
+"""The state, on a real FileStorage."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from BTrees.Length import Length
+from persistent.list import PersistentList
+from ZODB.POSException import ConflictError
+
+from hitcounter.errors import (
+    ComponentError,
+    DatabaseRefused,
+    OutcomeUnknown,
+    ReadOnly,
+    StateClosed,
+    StateError,
+    UpdateFailed,
+)
+from hitcounter.state import Component, Database, Parts, State, WritingSession, open_database, query, update, writer
+
+
+class Notes(Component):
+    """Things that were said."""
+
+    name = 'notes'
+
+    def __init__(self) -> None:
+        self.texts = PersistentList()
+
+    @update
+    def add(self, text: str, *, fail: bool = False) -> int:
+        self.texts.append(text)
+        if fail:
+            raise ValueError(text)
+        return len(self.texts)
+
+    @update
+    def add_what_cannot_be_stored(self) -> None:
+        self.texts.append(threading.Lock())
+
+    @update
+    def leak(self) -> PersistentList:
+        return self.texts
+
+    @query
+    def all(self) -> list[str]:
+        return list(self.texts)
+
+    @query
+    def leak_in_a_query(self) -> PersistentList:
+        return self.texts
+
+    @query
+    def write_in_a_query(self) -> None:
+        self.texts.append('never')
+
+    def neither(self) -> None:
+        """Is not marked."""
+
+
+class Total(Component):
+    """How much was said."""
+
+    name = 'total'
+    depends = (Notes,)
+
+    def __init__(self) -> None:
+        self.length = Length()
+
+    @update
+    def change(self, by: int) -> None:
+        self.length.change(by)
+
+    @query
+    def value(self) -> int:
+        return int(self.length())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+        yield database
+
+
+@pytest.fixture
+def state(database: Database) -> Iterator[State]:
+    with closing(State(database, [Notes, Total])) as state:
+        yield state
+
+
+def test_an_update_returns_its_result_and_a_query_sees_it(state: State) -> None:
+    assert state[Notes].add('one') == 1
+    assert state[Notes].add(text='two') == 2
+    assert state[Notes].all() == ['one', 'two']
+
+
+def test_what_an_update_stored_is_there_when_the_database_is_opened_again(tmp_path: Path) -> None:
+    for count in (1, 2):
+        with (
+            closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database,
+            closing(State(database, [Notes])) as state,
+        ):
+            assert state[Notes].add('again') == count
+
+
+def test_an_update_that_raises_changes_nothing_and_its_error_arrives(state: State) -> None:
+    with pytest.raises(ValueError, match='bad'):
+        state[Notes].add('bad', fail=True)
+    assert state[Notes].all() == []
+
+
+def test_updates_that_raise_harm_no_other_of_their_batch(state: State) -> None:
+    def add(number: int) -> int | None:
+        try:
+            return state[Notes].add(str(number), fail=number % 3 == 0)
+        except ValueError as error:
+            return None if str(error) == str(number) else -1
+
+    with ThreadPoolExecutor(30) as callers, held_up(state):
+        results = [callers.submit(add, number) for number in range(30)]
+    places = [result.result(10) for result in results]
+    assert [place is None for place in places] == [number % 3 == 0 for number in range(30)]
+    assert sorted(place for place in places if place) == list(range(1, 21))
+    texts = state[Notes].all()
+    assert all(texts[place - 1] == str(number) for number, place in enumerate(places) if place)
+
+
+class held_up:
+    """Hold the writer up, so that what comes meanwhile is one batch."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._held, self._go = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=state.update, args=(self._hold,))
+
+    def _hold(self, _: Parts) -> None:
+        self._held.set()
+        assert self._go.wait(10)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._held.wait(10)
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+        self._thread.join(10)
+
+
+def test_what_cannot_be_stored_fails_alone(state: State) -> None:
+    with ThreadPoolExecutor(3) as callers, held_up(state):
+        before = callers.submit(state[Notes].add, 'one')
+        wrong = callers.submit(state[Notes].add_what_cannot_be_stored)
+        after = callers.submit(state[Notes].add, 'two')
+    assert {before.result(10), after.result(10)} == {1, 2}
+    with pytest.raises(TypeError, match='lock'):
+        wrong.result(10)
+    assert sorted(state[Notes].all()) == ['one', 'two']
+
+
+def test_one_update_can_span_components(state: State) -> None:
+    def note_and_count(parts: Parts, text: str, *, fail: bool = False) -> int:
+        parts[Total].change(1)
+        return parts[Notes].add(text, fail=fail)
+
+    assert state.update(note_and_count, 'both') == 1
+    with pytest.raises(ValueError, match='neither'):
+        state.update(note_and_count, 'neither', fail=True)
+    assert state.query(lambda parts: (parts[Total].value(), parts[Notes].all())) == (1, ['both'])
+
+
+def test_a_query_that_writes_is_an_error_and_changes_nothing(state: State) -> None:
+    with pytest.raises(ReadOnly):
+        state[Notes].write_in_a_query()
+    assert state[Notes].all() == []
+
+
+def test_objects_of_the_database_stay_in_it(state: State) -> None:
+    for leak in (state[Notes].leak, state[Notes].leak_in_a_query):
+        with pytest.raises(StateError, match='return plain values'):
+            leak()
+
+
+def test_only_what_is_marked_can_be_called(state: State) -> None:
+    with pytest.raises(ComponentError, match="Notes has no update and no query 'neither'"):
+        state[Notes].neither()
+
+
+def test_a_component_that_the_state_was_not_opened_with_is_named(database: Database) -> None:
+    with closing(State(database, [Notes])) as state, pytest.raises(ComponentError, match='Total is no component'):
+        state[Total]
+
+
+def test_an_update_cannot_wait_for_another_one(state: State) -> None:
+    with pytest.raises(StateError, match='would wait for itself'):
+        state.update(lambda _: state[Notes].add('inner'))
+
+
+def test_a_closed_state_takes_no_more(state: State) -> None:
+    state.close()
+    with pytest.raises(StateClosed):
+        state[Notes].add('late')
+    assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
+
+
+def test_closing_stores_what_has_queued_up(database: Database) -> None:
+    state = State(database, [Notes])
+    with ThreadPoolExecutor(10) as callers:
+        with held_up(state):
+            results = [callers.submit(state[Notes].add, 'queued') for _ in range(10)]
+            while len(state._writer._queue) < 10:
+                pass
+            closing_it = callers.submit(state.close)
+        closing_it.result(10)
+        assert sorted(result.result(10) for result in results) == list(range(1, 11))
+
+
+def test_an_update_that_holds_up_all_others_is_logged(
+    state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, 'SLOW', 0.0)
+    state[Notes].add('slow')
+    assert caplog.messages[0].startswith('notes.add held up all other updates for ')
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_change_by_another_process_is_tried_again(state: State, database: Database) -> None:
+    with ThreadPoolExecutor(1) as callers, held_up(state):
+        result = callers.submit(state[Notes].add, 'second')
+        with closing(WritingSession(database.db)) as other:
+            other.root['notes'].texts.append('first')
+            other.commit()
+    assert result.result(10) == 2
+    assert state[Notes].all() == ['first', 'second']
+
+
+def test_a_change_that_always_meets_another_gives_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, 'ATTEMPTS', 3)
+
+    def collide(_: Parts) -> None:
+        raise ConflictError
+
+    with pytest.raises(UpdateFailed, match='3 times'):
+        state.update(collide)
+    assert state[Notes].add('goes on') == 1
+
+
+def test_a_full_disk_is_said_to_all_and_the_writer_goes_on(state: State, database: Database) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    connection = vars(state._writer._connection)
+    with ThreadPoolExecutor(3) as callers:
+        connection['tpc_vote'] = refuse
+        results = [callers.submit(state[Notes].add, 'lost') for _ in range(3)]
+        for result in results:
+            with pytest.raises(UpdateFailed, match=r'could not be stored: .*No space left'):
+                result.result(10)
+    del connection['tpc_vote']
+    assert state[Notes].add('stored') == 1
+
+
+def test_a_failure_after_the_vote_leaves_the_outcome_open(state: State) -> None:
+    def vanish(*_: object) -> None:
+        raise OSError('the storage is gone')
+
+    vars(state._writer._connection)['tpc_finish'] = vanish
+    with pytest.raises(OutcomeUnknown, match=r'while it stored notes\.add'):
+        state[Notes].add('perhaps')
+
+
+def test_the_history_tells_which_updates_a_transaction_held(state: State, database: Database) -> None:
+    state[Notes].add('one')
+    assert database.db.undoLog(0, 1)[0]['description'] == 'notes.add'
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(database: Database) -> None:
+    with closing(WritingSession(database.db)) as session:
+        session.root['theirs'] = 1
+        session.commit()
+    before = database.db.lastTransaction()
+    with pytest.raises(DatabaseRefused, match="'theirs'"):
+        State(database, [Notes])
+    assert database.db.lastTransaction() == before
+
+
+def test_another_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    State(database, [Notes]).close()
+    monkeypatch.setattr(Notes, 'schema', 2)
+    with pytest.raises(DatabaseRefused, match="schema 1 of 'notes', and this program needs 2"):
+        State(database, [Notes])
+
+
+def test_a_component_can_be_added_to_a_database(database: Database) -> None:
+    with closing(State(database, [Notes])) as state:
+        state[Notes].add('one')
+    with closing(State(database, [Notes, Total])) as state:
+        assert (state[Notes].all(), state[Total].value()) == (['one'], 0)
