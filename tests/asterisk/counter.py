@@ -17,9 +17,10 @@ class Server:
     """A hit counter of its own process, listening where Asterisk looks for it."""
 
     def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...]) -> None:
+        self.storage = f'file://{storage}'
         self._command = asterisk.inside(
             sys.executable, '-c', 'from hitcounter.serve import main; main()',
-            '--listen', '127.0.0.1:4573', '--storage', f'file://{storage}', *options)
+            '--listen', '127.0.0.1:4573', '--storage', self.storage, *options)
 
     def start(self) -> None:
         """Return when it listens."""

@@ -70,14 +70,16 @@ class Asterisk:
         return subprocess.run([HERE / 'cli', self.folder, command], env=self.environment,
                               check=True, capture_output=True, text=True, timeout=30).stdout
 
-    def dial(self, line: str = '31415', *, by: str = LOCAL, name: bytes = b'Ada',
+    def dial(self, line: str = '31415', *, by: str = LOCAL, name: str = 'Ada',
              then: str = 'stays') -> 'Caller':
         """Let someone call `line`; once answered, they do as the extension `then` in dialplan.conf says."""
-        caller_id = next(self._caller_ids)
+        caller_id = str(next(self._caller_ids))
+        quoted = re.sub(r'(["\\;])', r'\\\1', name)
         written = self._run / 'spool' / 'tmp' / f'{caller_id}.call'
-        written.write_bytes(
-            b'Channel: %b\nCallerID: "%b" <%d>\nContext: caller\nExtension: %b\nWaitTime: 60\n'
-            % (by.format(line).encode(), name, caller_id, then.encode()))
+        written.write_text(
+            f'Channel: {by.format(line)}\nCallerID: "{quoted}" <{caller_id}>\nWaitTime: 60\n'
+            f'Context: caller\nExtension: {then}\n',
+            encoding='utf-8', errors='surrogateescape')
         written.rename(self._run / 'spool' / 'outgoing' / written.name)
         return Caller(self, caller_id)
 
@@ -89,15 +91,15 @@ class Asterisk:
 class Caller:
     """Someone with a telephone. What its methods wait for is in Asterisk's log."""
 
-    def __init__(self, asterisk: Asterisk, caller_id: int) -> None:
+    def __init__(self, asterisk: Asterisk, caller_id: str) -> None:
         self._asterisk = asterisk
         self._log = asterisk.log
-        self._caller_id = caller_id
+        self.caller_id = caller_id
 
     @property
     def channel(self) -> str:
         """The channel that is called, which runs AGI."""
-        return self._log.wait(fr'^ call from {self._caller_id} is (\S+)$')[1]
+        return self._log.wait(fr'^ call from {self.caller_id} is (\S+)$')[1]
 
     def hears(self, sound: str) -> None:
         """Wait until `sound` begins."""

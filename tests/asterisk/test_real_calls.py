@@ -1,18 +1,24 @@
 """Real Asterisk, callers who stay to the end: what they hear, and what the dialplan sees."""
 
+import signal
+from contextlib import closing
+
 import pytest
 from counter import Serve, Server
 from telephony import LOCAL, SIP, Asterisk
 
-ODD_NAMES = [
-    'Zoë 電話'.encode(),
-    b'Zo\xeb',                              # no UTF-8
-    rb'the \"Builder\" \\',                 # as a call file writes: the "Builder" \
-    b'  blanks   within  ',
-    b'agi_extension: 1',
-    rb"'\; $(reboot) ${EXTEN} %s {}",
-    b'n' * 70,
-]
+from hitcounter.hits import HitCounter
+from hitcounter.state import State, open_database
+
+ODD_NAMES = (
+    'Zoë 電話',
+    'Zo\udceb',                             # the byte EB, which is no UTF-8
+    'the "Builder" \\',
+    'blanks   within',
+    'agi_extension: 1',
+    "'; $(reboot) ${EXTEN} %s {}",
+    'n' * 70,
+)
 
 
 def spoken(number: int) -> tuple[str, ...]:
@@ -102,11 +108,23 @@ def test_keys_that_the_caller_presses_interrupt_nothing(asterisk: Asterisk, serv
 
 
 @pytest.mark.parametrize('by', [LOCAL, SIP])
-def test_a_caller_name_of_any_bytes_is_as_good_as_another(
-        asterisk: Asterisk, server: Server, by: str) -> None:
+def test_a_caller_may_have_a_name_of_any_bytes(asterisk: Asterisk, server: Server, by: str) -> None:
     callers = [asterisk.dial(by=by, name=name) for name in ODD_NAMES]
 
     calls = [caller.ends() for caller in callers]
 
     assert {call.status for call in calls} == {'SUCCESS'}
     assert sorted(call.played for call in calls) == [('hello', *spoken(1 + n)) for n in range(len(ODD_NAMES))]
+
+
+def test_the_name_and_number_of_a_caller_are_stored_as_they_came(asterisk: Asterisk, server: Server) -> None:
+    callers = [asterisk.dial(name=name) for name in ODD_NAMES]
+    calls = [caller.ends() for caller in callers]
+    server.send(signal.SIGTERM)
+    server.end()
+
+    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+        stored = [state[HitCounter].call('31415', int(call.number)).caller for call in calls]
+
+    assert [caller.name for caller in stored] == list(ODD_NAMES)
+    assert [caller.caller_id for caller in stored] == [caller.caller_id for caller in callers]
