@@ -21,6 +21,7 @@ import zodburi
 from zc.lockfile import LockError
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
+from ZODB.POSException import StorageError
 from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
@@ -84,10 +85,14 @@ def _refusing(uri: str) -> Iterator[None]:
         raise DatabaseRefused(
             f'{_public(uri)!r} cannot be opened, {error}: see to the permissions and the room on the disk.'
         ) from error
-    except Exception as error:  # each kind of storage, and of URI, has errors of its own
-        raise DatabaseRefused(
-            f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and '
-            f'that what it names is there.') from error
+    except (KeyError, ValueError, StorageError) as error:
+        raise _refused(uri, error) from error
+
+
+def _refused(uri: str, error: Exception) -> DatabaseRefused:
+    return DatabaseRefused(
+        f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and that what '
+        f'it names is there.')
 
 
 def _public(uri: str) -> str:
@@ -102,7 +107,11 @@ def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
         uri = _read_only(uri, scheme)
     factory, options = zodburi.resolve_uri(uri)
     with ExitStack() as resources:
-        storage = resources.enter_context(closing(factory()))
+        try:
+            storage = factory()
+        except Exception as error:  # each kind of storage has errors of its own
+            raise _refused(uri, error) from error
+        resources.enter_context(closing(storage))
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
         db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))

@@ -11,7 +11,9 @@ import socket
 import stat
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
+from ZEO.asyncio.server import Acceptor
 from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError
@@ -82,13 +84,13 @@ def folder_of(path: str) -> str:
 class Sharing:
     """Serves a storage at the socket of `path`, from a thread of its own, until it is closed."""
 
-    def __init__(self, storage: Any, path: str, commit_timeout: float = COMMIT_TIMEOUT) -> None:
+    def __init__(self, storage: Any, path: str) -> None:
         with suppress(FileExistsError):
             os.mkdir(folder_of(path), 0o700)
         self._folder = PrivateFolder(folder_of(path))
         try:
-            self._server = _Server(self._folder.socket, {_STORAGE: storage})
-            self._server.lock_managers[_STORAGE].timeout = _CommitTimeout(commit_timeout)
+            self._server = _Server(self._folder.socket, {_STORAGE: storage}, Acceptor=_Acceptor)
+            self._server.lock_managers[_STORAGE].timeout = _CommitTimeout(COMMIT_TIMEOUT)
             os.chmod(self._folder.socket, 0o600)
             self._server.start_thread()
         except BaseException:
@@ -96,6 +98,9 @@ class Sharing:
             raise
 
     def close(self) -> None:
+        loop = self._server.acceptor.event_loop
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._server.disconnect_all(), loop).result(_JOIN_TIMEOUT)
         self._server.close(_JOIN_TIMEOUT)
         with suppress(OSError):  # asyncio removes it since Python 3.13
             os.remove(self._folder.socket)
@@ -119,6 +124,34 @@ class _Server(StorageServer):
 
     def create_client_handler(self) -> '_Client':
         return _Client(self, self.read_only)
+
+    async def disconnect_all(self) -> None:
+        """Before `close`, which races with its own thread to disconnect anyone before that thread ends."""
+        self.acceptor.server.close()
+        for connection in list(self.acceptor.connections):
+            _disconnect(connection)
+        await asyncio.sleep(0)  # the connections close now
+
+
+class _Acceptor(Acceptor):
+    """Knows every connection, also one that has not said yet which storage it wants."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.connections: WeakSet[Any] = WeakSet()
+        super().__init__(*arguments)
+
+    def factory(self) -> Any:
+        connection = super().factory()
+        self.connections.add(connection)
+        return connection
+
+
+def _disconnect(connection: Any) -> None:
+    """Close a connection at once, though the client may never read what is still to be sent."""
+    transport = connection.sm_protocol and connection.sm_protocol.transport
+    connection.close()
+    if transport:
+        transport.abort()
 
 
 class _CommitTimeout:
@@ -164,11 +197,8 @@ class _Client(ZEOStorage):
         return self._close()
 
     def drop(self, reason: str) -> None:
-        """Close the connection, though the client may never read what is still to be sent."""
-        logger.warning('%s is disconnected: %s', self.log_label, reason)
-        transport = self.connection.sm_protocol.transport
-        self.close()
-        transport.abort()
+        logger.warning('a process that shares the database is disconnected: %s', reason)
+        _disconnect(self.connection)
 
     def pause_writing(self) -> None:
         """The client reads too slowly: ZEO now collects in memory what it should hear, without limit."""
