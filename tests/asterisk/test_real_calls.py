@@ -91,6 +91,13 @@ def test_a_script_that_the_server_does_not_have_fails_and_counts_nothing(
     assert asterisk.call().number == '1'
 
 
+def test_the_dialplan_may_ask_for_the_script_by_its_name(asterisk: Asterisk, server: Server) -> None:
+    call = asterisk.call('31418')
+
+    assert call.played == ('hello', 'digits/1')
+    assert call.status == 'SUCCESS'
+
+
 def test_a_sip_telephone_hears_the_number(asterisk: Asterisk, server: Server) -> None:
     call = asterisk.dial(by=SIP).ends()
 

@@ -6,6 +6,7 @@ from counter import Serve, Server
 from telephony import Asterisk
 
 TWO_SECONDS = 'queue-thereare'
+HALF_A_MINUTE = 'demo-congrats'
 
 
 def test_without_a_server_agi_fails_and_the_dialplan_goes_on(asterisk: Asterisk) -> None:
@@ -55,6 +56,25 @@ def test_when_the_server_is_killed_in_a_call_the_dialplan_goes_on_and_the_caller
     assert asterisk.call().played == (TWO_SECONDS, 'digits/2')
 
 
+def test_who_finds_the_server_full_is_sent_on_in_the_dialplan_and_not_counted(
+        asterisk: Asterisk, serve: Serve) -> None:
+    serve('--max-calls', '1', '--prompt', HALF_A_MINUTE)
+    first = asterisk.dial()
+    first.hears(HALF_A_MINUTE)
+
+    second = asterisk.call()
+
+    assert second.status == 'FAILURE'
+    assert second.went_on
+    assert second.number == ''
+    first.hang_up()
+    assert first.ends().number == '1'
+    third = asterisk.dial()
+    third.hears(HALF_A_MINUTE)
+    third.hang_up()
+    assert third.ends().number == '2'
+
+
 def test_a_server_told_to_end_takes_no_call_more_and_lets_the_last_one_end(
         asterisk: Asterisk, serve: Serve) -> None:
     server = serve('--prompt', TWO_SECONDS)
@@ -71,9 +91,9 @@ def test_a_server_told_to_end_takes_no_call_more_and_lets_the_last_one_end(
 
 
 def test_a_second_signal_ends_the_server_in_the_middle_of_a_call(asterisk: Asterisk, serve: Serve) -> None:
-    server = serve('--prompt', 'demo-congrats')                 # half a minute
+    server = serve('--prompt', HALF_A_MINUTE)
     caller = asterisk.dial()
-    caller.hears('demo-congrats')
+    caller.hears(HALF_A_MINUTE)
 
     server.send(signal.SIGTERM)
     server.log.wait('stopping')
@@ -81,5 +101,5 @@ def test_a_second_signal_ends_the_server_in_the_middle_of_a_call(asterisk: Aster
 
     server.end()
     call = caller.ends()
-    assert call.played == ('demo-congrats',)
+    assert call.played == (HALF_A_MINUTE,)
     assert call.went_on
