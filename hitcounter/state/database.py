@@ -77,10 +77,6 @@ def _refusing(uri: str) -> Iterator[None]:
         yield
     except StateError:
         raise
-    except zodburi.NoResolverForScheme as error:
-        raise DatabaseRefused(
-            f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
-            f'demo: and zconfig: are, postgres: comes with RelStorage.') from error
     except OSError as error:
         raise DatabaseRefused(
             f'{_public(uri)!r} cannot be opened, {error}: see to the permissions and the room on the disk.'
@@ -91,8 +87,8 @@ def _refusing(uri: str) -> Iterator[None]:
 
 def _refused(uri: str, error: Exception) -> DatabaseRefused:
     return DatabaseRefused(
-        f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and that what '
-        f'it names is there.')
+        f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and that '
+        f'what it names is there.')
 
 
 def _public(uri: str) -> str:
@@ -105,17 +101,25 @@ def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
         uri = _with_slashes(uri)
     elif read_only:
         uri = _read_only(uri, scheme)
-    factory, options = zodburi.resolve_uri(uri)
     with ExitStack() as resources:
-        try:
-            storage = factory()
-        except Exception as error:  # each kind of storage has errors of its own
-            raise _refused(uri, error) from error
+        storage, options = _resolve(uri)
         resources.enter_context(closing(storage))
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
         db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))
         return Database(db, _public(uri), resources.pop_all())
+
+
+def _resolve(uri: str) -> tuple[Any, dict[str, Any]]:
+    try:
+        factory, options = zodburi.resolve_uri(uri)
+        return factory(), options
+    except zodburi.NoResolverForScheme as error:
+        raise DatabaseRefused(
+            f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
+            f'demo: and zconfig: are, postgres: comes with RelStorage.') from error
+    except Exception as error:  # each kind of storage has errors of its own
+        raise _refused(uri, error) from error
 
 
 def _with_slashes(uri: str) -> str:
