@@ -74,8 +74,10 @@ def main(
 
 
 def _pin(cpu: int) -> None:
+    """Run on one core only, where a thread that wakes up does not interrupt the one that runs Python just now."""
     try:
         os.sched_setaffinity(0, {cpu})
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
         raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
 

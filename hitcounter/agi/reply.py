@@ -56,6 +56,8 @@ class Replies:
 
     def clear(self) -> None:
         """Forget what is left of the last reply, before the next command is sent; a HANGUP in it counts."""
+        if not self._buffer:
+            return
         *lines, rest = self._buffer.split(b'\n')
         self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
         self._buffer = rest if _HANGUP.startswith(rest) else b''
