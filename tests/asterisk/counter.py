@@ -14,12 +14,12 @@ Serve = Callable[..., 'Server']
 
 
 class Server:
-    """A hit counter of its own process, listening where Asterisk looks for it."""
+    """A hit counter of its own process, listening where Asterisk looks for it. It dies with this process."""
 
     def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...]) -> None:
         self.storage = f'file://{storage}'
         self._command = asterisk.inside(
-            sys.executable, '-c', 'from hitcounter.serve import main; main()',
+            'setpriv', '--pdeathsig', 'KILL', sys.executable, '-c', 'from hitcounter.serve import main; main()',
             '--listen', '127.0.0.1:4573', '--storage', self.storage, *options)
 
     def start(self) -> None:
