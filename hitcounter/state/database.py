@@ -200,7 +200,7 @@ def _own(address: FileAddress) -> Database:
 def _join(address: FileAddress, read_only: bool) -> Database:
     """Go through the process that shares the file; if there is none, open the file."""
     path = address.path
-    with ExitStack() as resources, _private_files():
+    with ExitStack() as resources:
         folder = None
         with suppress(FileNotFoundError):
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
@@ -210,7 +210,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
             description = f'{path}, shared by {_owner(path)}'
         else:
             _check_there(path)
-            storage = _open_to_read(address) if read_only else GuardedFile(path, **address.for_file)
+            storage = _open_to_read(address) if read_only else _open_to_write(address)
             description = path
         resources.enter_context(closing(storage))
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
@@ -237,6 +237,11 @@ def _locked(path: str) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+def _open_to_write(address: FileAddress) -> GuardedFile:
+    with _private_files():
+        return GuardedFile(address.path, **address.for_file)
 
 
 def _open_to_read(address: FileAddress) -> DatabaseFile:

@@ -103,7 +103,10 @@ class Guard:
         """
         with self._lock:
             if tid > self._tid:
-                self._write(tid)
+                try:
+                    self._write(tid)
+                except OSError:  # the transaction is stored all the same, and nobody may be told otherwise
+                    logger.warning('the guard could not note a transaction', exc_info=True)
 
     def forget(self) -> None:
         """Let any transaction be the last, until one is remembered."""

@@ -1,5 +1,6 @@
 """The guard: a database file that lost what was stored in it is refused, and left as it is."""
 
+import errno
 import os
 import re
 import sqlite3
@@ -95,6 +96,21 @@ def test_it_never_remembers_less_than_before(path: Path) -> None:
         guard.remember(p64(3))
         guard.remember(p64(2))
     assert remembered(str(path)) == p64(3)
+
+
+def test_a_guard_that_cannot_write_does_not_undo_the_commit(
+        path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(open_database(f'file:{path}', share=True)) as database:
+        with monkeypatch.context() as full:
+            full.setattr(os, 'pwrite', lambda *_: raise_(OSError(errno.ENOSPC, 'No space left on device')))
+            assert count(database.db) == 1
+        assert 'could not note' in caplog.text
+        assert count(database.db) == 2
+        assert remembered(str(path)) == database.db.lastTransaction()
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 @pytest.mark.parametrize('left', [b'', b'040d3', b'\0' * 16, b'not hexadecimal!'])
