@@ -53,6 +53,8 @@ def main(
 
     SIGTERM or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
     """
+    told = queue.SimpleQueue[int]()  # which the handler of a signal may put into
+    _on_signals(told.put)
     log.set_up(log_level)
     if cpu is not None:
         _pin(cpu)
@@ -63,13 +65,11 @@ def main(
         tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
         scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
         server = Server(scripts, *listen, allow=allow, max_calls=max_calls)
-        told = queue.SimpleQueue[int]()  # as it may be put into from a signal's handler
-        _on_signals(told.put)
         server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
         told.get()
-        logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
         _on_signals(lambda _: server.cut())
+        logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
         _report(server.stop(drain))
 
 
