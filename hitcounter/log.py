@@ -17,6 +17,7 @@ def set_up(level: str) -> None:
     """Log what is `level` or worse."""
     # Nobody reads these, and to find them out costs more than to write the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # the documented way not to look for the caller
     handler = GatheringHandler(sys.stderr)
     logging.basicConfig(level=level.upper(), format='%(asctime)s %(levelname)s %(message)s', handlers=[handler])
     if level != 'debug':

@@ -1,5 +1,6 @@
 """The gatherer: one thread that accepts connections and gathers what they say first, waiting for none of them."""
 
+import functools
 import ipaddress
 import logging
 import selectors
@@ -41,6 +42,7 @@ class Gatherer:
     def __init__(self, listener: socket.socket, allow: Iterable[Network], workers: Workers[Connection]) -> None:
         self._listener = listener
         self._allowed = (*_LOOPBACK, *allow)
+        self._allows = functools.lru_cache(self._is_allowed)  # the peers are few
         self._workers = workers
         self._thread = threading.Thread(target=self._run, name='agi gatherer', daemon=True)
         self._selector = selectors.DefaultSelector()
@@ -92,7 +94,7 @@ class Gatherer:
                 time.sleep(0.1)  # most likely there are no file descriptors left, and trying on would only spin
                 return
             connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
-            if not self._is_allowed(connection.peer):
+            if not self._allows(connection.peer):
                 logger.warning('%s was sent away: it is in no allowed network', connection.peer)
                 connection.close()
             else:

@@ -42,7 +42,7 @@ class Writer:
         self._transactions = transaction.TransactionManager(explicit=True)
         self._connection = database.open(transaction_manager=self._transactions)
         self._lock = threading.Lock()  # of the three below
-        self._queue: list[_Job[Any]] = []
+        self._queue = _Batch()
         self._asleep = False
         self._closing = False
         self._alarm = threading.Lock()  # taken by the writer to sleep, released by who wakes it
@@ -63,9 +63,11 @@ class Writer:
         with self._lock:
             if self._closing:
                 raise StateClosed(f'{label} came too late: the state is closed')
-            self._queue.append(job)
+            batch = self._queue
+            batch.jobs.append(job)
             self._wake()
-        return job.wait()
+        batch.wait()
+        return job.result()
 
     def close(self) -> None:
         """Run what has queued up, then end the thread and close its connection."""
@@ -83,22 +85,25 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            self._settle(batch)
+            self._settle(batch.jobs)
+            batch.finish()
         self._connection.close()
 
-    def _next_batch(self) -> 'list[_Job[Any]]':
-        """All that has queued up, waiting until something has; empty when the writer is to end."""
+    def _next_batch(self) -> '_Batch | None':
+        """All that has queued up, waiting until something has; None when the writer is to end."""
         while True:
             with self._lock:
-                batch, self._queue = self._queue, []
-                if batch or self._closing:
+                if self._queue.jobs:
+                    batch, self._queue = self._queue, _Batch()
                     return batch
+                if self._closing:
+                    return None
                 self._asleep = True
             self._alarm.acquire()
 
-    def _settle(self, batch: 'list[_Job[Any]]') -> None:
-        """Give each job its result or its error. One that fails takes no other with it."""
-        parts = [batch]
+    def _settle(self, jobs: 'list[_Job[Any]]') -> None:
+        """Give each of `jobs` its result or its error. One that fails takes no other with it."""
+        parts = [jobs]
         while parts:
             part = parts.pop()
             try:
@@ -112,9 +117,6 @@ class Writer:
                 else:
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
-            else:
-                for job in part:
-                    job.finish()
 
     def _commit(self, part: 'list[_Job[Any]]') -> None:
         """Run `part` in one transaction and commit it; after an error nothing of it has happened.
@@ -152,10 +154,27 @@ class Writer:
             raise
 
 
-class _Job(Generic[R]):
-    """An update on its way: the caller waits, the writer gives it a result or an error."""
+class _Batch:
+    """Jobs that are settled together, and their callers, who wait for that."""
 
-    __slots__ = ('_done', '_error', '_function', '_result', 'label')
+    def __init__(self) -> None:
+        self.jobs: list[_Job[Any]] = []
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    def finish(self) -> None:
+        self._latch.release()
+
+    def wait(self) -> None:
+        # Each wakes the next. Were all woken at once, they would only stand in one another's way for the GIL.
+        with self._latch:
+            pass
+
+
+class _Job(Generic[R]):
+    """An update on its way: the writer gives it a result or an error."""
+
+    __slots__ = ('_error', '_function', '_result', 'label')
 
     _result: R
 
@@ -163,8 +182,6 @@ class _Job(Generic[R]):
         self.label = label
         self._function = function
         self._error: BaseException | None = None
-        self._done = threading.Lock()  # a bare lock: an Event costs several times as much
-        self._done.acquire()
 
     def run(self, root: Root) -> None:
         started = time.perf_counter()
@@ -173,16 +190,12 @@ class _Job(Generic[R]):
         if took > SLOW:
             logger.warning('%s held up all other updates for %.0f ms: make it shorter', self.label, took * 1000)
 
-    def finish(self) -> None:
-        self._done.release()
-
     def fail(self, error: BaseException, cause: BaseException | None) -> None:
         self._error = error
         error.__cause__ = cause
-        self._done.release()
 
-    def wait(self) -> R:
-        self._done.acquire()
+    def result(self) -> R:
+        """For the caller, once the batch is finished. Raises the error if there is one."""
         if self._error is not None:
             try:
                 raise self._error

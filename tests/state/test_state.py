@@ -212,7 +212,7 @@ def test_closing_stores_what_has_queued_up(database: Database) -> None:
     with ThreadPoolExecutor(10) as callers:
         with held_up(state):
             results = [callers.submit(state[Notes].add, 'queued') for _ in range(10)]
-            while len(state._writer._queue) < 10:
+            while len(state._writer._queue.jobs) < 10:
                 pass
             closing_it = callers.submit(state.close)
         closing_it.result(10)
