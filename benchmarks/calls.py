@@ -50,7 +50,7 @@ class Caller:
             self._socket.close()
             self._results.add(self._number, time.perf_counter() - self._begun)
             return False
-        if said := re.match(rb'SAY NUMBER "?(\d+)', line):
+        if said := re.match(rb'SAY NUMBER\W+(\d+)', line, re.IGNORECASE):
             self._number = int(said[1])
         self._socket.sendall(b'200 result=0 endpos=0\n' if line.startswith(b'STREAM') else b'200 result=0\n')
         return True

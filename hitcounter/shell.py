@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from IPython.paths import get_ipython_dir
-from IPython.terminal.ipapp import TerminalIPythonApp
-from traitlets.config import Config
 
 from . import settings
 from .errors import ReadOnly
@@ -75,6 +72,11 @@ def _banner(database: Database, names: dict[str, Any], session: Session) -> str:
 
 def _converse(names: dict[str, Any], session: Session, banner: str) -> None:
     """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
+    # Here, for it takes longer than all that a script may want.
+    from IPython.paths import get_ipython_dir
+    from IPython.terminal.ipapp import TerminalIPythonApp
+    from traitlets.config import Config
+
     config = Config()
     config.TerminalInteractiveShell.banner1 = banner
     config.HistoryManager.enabled = os.access(get_ipython_dir(), os.W_OK)
