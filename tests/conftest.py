@@ -1,0 +1,213 @@
+"""Real servers and shells for the tests: processes of their own, on databases of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
+
+#: Seconds after which a wait has failed; no test needs more than a few of them.
+PATIENCE = 10.0
+
+Run = Callable[..., 'subprocess.CompletedProcess[str]']
+Start = Callable[..., 'ServerProcess']
+
+
+class Log:
+    """The lines that a process writes, as they come."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._ended = False
+        self._reading = True
+        self._changed = threading.Condition()  # of the lines, and whether they ended
+        self._thread = threading.Thread(target=self._read, name='log', daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._stream:
+            for line in self._stream:
+                if not self._reading:
+                    break
+                with self._changed:
+                    self._lines.append(line.rstrip('\n'))
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def wait(self, pattern: str, times: int = 1) -> re.Match[str]:
+        """Wait until so many lines match; gives the last of these matches."""
+
+        def matches() -> list[re.Match[str]]:
+            return [match for line in self._lines if (match := re.search(pattern, line))]
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(matches()) >= times, PATIENCE)
+            found = matches()
+            assert len(found) >= times, f'no {pattern!r} in:\n{self}'
+            return found[times - 1]
+
+    def stop_reading(self) -> None:
+        """Close this end behind the next line: who writes more gets an error."""
+        self._reading = False
+
+    def lines(self, pattern: str = '') -> list[str]:
+        """The lines until now that match."""
+        with self._changed:
+            return [line for line in self._lines if re.search(pattern, line)]
+
+    def end(self) -> None:
+        """Wait until there will be no more lines."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def __str__(self) -> str:
+        return '\n'.join(self._lines)
+
+
+class ServerProcess:
+    """hitcounter-serve, listening."""
+
+    def __init__(self, storage: str, options: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> None:
+        self.storage = storage
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, '-W', 'error', '-c', 'from hitcounter.serve import main; main()'),
+                *('--listen', '127.0.0.1:0', '--storage', storage, *options),
+            ],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors='backslashreplace',
+            env=environment,
+            cwd=folder,
+        )
+        assert self.process.stderr
+        self.log = Log(self.process.stderr)
+
+    def wait_until_ready(self) -> None:
+        where = self.log.wait(r'listening on (\S+):(\d+), database')
+        self.address = where[1], int(where[2])
+
+    def call(self, **channel: object) -> PretendCall:
+        """Lead a whole call."""
+        return place_call(self.address, Channel(**channel), timeout=PATIENCE)  # type: ignore[arg-type]
+
+    def number(self, **channel: object) -> int:
+        """Lead a whole call, and give the number it heard."""
+        number, = (heard.number for heard in self.call(**channel).heard if isinstance(heard, SaidNumber))
+        return number
+
+    @contextmanager
+    def hold(self, command: bytes, **channel: object) -> Iterator[Callable[[], PretendCall]]:
+        """A call in which Asterisk has just read `command`; what this gives leads the rest of it.
+
+        If that is not called, the connection breaks at the end of the block.
+        """
+        call = PretendCall(Channel(**channel))  # type: ignore[arg-type]
+        with closing(converse(call, self.address, timeout=PATIENCE)) as events:  # type: ignore[type-var]
+            assert any(isinstance(event, LineFromServer) and event.line.startswith(command) for event in events)
+
+            def go_on() -> PretendCall:
+                for _ in events:
+                    pass
+                return call
+
+            yield go_on
+
+    def connect(self) -> socket.socket:
+        """A connection of some other peer."""
+        return socket.create_connection(self.address, PATIENCE)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; gives the exit status."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def wait(self) -> int:
+        status = self.process.wait(PATIENCE)
+        self.log.end()
+        return status
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The variables of a process under test: none of ours, and a home folder of its own."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith('HITCOUNTER_')}
+    package = Path(__file__).parent.parent
+    search = os.pathsep.join(filter(None, (str(package), variables.get('PYTHONPATH'))))
+    return {**variables, 'PYTHONPATH': search, 'HOME': str(tmp_path), 'TERM': 'dumb'}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """The URI of this test's database, which is made by the first server."""
+    return f'file://{tmp_path}/hits.fs'
+
+
+@pytest.fixture
+def start(storage: str, environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start a server with these options on this test's database."""
+    started: list[ServerProcess] = []
+
+    def start(*options: str, at: str = storage, env: Mapping[str, str] | None = None) -> ServerProcess:
+        server = ServerProcess(at, options, {**environment, **(env or {})}, tmp_path)
+        started.append(server)
+        server.wait_until_ready()
+        return server
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.terminate()
+        assert server.wait() in (0, -signal.SIGKILL), server.log
+        assert 'Traceback' not in str(server.log), server.log
+
+
+@pytest.fixture
+def server(start: Start) -> ServerProcess:
+    return start()
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    """Run one of the commands to its end: its status, what it printed and what it said on standard error."""
+
+    def run(
+        command: str, *arguments: str, input: str = '', env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, '-W', 'error', '-c', f'from hitcounter.{command} import main; main()', *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            env={**environment, **(env or {})},
+            cwd=tmp_path,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def shell(run: Run, storage: str) -> Run:
+    """Run hitcounter-shell on this test's database."""
+    return lambda *arguments, **options: run('shell', '--storage', storage, *arguments, **options)

@@ -1,0 +1,221 @@
+"""Each option by its flag, its variable and its key in a file; what is wrong with one is said."""
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hitcounter import hits, serve, shell
+
+Settings = dict[str, Any]
+Settle = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in serve.main.params:
+        monkeypatch.delenv(str(option.envvar), raising=False)
+
+
+@pytest.fixture
+def settle() -> Settle:
+    """What hitcounter-serve makes of these arguments, and of the variables."""
+
+    def settle(*arguments: str) -> Settings:
+        return serve.main.make_context('hitcounter-serve', list(arguments)).params
+
+    return settle
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], str]:
+    """A TOML file with this text; its name."""
+
+    def config(text: str) -> str:
+        file = tmp_path / 'hitcounter.toml'
+        file.write_text(text, 'utf-8')
+        return str(file)
+
+    return config
+
+
+# One row for each option: its variable, a value, its line in a file, what comes of it.
+OPTIONS = [
+    ('listen', '127.0.0.2:4574', 'listen = "127.0.0.2:4574"', ('127.0.0.2', 4574)),
+    ('listen', '[::1]:4574', 'listen = "[::1]:4574"', ('::1', 4574)),
+    ('listen', 'pbx.example:0', 'listen = "pbx.example:0"', ('pbx.example', 0)),
+    (
+        'allow',
+        '192.0.2.0/24 2001:db8::1',
+        'allow = ["192.0.2.0/24", "2001:db8::1"]',
+        (ipaddress.ip_network('192.0.2.0/24'), ipaddress.ip_network('2001:db8::1')),
+    ),
+    ('storage', 'file:/srv/hits.fs', 'storage = "file:/srv/hits.fs"', 'file:/srv/hits.fs'),
+    ('prompt', 'hello beep', 'prompt = ["hello", "beep"]', ('hello', 'beep')),
+    ('max_calls', '7', 'max-calls = 7', 7),
+    ('max_calls', '7', 'max_calls = 7', 7),
+    ('drain', '1.5', 'drain = 1.5', 1.5),
+    ('drain', '2', 'drain = 2', 2.0),
+    ('cpu', '1', 'cpu = 1', 1),
+    ('log_level', 'warning', 'log-level = "warning"', 'warning'),
+]
+
+
+def test_every_option_of_the_server_is_tried_here() -> None:
+    assert {name for name, *_ in OPTIONS} == {str(option.name) for option in serve.main.params} - {'config'}
+
+
+@pytest.mark.parametrize(('name', 'text', 'line', 'value'), OPTIONS)
+def test_each_option_can_be_given_in_three_ways(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch, config: Callable[[str], str],
+    name: str, text: str, line: str, value: object,
+) -> None:  # fmt: skip
+    default = settle()[name]
+    flag = '--' + name.replace('_', '-')
+    words = text.split() if isinstance(default, tuple) and name != 'listen' else [text]
+
+    by_flag = settle(*(argument for word in words for argument in (flag, word)))[name]
+    by_file = settle('--config', config(line))[name]
+    monkeypatch.setenv('HITCOUNTER_' + name.upper(), text)
+    by_variable = settle()[name]
+
+    assert by_flag == by_file == by_variable == value
+    assert default != value
+
+
+def test_what_is_not_said_is_as_documented(settle: Settle) -> None:
+    settings = settle()
+
+    assert settings == {
+        'listen': ('127.0.0.1', 4573),
+        'allow': (),
+        'storage': settings['storage'],
+        'prompt': hits.PROMPTS,
+        'max_calls': 1000,
+        'drain': 30.0,
+        'cpu': None,
+        'log_level': 'info',
+    }
+    assert settings['storage'].startswith('file:///')
+    assert settings['storage'].endswith('/var/hitcounter.fs')
+
+
+def test_a_flag_wins_over_a_variable_and_that_over_the_file(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch, config: Callable[[str], str]
+) -> None:
+    monkeypatch.setenv('HITCOUNTER_CONFIG', config('max-calls = 1\ndrain = 1\ncpu = 1'))
+    monkeypatch.setenv('HITCOUNTER_DRAIN', '2')
+    monkeypatch.setenv('HITCOUNTER_CPU', '2')
+
+    settings = settle('--cpu', '3')
+
+    assert (settings['max_calls'], settings['drain'], settings['cpu']) == (1, 2.0, 3)
+
+
+def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], str]) -> None:
+    name = config('storage = "memory:"\nmax-calls = 7')
+
+    assert shell.main.make_context('hitcounter-shell', ['--config', name]).params['storage'] == 'memory:'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--bogus'], "No such option '--bogus'"),
+        (['extra'], 'unexpected extra argument (extra)'),
+        (['--listen', '4573'], "'4573' is not HOST:PORT, as in 127.0.0.1:4573"),
+        (['--listen', ':4573'], "':4573' is not HOST:PORT"),
+        (['--listen', '127.0.0.1:65536'], "'127.0.0.1:65536' is not HOST:PORT"),
+        (['--listen', '::1:4573'], "'::1:4573' needs brackets around the IPv6 address, as in [::1]:4573"),
+        (['--allow', 'example'], "'example' is no network such as 192.0.2.0/24"),
+        (['--allow', '192.0.2.1/24'], 'has host bits set'),
+        (['--max-calls', '0'], '0 is not in the range x>=1'),
+        (['--max-calls', 'many'], "'many' is not a valid integer"),
+        (['--drain', '-1'], '-1.0 is not in the range x>=0'),
+        (['--cpu', '-1'], '-1 is not in the range x>=0'),
+        (['--log-level', 'loud'], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
+        (['--config', '/no/such.toml'], "'/no/such.toml' cannot be read: No such file or directory"),
+        (['--config', '/'], "'/' cannot be read: Is a directory"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(serve.main, arguments)
+
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'message'),
+    [
+        ('LISTEN', '4573', "'4573' is not HOST:PORT"),
+        ('MAX_CALLS', 'many', "'many' is not a valid integer"),
+        ('DRAIN', 'long', "'long' is not a valid float"),
+        ('ALLOW', '192.0.2.0/24 example', "'example' is no network"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+    monkeypatch.setenv(f'HITCOUNTER_{name}', value)
+
+    result = CliRunner().invoke(serve.main, [])
+
+    assert result.exit_code == 2
+    assert message in result.output
+    assert f'HITCOUNTER_{name}' in result.output
+
+
+WRONG_TYPES = ['max-calls = [1]', 'drain = {}', 'max-calls = true', 'storage = 10', 'cpu = 1.5', 'prompt = [1]']
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('max-calls =', 'hitcounter.toml\' is no TOML: '),
+        ('colour = "red"', "has 'colour', which is none of allow, "),
+        ('config = "other.toml"', "has 'config', which is none of"),
+        ('[serve]\nmax-calls = 1', "has 'serve', which is none of"),
+        ('max-calls = "many"', "'many' is not a valid integer"),
+        ('listen = 4573', '4573 is not HOST:PORT'),
+        ('prompt = "hello"', 'prompt'),
+        ('allow = 10', 'allow'),
+        *(
+            pytest.param(
+                text,
+                text.partition(' ')[0],
+                marks=pytest.mark.xfail(strict=True, reason='a wrong type ends in a traceback, or is taken'),
+            )
+            for text in WRONG_TYPES
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(
+    settle: Settle, config: Callable[[str], str], text: str, message: str
+) -> None:
+    with pytest.raises(click.UsageError) as raised:
+        settle('--config', config(text))
+
+    assert message in raised.value.format_message()
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / 'binary').write_bytes(b'\xff\xfe')
+
+    result = CliRunner().invoke(serve.main, ['--config', str(tmp_path / 'binary')])
+
+    assert result.exit_code == 2
+    assert 'is no TOML: ' in result.output
+
+
+@pytest.mark.parametrize('command', [serve.main, shell.main], ids=['serve', 'shell'])
+def test_help_names_each_options_variable(command: click.Command) -> None:
+    text = CliRunner().invoke(command, ['--help'], terminal_width=1000).output
+
+    for option in command.params:
+        assert isinstance(option, click.Argument) or option.opts[0] in text
+        assert option.envvar is None or f'env var: {option.envvar}' in text
+    assert 'HITCOUNTER_STORAGE' in text
+    assert 'HITCOUNTER_CONFIG' in text

@@ -1,0 +1,410 @@
+"""hitcounter-shell: as a script, at a terminal, beside the server and alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pexpect
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Run, ServerProcess, Start
+
+COUNT = 'print(hits.count("31415"))'
+
+
+@pytest.fixture
+def counted(start: Start) -> None:
+    """A database with two calls, and no server."""
+    server = start()
+    server.call(caller_id='+44123', unique_id='1.1')
+    server.call(unique_id='1.2')
+    server.stop()
+
+
+# Scripts.
+
+def test_code_can_be_given_as_an_argument(counted: None, shell: Run) -> None:
+    done = shell('-c', COUNT)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
+
+
+def test_code_can_come_on_standard_input(counted: None, shell: Run) -> None:
+    done = shell(input=f'for number in (1, 2):\n    print(hits.call("31415", number).caller.unique_id)\n\n{COUNT}\n')
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '1.1\n1.2\n2\n', '')
+
+
+def test_code_can_be_a_file(counted: None, shell: Run, tmp_path: Path) -> None:
+    (tmp_path / 'report.py').write_text(f'if __name__ == "__main__":\n    {COUNT}\n')
+
+    done = shell('report.py')
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
+
+
+def test_the_same_works_beside_the_server(server: ServerProcess, shell: Run) -> None:
+    server.call()
+
+    done = shell('-c', COUNT)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
+
+
+def test_a_script_that_fails_shows_where_and_ends_with_status_1(counted: None, shell: Run, tmp_path: Path) -> None:
+    (tmp_path / 'report.py').write_text(f'{COUNT}\nhits.call("31415", 3)\n')
+
+    done = shell('report.py')
+
+    assert done.returncode == 1
+    assert done.stdout == '2\n'
+    assert 'Traceback' in done.stderr
+    assert 'report.py", line 2' in done.stderr
+    assert done.stderr.splitlines()[-1] == 'KeyError: 3'
+
+
+@pytest.mark.parametrize('code', ['1 +', 'nothing', 'raise ValueError("no")'])
+def test_any_error_is_status_1(counted: None, shell: Run, code: str) -> None:
+    assert shell('-c', code).returncode == 1
+    assert shell(input=code).returncode == 1
+
+
+def test_a_script_can_choose_its_status(counted: None, shell: Run) -> None:
+    done = shell('-c', 'raise SystemExit(3)')
+
+    assert (done.returncode, done.stderr) == (3, '')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--bogus'], "No such option '--bogus'"),
+        (['no-such-file.py'], "'no-such-file.py' does not exist"),
+        (['.'], "'.' is a directory"),
+        (['-c', '1', __file__], 'give a script or -c, not both'),
+        (['-c'], "Option '-c' requires an argument"),
+    ],
+)
+def test_wrong_arguments_are_status_2(shell: Run, arguments: list[str], message: str) -> None:
+    done = shell(*arguments)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_missing_database_is_said_and_not_made(shell: Run, tmp_path: Path) -> None:
+    done = shell('-c', COUNT)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: '{tmp_path}/hits.fs' is no database yet: start hitcounter-serve, which makes it.\n")
+    assert list(tmp_path.glob('hits.fs*')) == []
+
+
+def test_a_file_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / 'diary').write_text('Dear diary\n')
+
+    done = run('shell', '--storage', f'file://{tmp_path}/diary', '-c', '1')
+
+    assert done.returncode == 1
+    assert 'is no database of ours, and was left as it is' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+# For reading only.
+
+WITH_SERVER = pytest.mark.parametrize('shared', [False, True], ids=['alone', 'beside the server'])
+
+
+@pytest.fixture
+def beside(start: Start, counted: None) -> Callable[[bool], None]:
+    """Have a server run, or none."""
+    return lambda shared: (shared and start()) and None
+
+
+@WITH_SERVER
+@pytest.mark.parametrize(
+    'change',
+    [
+        'hits._lines["31415"].hours = None',
+        'hits._lines["27182"] = 1',
+        'hits._lines.clear()',
+        'hits._lines["31415"].hours.add(0)',
+        'hits._lines["31415"].calls.append((0.0, None, None, "x"))',
+        'root["mine"] = 1',
+        'del root["hits"]',
+    ],
+)
+def test_a_change_fails_at_its_line_and_leaves_no_trace(
+    shell: Run, beside: Callable[[bool], None], shared: bool, change: str
+) -> None:
+    beside(shared)
+    script = f"""
+before = hits.hours("31415"), hits.lines(), sorted(root)
+try:
+    {change}
+except Exception as error:
+    print(type(error).__name__)
+abort()
+print((hits.hours("31415"), hits.lines(), sorted(root)) == before, hits.count("31415"))
+"""
+
+    done = shell(input=script)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'ReadOnly\nTrue 2\n', '')
+
+
+def test_nothing_can_be_committed_without_the_option(counted: None, shell: Run) -> None:
+    done = shell('-c', 'commit()')
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        'hitcounter.errors.ReadOnly: this shell only reads: start it with --write to change the database')
+
+
+# Writing.
+
+ADD_AN_HOUR = 'hits._lines["31415"].hours.add(0, 5); '
+
+
+@WITH_SERVER
+def test_what_is_committed_is_stored(shell: Run, beside: Callable[[bool], None], shared: bool) -> None:
+    beside(shared)
+
+    done = shell('--write', '-c', f'{ADD_AN_HOUR}commit()')
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    assert shell('-c', 'print(hits.hours("31415")[0])').stdout == '5\n'
+
+
+@WITH_SERVER
+def test_what_is_not_committed_is_forgotten_and_that_is_said(
+    shell: Run, beside: Callable[[bool], None], shared: bool
+) -> None:
+    beside(shared)
+
+    done = shell('--write', '-c', ADD_AN_HOUR)
+
+    assert done.returncode == 0
+    assert done.stderr == 'Changes that were not committed are forgotten: call commit() to keep them.\n'
+    assert shell('-c', 'print(0 in hits.hours("31415"))').stdout == 'False\n'
+
+
+def test_a_script_that_only_reads_with_the_option_says_nothing(counted: None, shell: Run) -> None:
+    done = shell('--write', '-c', COUNT)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
+
+
+def test_what_was_aborted_is_forgotten_in_silence(counted: None, shell: Run) -> None:
+    done = shell('--write', '-c', f'{ADD_AN_HOUR}abort(); print(0 in hits.hours("31415"))')
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'False\n', '')
+
+
+def test_the_server_counts_on_from_what_the_shell_committed(server: ServerProcess, shell: Run) -> None:
+    server.call()
+
+    shell('--write', '-c', 'hits._lines["31415"].calls.append((0.0, None, None, "x")); commit()')
+
+    assert server.number() == 3
+
+
+@pytest.fixture
+def open_shell(environment: dict[str, str], storage: str, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start a shell at a terminal of its own."""
+    opened: list[Terminal] = []
+
+    def open_shell(*options: str, env: Mapping[str, str] | None = None) -> Terminal:
+        terminal = Terminal(('--storage', storage, *options), {**environment, **(env or {})}, tmp_path)
+        opened.append(terminal)
+        return terminal
+
+    yield open_shell
+    for terminal in opened:
+        terminal.close()
+
+
+class Terminal:
+    """A shell at a terminal."""
+
+    def __init__(self, options: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> None:
+        self._process: pexpect.spawn[str] = pexpect.spawn(
+            sys.executable,
+            ['-W', 'error', '-c', 'from hitcounter.shell import main; main()', *options],
+            env=dict(environment),
+            cwd=folder,
+            encoding='utf-8',
+            timeout=10,
+            echo=False,
+            dimensions=(50, 200),
+        )
+        self._prompts = 0
+
+    def prompt(self) -> str:
+        """Wait for the next prompt; all that was shown before it."""
+        self._prompts += 1
+        self._process.expect(rf'In \S*{self._prompts}\S*: ')
+        return self._shown()
+
+    def run(self, code: str) -> str:
+        """Type a line, and wait for the next prompt; what was shown meanwhile."""
+        self._process.send(f'{code}\r')
+        return self.prompt()
+
+    def leave(self) -> str:
+        """Press Ctrl-D; what was shown from then on."""
+        shown = ''
+        for _ in range(20):
+            self._process.send('\x04')  # lost if the terminal is not yet as IPython wants it
+            ended = self._process.expect([pexpect.TIMEOUT, pexpect.EOF, r'exit \(\[y\]/n\)\? '], timeout=0.5)
+            if ended:
+                shown += self._shown()
+            if ended == 1:
+                return shown
+            if ended == 2:
+                self._process.send('y\r')
+        raise AssertionError('it does not end')
+
+    def _shown(self) -> str:
+        return re.sub(r'\x1b\[[?0-9;]*[a-zA-Z]|\r', '', self._process.before)
+
+    def status(self) -> int | None:
+        self._process.wait()
+        return self._process.exitstatus
+
+    def close(self) -> None:
+        self._process.close(force=True)
+
+
+# At a terminal.
+
+def test_a_conversation_begins_with_what_there_is_and_sees_each_call(
+    server: ServerProcess, open_shell: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    server.call()
+    terminal = open_shell()
+
+    banner = terminal.prompt()
+    first = terminal.run('hits.count("31415")')
+    server.call()
+    second = terminal.run('hits.count("31415")')
+    rest = terminal.leave()
+
+    assert f'{tmp_path}/hits.fs, shared by the process with id {server.process.pid}, read only' in banner
+    assert 'hits: How often each line was called, when and by whom.' in banner
+    assert 'root: schemas, hits' in banner
+    assert 'For reading only: start with --write to change it.' in banner
+    assert 'Out[1]: 1' in first
+    assert 'Out[2]: 2' in second
+    assert 'Traceback' not in rest
+    assert terminal.status() == 0
+
+
+def test_a_change_in_a_conversation_is_refused_and_the_next_line_sees_the_truth(
+    counted: None, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell()
+    terminal.prompt()
+
+    refused = terminal.run('hits._lines.clear()')
+    after = terminal.run('hits.lines()')
+
+    assert 'ReadOnly: this may only read' in refused
+    assert "{'31415': 2}" in after
+
+
+def test_changes_in_a_conversation_wait_for_commit(
+    server: ServerProcess, shell: Run, open_shell: Callable[..., Terminal]
+) -> None:
+    server.call()
+    terminal = open_shell('--write')
+    banner = terminal.prompt()
+    terminal.run(ADD_AN_HOUR)
+
+    before = shell('-c', 'print(0 in hits.hours("31415"))').stdout
+    terminal.run('commit()')
+    after = shell('-c', 'print(0 in hits.hours("31415"))').stdout
+    terminal.run(ADD_AN_HOUR)
+    rest = terminal.leave()
+
+    assert 'commit() stores your changes, abort() forgets them.' in banner
+    assert (before, after) == ('False\n', 'True\n')
+    assert 'Changes that were not committed are forgotten: call commit() to keep them.' in rest
+
+
+@pytest.mark.xfail(strict=True, reason='IPython warns, and leaves temporary folders behind')
+@pytest.mark.parametrize('home', ['/proc/nowhere', 'a file'])
+def test_a_home_folder_is_not_needed(
+    counted: None, shell: Run, open_shell: Callable[..., Terminal], tmp_path: Path, home: str
+) -> None:
+    (tmp_path / 'a file').write_text('')
+    where = {'HOME': str(tmp_path / home)}
+
+    done = shell('-c', COUNT, env=where)
+    terminal = open_shell(env=where)
+    banner = terminal.prompt()
+    answer = terminal.run('hits.count("31415")')
+    terminal.leave()
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
+    assert 'arning' not in banner
+    assert 'rror' not in banner
+    assert 'Out[1]: 2' in answer
+    assert terminal.status() == 0
+
+
+# When the server goes.
+
+def test_a_conversation_goes_on_with_the_next_server(
+    start: Start, open_shell: Callable[..., Terminal]
+) -> None:
+    first = start()
+    first.call()
+    terminal = open_shell()
+    terminal.prompt()
+    terminal.run('hits.count("31415")')
+
+    first.kill()
+    second = start()
+    second.call()
+    terminal.run('1')  # perhaps it notices only now
+    answer = terminal.run('hits.count("31415")')
+
+    assert 'Out[3]: 2' in answer
+
+
+def test_a_server_is_not_kept_by_an_open_shell(server: ServerProcess, open_shell: Callable[..., Terminal]) -> None:
+    server.call()
+    terminal = open_shell()
+    terminal.prompt()
+
+    assert server.stop(signal.SIGTERM) == 0
+
+    assert 'Traceback' not in terminal.leave()
+    assert terminal.status() == 0
+
+
+def test_several_shells_look_at_a_database_without_a_server(
+    counted: None, shell: Run, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell()
+    terminal.prompt()
+
+    assert shell('-c', COUNT).stdout == '2\n'
+    assert 'Out[1]: 2' in terminal.run('hits.count("31415")')
+
+
+@pytest.mark.xfail(strict=True, reason='the index, written at the end, is for all to read')
+def test_no_file_of_the_database_is_for_others(counted: None, tmp_path: Path) -> None:
+    modes = {os.stat(file).st_mode & 0o077 for file in tmp_path.glob('hits.fs*')}
+
+    assert modes == {0}
