@@ -23,8 +23,8 @@ TIMES = 100
 Other = Callable[..., 'subprocess.Popen[str]']
 
 #: What the second process runs, once it has a line on standard input; it shows what it got.
-_OPENING = f"""
-import sys, threading
+_OPENING = """
+import sys
 from contextlib import closing
 from hitcounter.errors import UpdateFailed
 from hitcounter.hits import Caller, HitCounter
