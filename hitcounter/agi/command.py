@@ -1,5 +1,6 @@
 """Command lines: words in, one line that Asterisk reads as those words, or a refusal."""
 
+import functools
 import re
 
 from ..errors import CommandRefused
@@ -27,16 +28,21 @@ def compose(*words: str) -> bytes:
     number of words past Asterisk's limits would be cut or worse.
     """
     name, *arguments = words
-    line = ' '.join([name, *map(quote, arguments)])
-    if _FORBIDDEN(name) or name[:7].lower() == 'failure' or not name.strip():
-        raise CommandRefused(f'{name[:80]!r} is not the name of a command')
-    encoded = line.encode('utf-8', 'surrogateescape') + b'\n'
-    if len(encoded) > LINE_LIMIT:
-        raise CommandRefused(f'{name} makes a line of {len(encoded)} bytes, Asterisk takes {LINE_LIMIT}: shorten it')
-    count = len(name.split()) + len(arguments)
+    count = _words_of(name) + len(arguments)
     if count > WORD_LIMIT:
         raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')
-    return encoded
+    line = ' '.join([name, *map(quote, arguments)]).encode('utf-8', 'surrogateescape') + b'\n'
+    if len(line) > LINE_LIMIT:
+        raise CommandRefused(f'{name} makes a line of {len(line)} bytes, Asterisk takes {LINE_LIMIT}: shorten it')
+    return line
+
+
+@functools.lru_cache  # there are few
+def _words_of(name: str) -> int:
+    """Of how many words the name of a command is."""
+    if _FORBIDDEN(name) or name[:7].lower() == 'failure' or not name.strip():
+        raise CommandRefused(f'{name[:80]!r} is not the name of a command')
+    return len(name.split())
 
 
 def quote(word: str) -> str:

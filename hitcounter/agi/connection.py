@@ -23,7 +23,7 @@ class Connection:
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
-        #: Until when it may stay as it is: silent, or waiting for a worker.
+        #: Until when its environment must be whole.
         self.deadline = deadline
         self._received = b''
 

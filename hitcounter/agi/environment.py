@@ -25,13 +25,14 @@ class Environment(Mapping[str, str]):
 
         Raises ProtocolError for what Asterisk does not send (`setup_env` in res_agi.c).
         """
-        lines = block.decode('utf-8', 'surrogateescape').removesuffix('\n\n').split('\n')
+        text = block.decode('utf-8', 'surrogateescape').removesuffix('\n\n')
+        lines = text.split('\n')
         try:
             values = dict([line.split(': ', 1) for line in lines])  # a list: half as slow as a generator
         except ValueError:
             wrong = next(line for line in lines if ': ' not in line)
             raise ProtocolError(f'{wrong[:80]!r} is no "name: value" line of an AGI environment') from None
-        if len(values) != len(lines) or not all(name.startswith('agi_') for name in values):
+        if not len(values) == len(lines) == text.count('\nagi_') + text.startswith('agi_'):
             raise ProtocolError('an AGI environment has only names that begin with agi_, each of them once')
         environment = cls.__new__(cls)
         environment._values = values

@@ -21,9 +21,6 @@ HANDSHAKE_TIMEOUT = 5.0
 #: Connections without a whole environment that are kept; the oldest goes when there are more.
 HANDSHAKES = 2_000
 
-#: Seconds that a call waits for a worker before it is sent away with FAILURE.
-ADMISSION_TIMEOUT = 1.0
-
 #: Connections accepted before the others are looked at again.
 _AT_ONCE = 64
 
@@ -47,9 +44,7 @@ class Gatherer:
         self._thread = threading.Thread(target=self._run, name='agi gatherer', daemon=True)
         self._selector = selectors.DefaultSelector()
         self._stop, self._stopped = socket.socketpair()
-        # Each in the order of its deadlines.
-        self._handshakes: dict[Connection, None] = {}
-        self._waiting: dict[Connection, None] = {}
+        self._handshakes: dict[Connection, None] = {}  # in the order of their deadlines
 
     def start(self) -> None:
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -69,7 +64,7 @@ class Gatherer:
         finally:
             self._listener.close()
             self._selector.close()
-            for connection in (*self._handshakes, *filter(self._workers.withdraw, self._waiting)):
+            for connection in self._handshakes:
                 connection.close()
 
     def _turn(self) -> bool:
@@ -127,24 +122,22 @@ class Gatherer:
 
     def _hand_over(self, connection: Connection) -> None:
         self._forget(connection)
-        if not self._workers.hand(connection):
-            connection.deadline = time.monotonic() + ADMISSION_TIMEOUT
-            self._waiting[connection] = None
+        self._workers.hand(connection)
 
     def _patience(self) -> float | None:
         """Seconds until the next deadline; None if there is none."""
-        first = [next(iter(queue)).deadline for queue in (self._handshakes, self._waiting) if queue]
-        return max(0.0, min(first) - time.monotonic()) if first else None
+        deadlines = [next(iter(self._handshakes)).deadline] if self._handshakes else []
+        if (due := self._workers.due()) is not None:
+            deadlines.append(due)
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _expire(self) -> None:
         now = time.monotonic()
         while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
             self._give_up(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
-        while self._waiting and (connection := next(iter(self._waiting))).deadline <= now:
-            del self._waiting[connection]
-            if self._workers.withdraw(connection):
-                connection.fail()
-                self._give_up(connection, 'all workers are busy: raise max_calls, or call later')
+        for connection in self._workers.attend():
+            connection.fail()
+            self._give_up(connection, 'all workers are busy: raise max_calls, or call later')
 
     def _give_up(self, connection: Connection, reason: str) -> None:
         if reason:  # a bare port probe is silent

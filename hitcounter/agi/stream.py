@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..errors import ConnectionLost
 
-_CHUNK = 65536
+_CHUNK = 4096  # mostly a line
 
 
 class Stream(Protocol):

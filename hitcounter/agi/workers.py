@@ -8,14 +8,22 @@ from typing import Generic, TypeVar
 
 Job = TypeVar('Job')
 
-#: Threads that are there from the start; to start one costs more than a short call.
+#: Threads that are there from the start, and run jobs as soon as they come. To start one costs more than a short
+#: call, and threads that wait for the GIL cost all others time: it pays to wait a moment for one of these.
 READY = 32
+
+#: Seconds that a job waits for one of so many to be free, before there is one more.
+PATIENCE = 0.01
+
+#: Seconds that a job waits when there can be no more.
+ADMISSION_TIMEOUT = 1.0
 
 
 class Workers(Generic[Job]):
     """At most `most` threads that run `work(job)`, the one most recently idle first, so that few stay hot.
 
-    A job that finds all of them busy waits, first come first served. `work` must not raise.
+    A job that finds none waits, first come first served. The one thread that has the jobs to `hand` must `attend`
+    to those that wait, when they are `due`. `work` must not raise.
     """
 
     def __init__(self, work: Callable[[Job], None], most: int, name: str) -> None:
@@ -26,30 +34,34 @@ class Workers(Generic[Job]):
         self._all_idle = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
         self._idle = [self._start() for _ in range(min(READY, most))]
-        self._waiting: collections.deque[Job] = collections.deque()
+        self._waiting: collections.deque[tuple[float, Job]] = collections.deque()  # each since when
         self._stopping = False
 
-    def hand(self, job: Job) -> bool:
-        """Give `job` to an idle worker; False if there is none, and the job waits."""
+    def hand(self, job: Job) -> None:
+        """Give `job` to a worker if one of the ready ones is idle; else it waits."""
         with self._lock:
-            if self._idle:
-                worker = self._idle.pop()
-            elif len(self._threads) < self._most:
-                worker = self._start()
-            else:
-                self._waiting.append(job)
-                return False
+            if len(self._threads) - len(self._idle) >= READY or not (worker := self._spare()):
+                self._waiting.append((time.monotonic(), job))
+                return
         worker.take(job)
-        return True
 
-    def withdraw(self, job: Job) -> bool:
-        """Take back a job that waits; False if a worker has it by now."""
+    def due(self) -> float | None:
+        """When to attend to the jobs that wait, on the clock of time.monotonic(); None if there are none."""
         with self._lock:
-            try:
-                self._waiting.remove(job)
-            except ValueError:
-                return False
-            return True
+            if not self._waiting:
+                return None
+            return self._waiting[0][0] + (PATIENCE if self._has_spare() else ADMISSION_TIMEOUT)
+
+    def attend(self) -> list[Job]:
+        """Give jobs that have waited one more worker each; returns those that have waited in vain, to be sent away."""
+        now = time.monotonic()
+        in_vain = []
+        with self._lock:
+            while self._waiting and self._waiting[0][0] <= now - PATIENCE and (worker := self._spare()):
+                worker.take(self._waiting.popleft()[1])
+            while self._waiting and self._waiting[0][0] <= now - ADMISSION_TIMEOUT:
+                in_vain.append(self._waiting.popleft()[1])
+        return in_vain
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no worker has a job, for `timeout` seconds at most; False if that was too short."""
@@ -57,16 +69,28 @@ class Workers(Generic[Job]):
             return self._all_idle.wait_for(lambda: len(self._idle) == len(self._threads), timeout)
 
     def stop(self, timeout: float) -> int:
-        """Let every worker end after its job, and join them; returns how many had not ended after `timeout` seconds."""
+        """Let every worker end after its job, and join them; returns how many had not ended after `timeout` seconds.
+
+        Jobs that wait are forgotten.
+        """
         deadline = time.monotonic() + timeout
         with self._lock:
             self._stopping = True
+            self._waiting.clear()
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.take(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
+
+    def _has_spare(self) -> bool:
+        return bool(self._idle) or len(self._threads) < self._most
+
+    def _spare(self) -> '_Worker[Job] | None':
+        if self._idle:
+            return self._idle.pop()
+        return self._start() if len(self._threads) < self._most else None
 
     def _start(self) -> '_Worker[Job]':
         worker: _Worker[Job] = _Worker()
@@ -85,7 +109,7 @@ class Workers(Generic[Job]):
     def _next(self, worker: '_Worker[Job]') -> Job | None:
         with self._lock:
             if self._waiting:
-                return self._waiting.popleft()
+                return self._waiting.popleft()[1]
             if self._stopping:
                 return None
             self._idle.append(worker)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from hitcounter.agi import Call, Drained, Server, gatherer
+from hitcounter.agi import Call, Drained, Server, gatherer, workers
 from hitcounter.agi import server as server_module
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
 from hitcounter.errors import ListenError
@@ -172,7 +172,7 @@ def test_the_oldest_of_too_many_slow_peers_makes_room(monkeypatch: pytest.Monkey
 def test_a_call_too_many_waits_shortly_and_then_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gatherer, 'ADMISSION_TIMEOUT', 0.1)
+    monkeypatch.setattr(workers, 'ADMISSION_TIMEOUT', 0.1)
     begun, go = threading.Event(), threading.Event()
 
     def hold(call: Call) -> None:

@@ -1,10 +1,12 @@
 """Workers, in real threads."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from hitcounter.agi import workers as workers_module
 from hitcounter.agi.workers import READY, Workers
 
 
@@ -39,29 +41,60 @@ def test_the_one_most_recently_idle_is_taken_first(jobs: Jobs) -> None:
     assert workers.stop(10) == 0
 
 
-def test_there_are_more_of_them_when_more_are_needed_and_never_too_many(jobs: Jobs) -> None:
-    most = READY + 2
-    workers = Workers(jobs, most, 'test')
-    assert [workers.hand(job) for job in range(most + 1)] == [True] * most + [False]
-    for _ in range(most):
-        assert jobs.begun.acquire(timeout=10)
-    for _ in range(most + 1):
-        jobs.go.release()
-    assert workers.wait_idle(10)
-    assert len(jobs.threads) == most + 1
-    assert len(set(jobs.threads)) == most
-    assert workers.stop(10) == 0
+def test_a_job_waits_a_moment_for_one_of_the_ready_and_then_there_is_one_more(jobs: Jobs) -> None:
+    workers = Workers(jobs, READY + 1, 'test')
+    for job in range(READY + 1):
+        assert workers.due() is None
+        workers.hand(job)
+    begin(jobs, READY)
+    attend_when_due(workers)
+    begin(jobs, 1)
+    end(workers, jobs, READY + 1)
+    assert len(set(jobs.threads)) == READY + 1
 
 
-def test_a_job_that_waits_can_be_withdrawn_once(jobs: Jobs) -> None:
+def test_a_job_that_waits_goes_to_the_first_that_is_free(jobs: Jobs) -> None:
     workers = Workers(jobs, 1, 'test')
     workers.hand(1)
     workers.hand(2)
-    assert workers.withdraw(2)
-    assert not workers.withdraw(2)
+    begin(jobs, 1)
     jobs.go.release()
+    begin(jobs, 1)
+    assert workers.due() is None
+    end(workers, jobs, 1)
+    assert len(jobs.threads) == 2
+
+
+def test_a_job_that_waits_too_long_when_there_can_be_no_more_is_given_back(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, 'ADMISSION_TIMEOUT', 0.05)
+    workers = Workers(jobs, 1, 'test')
+    workers.hand(1)
+    workers.hand(2)
+    workers.hand(3)
+    assert attend_when_due(workers)[:1] == [2]
+    end(workers, jobs, 2)
+
+
+def begin(jobs: Jobs, count: int) -> None:
+    for _ in range(count):
+        assert jobs.begun.acquire(timeout=10)
+
+
+def end(workers: Workers[int], jobs: Jobs, count: int) -> None:
+    for _ in range(count):
+        jobs.go.release()
+    assert workers.wait_idle(10)
     assert workers.stop(10) == 0
-    assert len(jobs.threads) == 1
+
+
+def attend_when_due(workers: Workers[int]) -> list[int]:
+    due = workers.due()
+    assert due is not None
+    while time.monotonic() < due:
+        assert workers.attend() == []
+    return workers.attend()
 
 
 def test_waiting_for_all_to_be_idle_is_bounded(jobs: Jobs) -> None:
