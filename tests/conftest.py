@@ -105,7 +105,7 @@ class ServerProcess:
 
     def call(self, **channel: object) -> PretendCall:
         """Lead a whole call."""
-        return place_call(self.address, Channel(**channel), timeout=PATIENCE)  # type: ignore[arg-type]
+        return place_call(self.address, Channel(**channel), timeout=PATIENCE)
 
     def number(self, **channel: object) -> int:
         """Lead a whole call, and give the number it heard."""
@@ -118,8 +118,8 @@ class ServerProcess:
 
         If that is not called, the connection breaks at the end of the block.
         """
-        call = PretendCall(Channel(**channel))  # type: ignore[arg-type]
-        with closing(converse(call, self.address, timeout=PATIENCE)) as events:  # type: ignore[type-var]
+        call = PretendCall(Channel(**channel))
+        with closing(converse(call, self.address, timeout=PATIENCE)) as events:
             assert any(isinstance(event, LineFromServer) and event.line.startswith(command) for event in events)
 
             def go_on() -> PretendCall:

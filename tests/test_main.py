@@ -22,7 +22,7 @@ def test_the_commands_are_listed(arguments: list[str]) -> None:
 
     assert 'Durable call counting for Asterisk.' in output
     assert [line.split()[0] for line in output.partition('Commands:\n')[2].splitlines()[:3]] == [
-        'call', 'serve', 'shell']  # fmt: skip
+        'call', 'serve', 'shell']
 
 
 def test_an_unknown_command_is_said() -> None:

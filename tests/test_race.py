@@ -161,7 +161,7 @@ def test_each_thread_sees_its_own_numbers_rise_and_in_their_place(state: State) 
     for thread, numbers in enumerate(count(state)):
         assert numbers == sorted(numbers)
         assert [state[HitCounter].call('1', number).caller.unique_id for number in numbers] == [
-            f'{thread}-{hit}' for hit in range(HITS)]  # fmt: skip
+            f'{thread}-{hit}' for hit in range(HITS)]
 
 
 def test_queries_see_whole_calls_while_others_are_counted(state: State) -> None:

@@ -73,7 +73,7 @@ def test_every_option_of_the_server_is_tried_here() -> None:
 def test_each_option_can_be_given_in_three_ways(
     settle: Settle, monkeypatch: pytest.MonkeyPatch, config: Callable[[str], str],
     name: str, text: str, line: str, value: object,
-) -> None:  # fmt: skip
+) -> None:
     default = settle()[name]
     flag = '--' + name.replace('_', '-')
     words = text.split() if isinstance(default, tuple) and name != 'listen' else [text]
