@@ -142,9 +142,12 @@ class ServerProcess:
         self.stop(signal.SIGKILL)
 
     def wait(self) -> int:
-        status = self.process.wait(PATIENCE)
-        self.log.end()
-        return status
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()  # nothing happens to one that has ended
+            self.process.wait()
+            self.log.end()
 
 
 @pytest.fixture
@@ -175,8 +178,8 @@ def start(storage: str, environment: dict[str, str], tmp_path: Path) -> Iterator
 
     yield start
     for server in started:
-        if server.process.poll() is None:
-            server.process.terminate()
+        server.process.terminate()
+    for server in started:
         assert server.wait() in (0, -signal.SIGKILL), server.log
         assert 'Traceback' not in str(server.log), server.log
 
