@@ -98,7 +98,11 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
-@click.command('call', epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#')
+@click.command(
+    'call',
+    short_help='Call a server as Asterisk would.',
+    epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#',
+)
 @click.option(
     '--to',
     'target',

@@ -6,8 +6,14 @@ import sys
 import threading
 from typing import TextIO
 
-#: Libraries whose own account of themselves is for those who look for a fault.
-_TALKATIVE = ('ZEO', 'ZODB', 'asyncio', 'txn')
+#: Libraries whose own account of themselves is for those who look for a fault, and what is heard of them else.
+_TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
+
+#: Lines that wait to be written, at most; older ones are lost when nobody reads them.
+_LINES = 100_000
+
+#: Seconds after which a stream counts as one that nobody reads.
+_STUCK = 1.0
 
 #: Seconds for which lines are gathered, to be written at once.
 _DELAY = 0.05
@@ -21,8 +27,8 @@ def set_up(level: str) -> None:
     handler = GatheringHandler(sys.stderr)
     logging.basicConfig(level=level.upper(), format='%(asctime)s %(levelname)s %(message)s', handlers=[handler])
     if level != 'debug':
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name, least in _TALKATIVE.items():
+            logging.getLogger(name).setLevel(least)
 
 
 class GatheringHandler(logging.Handler):
@@ -34,7 +40,7 @@ class GatheringHandler(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._lines: collections.deque[str] = collections.deque()
+        self._lines: collections.deque[str] = collections.deque(maxlen=_LINES)
         self._some = threading.Event()
         self._writing = threading.Lock()
         self._closing = threading.Event()
@@ -50,16 +56,21 @@ class GatheringHandler(logging.Handler):
             self._some.set()
 
     def flush(self) -> None:
-        with self._writing:
+        """Write what has gathered; wait no more than a second for a stream that nobody reads."""
+        if not self._writing.acquire(timeout=_STUCK):
+            return
+        try:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if lines:
                 self._stream.write('\n'.join(lines) + '\n')
                 self._stream.flush()
+        finally:
+            self._writing.release()
 
     def close(self) -> None:
         self._closing.set()
         self._some.set()
-        self._thread.join()
+        self._thread.join(_STUCK)
         self.flush()
         super().close()
 

@@ -3,8 +3,8 @@
 import functools
 import logging
 import os
-import queue
 import signal
+import threading
 from contextlib import closing
 from typing import Any
 
@@ -18,8 +18,10 @@ from .state import State, open_database
 
 logger = logging.getLogger(__name__)
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
-@click.command(cls=settings.Command)
+
+@click.command(cls=settings.Command, short_help='Serve calls.')
 @settings.config
 @settings.option(
     '--listen', type=settings.Address(), default=f'127.0.0.1:{PORT}', help='Where Asterisk finds the server.'
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 )
 @settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
 @settings.option(
-    '--drain', type=click.FloatRange(0), default=30.0, metavar='SECONDS', help='How long calls may go on at the end.'
+    '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
 )
 @settings.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
 @settings.log_level
@@ -53,8 +55,9 @@ def main(
 
     SIGTERM or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
     """
-    told = queue.SimpleQueue[int]()  # which the handler of a signal may put into
-    _on_signals(told.put)
+    # Before there are threads, so that none of them takes what this one, or the one that cuts, waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    os.umask(0o077)
     log.set_up(log_level)
     if cpu is not None:
         _pin(cpu)
@@ -67,9 +70,9 @@ def main(
         server = Server(scripts, *listen, allow=allow, max_calls=max_calls)
         server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
-        told.get()
-        _on_signals(lambda _: server.cut())
+        signal.sigwait(_ENDING)
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
+        threading.Thread(target=_cut_at_signal, args=(server,), name='second signal', daemon=True).start()
         _report(server.stop(drain))
 
 
@@ -82,9 +85,9 @@ def _pin(cpu: int) -> None:
         raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
 
 
-def _on_signals(handle: Any) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: handle(number))
+def _cut_at_signal(server: Server) -> None:
+    signal.sigwait(_ENDING)
+    server.cut()
 
 
 def _report(drained: Drained) -> None:

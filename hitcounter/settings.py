@@ -5,6 +5,8 @@ stands first in this list wins.
 """
 
 import ipaddress
+import logging
+import math
 import os
 import tomllib
 from collections.abc import Callable
@@ -45,6 +47,8 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except HitcounterError as error:
+            for handler in logging.getLogger().handlers:
+                handler.flush()  # what was said before stands before
             raise click.ClickException(str(error)) from error
 
 
@@ -63,6 +67,21 @@ class Address(click.ParamType[tuple[str, int]]):
         if ':' in bare and not host.startswith('['):
             self.fail(f'{value!r} needs brackets around the IPv6 address, as in [::1]:4573', param, ctx)
         return bare, int(port)
+
+
+class Seconds(click.ParamType[float]):
+    """A finite time, not below 0."""
+
+    name = 'seconds'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            self.fail(f'{value!r} is no number of seconds, 0 or more', param, ctx)
+        return seconds
 
 
 class Network(click.ParamType[Any]):
@@ -90,7 +109,25 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     unknown = sorted(set(values) - _known)
     if unknown:
         raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(_known))}')
-    ctx.default_map = {key.replace('-', '_'): value for key, value in values.items()}
+    own = {parameter.name: parameter for parameter in ctx.command.params}
+    ctx.default_map = {}
+    for key, value in values.items():
+        if parameter := own.get(key.replace('-', '_')):
+            ctx.default_map[parameter.name] = _checked(ctx, parameter, f'{str(path)!r} has {key} = {value!r}', value)
+
+
+def _checked(ctx: click.Context, parameter: click.Parameter, where: str, value: Any) -> Any:
+    """A value of the file as an option takes it: text, or several for an option that may be repeated."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
+        raise click.BadParameter(f'{where}: write a text or a number')
+    if isinstance(value, list) and not parameter.multiple:
+        raise click.BadParameter(f'{where}: write one value, without brackets')
+    texts = [str(one) for one in values]
+    try:
+        return parameter.type_cast_value(ctx, texts if parameter.multiple else texts[0])
+    except click.BadParameter as error:
+        raise click.BadParameter(f'{where}: {error.message}') from error
 
 
 config = click.option(

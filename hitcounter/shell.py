@@ -4,24 +4,30 @@ import inspect
 import os
 import sys
 import traceback
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
-from . import settings
+from . import log, settings
 from .errors import ReadOnly
 from .state import Component, Database, Session, WritingSession, open_database
 
 
-@click.command(cls=settings.Command)
+@click.command(
+    cls=settings.Command,
+    short_help='Look into the database.',
+    context_settings={'allow_interspersed_args': False},  # what follows a script is the script's
+)
 @settings.config
 @settings.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
 @click.argument('script', type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
-def main(storage: str, write: bool, code: str | None, script: Path | None) -> None:
+@click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
+def main(storage: str, write: bool, code: str | None, script: Path | None, arguments: tuple[str, ...]) -> None:
     """Look into the database, and change it with --write, while the server runs or not.
 
     With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails. For example:
@@ -30,6 +36,7 @@ def main(storage: str, write: bool, code: str | None, script: Path | None) -> No
     """
     if code is not None and script is not None:
         raise click.UsageError('give a script or -c, not both')
+    log.set_up('error')
     with (
         closing(open_database(storage, read_only=not write)) as database,
         closing(WritingSession(database.db) if write else Session(database.db)) as session,
@@ -38,9 +45,10 @@ def main(storage: str, write: bool, code: str | None, script: Path | None) -> No
         if code is not None:
             _run(code, '-c', names)
         elif script is not None:
-            _run(script.read_text('utf-8'), str(script), names)
+            sys.argv = [str(script), *arguments]
+            _run(script.read_bytes(), str(script), names)
         elif not sys.stdin.isatty():
-            _run(sys.stdin.read(), '<stdin>', names)
+            _run(sys.stdin.buffer.read(), '<stdin>', names)
         else:
             _converse(names, session, _banner(database, names, session))
         if write and session.is_changed:
@@ -73,24 +81,34 @@ def _banner(database: Database, names: dict[str, Any], session: Session) -> str:
 def _converse(names: dict[str, Any], session: Session, banner: str) -> None:
     """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
     # Here, for it takes longer than all that a script may want.
-    from IPython.paths import get_ipython_dir
     from IPython.terminal.ipapp import TerminalIPythonApp
     from traitlets.config import Config
 
-    config = Config()
-    config.TerminalInteractiveShell.banner1 = banner
-    config.HistoryManager.enabled = os.access(get_ipython_dir(), os.W_OK)
-    application: Any = TerminalIPythonApp.instance(config=config)
-    application.initialize([])
-    application.shell.push(names)
-    application.shell.events.register('pre_run_cell', lambda _: session.refresh())
-    application.start()
+    with ExitStack() as resources:
+        config = Config()
+        config.TerminalInteractiveShell.banner1 = banner
+        config.TerminalInteractiveShell.enable_tip = False
+        config.TerminalInteractiveShell.confirm_exit = False
+        if not _has_home():
+            config.TerminalIPythonApp.ipython_dir = resources.enter_context(TemporaryDirectory())
+        application: Any = TerminalIPythonApp.instance(config=config)
+        application.initialize([])
+        application.shell.push(names)
+        application.shell.events.register('pre_run_cell', lambda _: session.refresh())
+        application.start()
 
 
-def _run(source: str, name: str, names: dict[str, Any]) -> None:
+def _has_home() -> bool:
+    """Whether IPython has a folder to keep its history in, or can make it."""
+    folder = Path(os.environ.get('IPYTHONDIR', '~/.ipython')).expanduser()
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK | os.X_OK)
+
+
+def _run(source: str | bytes, name: str, names: dict[str, Any]) -> None:
     """Run a script to its end. One that raises is shown as Python shows it, and ends the shell with status 1."""
     try:
         exec(compile(source, name, 'exec'), {'__name__': '__main__', **names})
     except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
-        traceback.print_exception(error)
+        own = error.__traceback__ and error.__traceback__.tb_next  # without this function
+        traceback.print_exception(error.with_traceback(own))
         sys.exit(1)

@@ -259,7 +259,6 @@ def test_what_a_killed_server_leaves_is_no_hindrance(start: Start, shell: Run) -
     assert start().number() == 2
 
 
-@pytest.mark.xfail(strict=True, reason='ZODB says twice that it ignores the index')
 def test_a_shell_says_nothing_of_what_a_killed_server_left(start: Start, shell: Run) -> None:
     server = start()
     server.call()

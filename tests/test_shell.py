@@ -342,7 +342,6 @@ def test_changes_in_a_conversation_wait_for_commit(
     assert 'Changes that were not committed are forgotten: call commit() to keep them.' in rest
 
 
-@pytest.mark.xfail(strict=True, reason='IPython warns, and leaves temporary folders behind')
 @pytest.mark.parametrize('home', ['/proc/nowhere', 'a file'])
 def test_a_home_folder_is_not_needed(
     counted: None, shell: Run, open_shell: Callable[..., Terminal], tmp_path: Path, home: str
@@ -404,7 +403,6 @@ def test_several_shells_look_at_a_database_without_a_server(
     assert 'Out[1]: 2' in terminal.run('hits.count("31415")')
 
 
-@pytest.mark.xfail(strict=True, reason='the index, written at the end, is for all to read')
 def test_no_file_of_the_database_is_for_others(counted: None, tmp_path: Path) -> None:
     modes = {os.stat(file).st_mode & 0o077 for file in tmp_path.glob('hits.fs*')}
 

@@ -137,7 +137,7 @@ class Gatherer:
             self._give_up(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
         for connection in self._workers.attend():
             connection.fail()
-            self._give_up(connection, 'all workers are busy: raise max_calls, or call later')
+            self._give_up(connection, 'all workers are busy: allow more of them (--max-calls), or call later')
 
     def _give_up(self, connection: Connection, reason: str) -> None:
         if reason:  # a bare port probe is silent

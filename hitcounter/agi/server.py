@@ -7,6 +7,7 @@ runs the script that the environment asks for, closes, and logs one line.
 import ipaddress
 import logging
 import math
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -77,6 +78,7 @@ class Server:
         # Each worker adds and removes its own; `cut` reads.
         self._calls: set[Connection] = set()
         self._cut: set[Connection] = set()
+        self._is_cut = False
 
     def start(self) -> None:
         self._gatherer.start()
@@ -91,7 +93,8 @@ class Server:
         return Drained(len(under_way - self._cut), len(self._cut) - forced, forced)
 
     def cut(self) -> None:
-        """End every call at once. Safe in a signal handler, so as to cut a drain short."""
+        """End every call at once, from any thread, so as to cut a drain short."""
+        self._is_cut = True
         for connection in tuple(self._calls):
             self._cut.add(connection)
             connection.cut()
@@ -100,6 +103,9 @@ class Server:
 
     def _serve(self, connection: Connection) -> None:
         self._calls.add(connection)
+        if self._is_cut:
+            connection.fail()
+            connection.cut()
         started = time.monotonic()
         try:
             block, rest = connection.environment()
@@ -144,11 +150,11 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if only_loopback and not ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback:
-            raise ListenError(f'{host} is open to other machines: say which ones may call, with allow')
+            raise ListenError(f'{host} is open to other machines: name the networks that may call (--allow)')
         listener = socket.create_server(address, family=family, backlog=4096)
     except OSError as error:
         raise ListenError(
-            f'cannot listen on {host} port {port}: {error.strerror}; end what listens there, or choose another address'
+            f'cannot listen on {host} port {port}: {_reason(error)}; end what listens there, or choose another address'
         ) from error
     # Accepted sockets inherit these. One is accepted only when its first bytes have come.
     listener.setblocking(False)
@@ -156,3 +162,8 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(HANDSHAKE_TIMEOUT))
     bound_waits(listener, TICK)
     return listener
+
+
+def _reason(error: OSError) -> str:
+    known = isinstance(error, socket.gaierror) or not error.errno
+    return str(error.strerror) if known else os.strerror(error.errno or 0)

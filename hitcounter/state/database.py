@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +52,8 @@ class Database:
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
-        self._resources.close()
+        with _private_files():  # as FileStorage writes its index now
+            self._resources.close()
 
 
 def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> Database:
@@ -79,10 +80,17 @@ def _refusing(uri: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise DatabaseRefused(
-            f'{_public(uri)!r} cannot be opened, {error}: see to the permissions and the room on the disk.'
+            f'{_public(uri)!r} cannot be opened ({_reason(error)}): name a file in a folder that can be '
+            f'written, on a disk with room.'
         ) from error
     except (KeyError, ValueError, StorageError) as error:
         raise _refused(uri, error) from error
+
+
+def _reason(error: OSError) -> str:
+    if not error.strerror:
+        return str(error)
+    return f'{error.filename!r}: {error.strerror}' if error.filename else error.strerror
 
 
 def _refused(uri: str, error: Exception) -> DatabaseRefused:
@@ -99,26 +107,34 @@ def _public(uri: str) -> str:
 def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
     if scheme == 'memory':  # another process has another memory: there is nothing to protect
         uri = _with_slashes(uri)
-    elif read_only:
-        uri = _read_only(uri, scheme)
+    factory, options = _resolve(uri)
+    if read_only and scheme != 'memory':
+        factory, options = _resolve(_read_only(uri, scheme))
     with ExitStack() as resources:
-        storage, options = _resolve(uri)
-        resources.enter_context(closing(storage))
+        storage = resources.enter_context(closing(_opened(uri, factory)))
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
         db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))
         return Database(db, _public(uri), resources.pop_all())
 
 
-def _resolve(uri: str) -> tuple[Any, dict[str, Any]]:
+def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
+    """What opens the storage, and the options for the database on it."""
     try:
         factory, options = zodburi.resolve_uri(uri)
-        return factory(), options
+        return factory, options
     except zodburi.NoResolverForScheme as error:
         raise DatabaseRefused(
             f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
             f'demo: and zconfig: are, postgres: comes with RelStorage.') from error
     except Exception as error:  # each kind of storage has errors of its own
+        raise _refused(uri, error) from error
+
+
+def _opened(uri: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except Exception as error:  # here, too
         raise _refused(uri, error) from error
 
 

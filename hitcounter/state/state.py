@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from persistent.mapping import PersistentMapping
 
-from ..errors import ComponentError, DatabaseRefused
+from ..errors import ComponentError, DatabaseRefused, StateError
 from .component import Access, Component, accesses, in_order
 from .database import Database
 from .session import Session
@@ -49,9 +49,12 @@ class State:
         self._writer = Writer(database.db)
         try:
             self._writer.run(functools.partial(_prepare, ordered), 'first state')
-        except BaseException:
+        except StateError:
             self._writer.close()
             raise
+        except Exception as error:  # whatever a damaged record leads to
+            self._writer.close()
+            raise DatabaseRefused(f'the database cannot be read ({error}): restore a backup') from error
         self._handles = {component: _Handle(self, component) for component in ordered}
 
     def __getitem__(self, component: type[C]) -> C:

@@ -313,7 +313,7 @@ def test_a_peer_that_is_not_allowed_is_not_even_read(
 
 
 def test_it_listens_to_other_machines_only_with_an_allow_list() -> None:
-    with pytest.raises(ListenError, match='say which ones may call'):
+    with pytest.raises(ListenError, match='name the networks that may call'):
         Server({}, '0.0.0.0', 0)
 
 

@@ -93,7 +93,7 @@ def attend_when_due(workers: Workers[int]) -> list[int]:
     due = workers.due()
     assert due is not None
     while time.monotonic() < due:
-        assert workers.attend() == []
+        pass
     return workers.attend()
 
 

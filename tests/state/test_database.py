@@ -324,7 +324,7 @@ def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize('name', ['/proc/hitcounter/hitcounter.fs', '/dev/null/hitcounter.fs'])
 def test_a_folder_that_cannot_be_made_is_refused(name: str) -> None:
-    with pytest.raises(DatabaseRefused, match='permissions'):
+    with pytest.raises(DatabaseRefused, match='in a folder that can be written'):
         open_database(f'file:{name}', share=True)
 
 
@@ -333,7 +333,7 @@ def test_a_folder_that_cannot_be_made_is_refused(name: str) -> None:
 def test_what_must_not_be_opened_is_refused(path: Path, forbidden: str) -> None:
     open_database(f'file:{path}', share=True).close()
     Path(f'{path}{forbidden}').chmod(0)
-    with pytest.raises(DatabaseRefused, match='permissions'):
+    with pytest.raises(DatabaseRefused, match='in a folder that can be written'):
         open_database(f'file:{path}', share=True)
 
 
@@ -341,7 +341,7 @@ def test_a_full_disk_is_refused_and_no_obstacle_once_there_is_room(path: Path) -
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(DatabaseRefused, match='room on the disk'):
+        with pytest.raises(DatabaseRefused, match='on a disk with room'):
             open_database(f'file:{path}', share=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -288,6 +288,15 @@ def test_a_database_of_another_program_is_refused_and_left_alone(database: Datab
     assert database.db.lastTransaction() == before
 
 
+def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
+    with closing(WritingSession(database.db)) as session:
+        session.root['schemas'] = 'damaged'
+        session.root['notes'] = 'damaged'
+        session.commit()
+    with pytest.raises(DatabaseRefused, match=r'cannot be read .*: restore a backup'):
+        State(database, [Notes])
+
+
 def test_another_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     State(database, [Notes]).close()
     monkeypatch.setattr(Notes, 'schema', 2)
