@@ -2,6 +2,7 @@
 
 import collections
 import logging
+import os
 import sys
 import threading
 from typing import TextIO
@@ -64,6 +65,8 @@ class GatheringHandler(logging.Handler):
             if lines:
                 self._stream.write('\n'.join(lines) + '\n')
                 self._stream.flush()
+        except OSError:  # there is no reader any more: go on without one, also at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         finally:
             self._writing.release()
 
