@@ -59,8 +59,7 @@ def main(
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     os.umask(0o077)
     log.set_up(log_level)
-    if cpu is not None:
-        _pin(cpu)
+    _choose_core(cpu)
     with (
         closing(open_database(storage, share=True)) as database,
         closing(State(database, [hits.HitCounter])) as state,
@@ -76,13 +75,15 @@ def main(
         _report(server.stop(drain))
 
 
-def _pin(cpu: int) -> None:
-    """Run on one core only, where a thread that wakes up does not interrupt the one that runs Python just now."""
+def _choose_core(cpu: int | None) -> None:
     try:
-        os.sched_setaffinity(0, {cpu})
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
     except OSError as error:
         raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
+    if len(os.sched_getaffinity(0)) == 1:
+        # A thread that wakes up there could only interrupt the one that holds the GIL, and then wait for it.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _cut_at_signal(server: Server) -> None:
