@@ -71,30 +71,30 @@ def parse_target(url: str) -> Target:
     """The target of an AGI URL; ValueError tells what it lacks."""
     parts = urlsplit(url)
     if parts.scheme != 'agi' or not parts.hostname:
-        raise ValueError('is no AGI URL: write agi://HOST:PORT/SCRIPT.')
+        raise ValueError('is no AGI URL: write agi://HOST:PORT/SCRIPT')
     if not parts.path and (parts.query or parts.fragment):
-        raise ValueError('has no path, and Asterisk would take the rest for the port: put a / after it.')
+        raise ValueError('has no path, and Asterisk would take the rest for the port: put a / after it')
     if not url.isprintable():
-        raise ValueError('holds characters that would break the lines of the environment block.')
+        raise ValueError('holds characters that would break the lines of the environment block')
     return Target(url, (parts.hostname, parts.port or PORT))
 
 
 def _command_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     name = ' '.join(value.upper().split()) if value is not None else None
     if name is not None and name not in COMMANDS:
-        raise click.BadParameter(f'{value!r} is no AGI command: write one such as "SAY NUMBER".')
+        raise click.BadParameter(f'{value!r} is no AGI command: write one such as "SAY NUMBER"')
     return name
 
 
 def _keys(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if strange := set(value) - set(KEYPAD):
-        raise click.BadParameter(f'no telephone has the key {min(strange)!r}: use {KEYPAD}.')
+        raise click.BadParameter(f'no telephone has the key {min(strange)!r}: use {KEYPAD}')
     return value
 
 
 def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if not value.isprintable():
-        raise click.BadParameter(f'{value!r} would break the lines of the environment block.')
+        raise click.BadParameter(f'{value!r} would break the lines of the environment block')
     return value
 
 
@@ -114,8 +114,8 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     '--extension', default='31415', show_default=True, callback=_one_line, help='The extension that was dialled.'
 )
-@click.option('--caller-id', default='', callback=_one_line, help='Who calls: a number, or "NAME" <NUMBER>.')
-@click.option('--digits', default='', callback=_keys, help='Keys the caller presses, each when asked for.')
+@click.option('--caller-id', default='', callback=_one_line, help='Who calls: a number, or "NAME" <NUMBER>')
+@click.option('--digits', default='', callback=_keys, help='Keys the caller presses, each when asked for')
 @click.option(
     '--hangup-after',
     'patience',
@@ -131,7 +131,7 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     help='The caller hangs up while this AGI command runs for the first time.',
 )
 @click.option(
-    '--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; may be repeated.'
+    '--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.'
 )
 @click.option(
     '--pace',
@@ -147,7 +147,7 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     show_default=True,
     help='Seconds that the server may be silent.',
 )
-@click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it.')
+@click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it')
 @click.option(
     '--calls',
     type=click.IntRange(min=1),
@@ -184,7 +184,7 @@ def main(
     Exit status 1: a call failed, or a number was said twice.
     """
     if verbose and calls > 1:
-        raise click.UsageError('-v shows the lines of a single call: leave out --calls.')
+        raise click.UsageError('-v shows the lines of a single call: leave out --calls')
     name, number = parse_caller_id(caller_id)
     dial = partial(
         Channel,

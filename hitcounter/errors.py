@@ -31,10 +31,6 @@ class CommandFailed(CallError):
     """Asterisk refused a command (510 unknown, 520 wrong syntax); the call goes on."""
 
 
-class CallClosed(CallError):
-    """The server ended the call: its deadline passed, or the server is being stopped."""
-
-
 class ListenError(HitcounterError):
     """The server cannot listen where it was told to."""
 
@@ -55,6 +51,10 @@ class DatabaseRefused(StateError):
 
 class ComponentError(StateError):
     """A component is missing, doubled, in a circle, or asked for what it does not offer."""
+
+
+class NoSuchMethod(ComponentError, AttributeError):
+    """A component has no update and no query of that name."""
 
 
 class ReadOnly(StateError):

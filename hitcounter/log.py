@@ -33,7 +33,7 @@ def set_up(level: str) -> None:
 
 
 class GatheringHandler(logging.Handler):
-    """Writes the lines of many threads in a thread of its own, so that none waits for another's write.
+    """Writes the lines of many threads in a thread of its own, so that no call waits for a write.
 
     A line is written a twentieth of a second late, and all of them at the exit; `kill -9` takes the last ones.
     """
@@ -65,8 +65,11 @@ class GatheringHandler(logging.Handler):
             if lines:
                 self._stream.write('\n'.join(lines) + '\n')
                 self._stream.flush()
-        except OSError:  # there is no reader any more: go on without one, also at the exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        except BrokenPipeError:  # there is no reader any more: go on without one, also at the exit
+            with open(os.devnull, 'wb') as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+        except OSError:  # a full disk, say: these lines are lost, later ones perhaps not
+            pass
         finally:
             self._writing.release()
 

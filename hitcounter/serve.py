@@ -3,9 +3,10 @@
 import functools
 import logging
 import os
+import resource
 import signal
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import click
@@ -35,6 +36,9 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 )
 @settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
 @settings.option(
+    '--call-timeout', type=settings.Seconds(), default=3600.0, help='How long one call may last.'
+)
+@settings.option(
     '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
 )
 @settings.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
@@ -45,6 +49,7 @@ def main(
     storage: str,
     prompt: tuple[str, ...],
     max_calls: int,
+    call_timeout: float,
     drain: float,
     cpu: int | None,
     log_level: str,
@@ -58,15 +63,16 @@ def main(
     # Before there are threads, so that none of them takes what this one, or the one that cuts, waits for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     os.umask(0o077)
-    log.set_up(log_level)
     _choose_core(cpu)
+    _allow_descriptors()
+    log.set_up(log_level)
     with (
         closing(open_database(storage, share=True)) as database,
         closing(State(database, [hits.HitCounter])) as state,
     ):
         tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
         scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
-        server = Server(scripts, *listen, allow=allow, max_calls=max_calls)
+        server = Server(scripts, *listen, allow=allow, max_calls=max_calls, call_timeout=call_timeout)
         server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
         signal.sigwait(_ENDING)
@@ -83,7 +89,14 @@ def _choose_core(cpu: int | None) -> None:
         raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
     if len(os.sched_getaffinity(0)) == 1:
         # A thread that wakes up there could only interrupt the one that holds the GIL, and then wait for it.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        with suppress(OSError):  # forbidden here: only slower
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _allow_descriptors() -> None:
+    """Each call needs one, and the usual limit is meant for programs that hold few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _cut_at_signal(server: Server) -> None:

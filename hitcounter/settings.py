@@ -62,7 +62,7 @@ class Address(click.ParamType[tuple[str, int]]):
             return value
         host, colon, port = str(value).rpartition(':')
         bare = host.removeprefix('[').removesuffix(']')
-        if not (colon and bare and port.isascii() and port.isdigit() and int(port) < 65536):
+        if not (colon and bare and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536):
             self.fail(f'{value!r} is not HOST:PORT, as in 127.0.0.1:4573', param, ctx)
         if ':' in bare and not host.startswith('['):
             self.fail(f'{value!r} needs brackets around the IPv6 address, as in [::1]:4573', param, ctx)
@@ -138,7 +138,7 @@ config = click.option(
     callback=_read_config,
     is_eager=True,
     expose_value=False,
-    help='A TOML file with any of these options, for example: max-calls = 200',
+    help='A TOML file with such options, for example: listen = "127.0.0.1:4573"',
 )
 
 storage = option(

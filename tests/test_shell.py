@@ -105,7 +105,7 @@ def test_a_missing_database_is_said_and_not_made(shell: Run, tmp_path: Path) -> 
 
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: '{tmp_path}/hits.fs' is no database yet: start hitcounter-serve, which makes it.\n")
+        f"Error: '{tmp_path}/hits.fs' is no database yet: start hitcounter-serve, which makes it\n")
     assert list(tmp_path.glob('hits.fs*')) == []
 
 

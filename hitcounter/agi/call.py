@@ -86,7 +86,7 @@ class Call:
         logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)
         self._tell_hangup(name, reply)
         if reply.status != 200:
-            raise CommandFailed(f'Asterisk answered {reply.status} to {line!r}: {reply.text}')
+            raise CommandFailed(f'Asterisk answered {reply.status} to {name}: {reply.text!r}')
         return reply
 
     def _forget_last_reply(self) -> None:
@@ -103,6 +103,8 @@ class Call:
                 if reply is not None:
                     self._value_came = reply.data is not None
                     return reply
+                if time.monotonic() >= deadline:  # a trickle of bytes is no answer
+                    raise TimeoutError
         except TimeoutError:
             raise ConnectionLost(f'Asterisk did not answer {name} in time') from None
 

@@ -36,6 +36,8 @@ class Environment(Mapping[str, str]):
             raise ProtocolError('an AGI environment has only names that begin with agi_, each of them once')
         environment = cls.__new__(cls)
         environment._values = values
+        if not environment.unique_id.isprintable():  # it stands in the log
+            raise ProtocolError(f'{environment.unique_id[:80]!r} is no unique id of Asterisk')
         return environment
 
     def __getitem__(self, name: str) -> str:

@@ -66,6 +66,9 @@ class Gatherer:
             self._selector.close()
             for connection in self._handshakes:
                 connection.close()
+            for connection in self._workers.dismiss():
+                connection.fail()
+                connection.close()
 
     def _turn(self) -> bool:
         """Handle what has come; False when that was the word to stop."""

@@ -33,6 +33,9 @@ MAX_CALLS = 1000
 #: Seconds between two looks of a waiting worker at its call's clocks.
 TICK = 5.0
 
+#: Notices a machine that is gone without a word in two minutes.
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 6}
+
 #: Seconds that a script has to end once its call was cut.
 GRACE = 2.0
 
@@ -50,7 +53,7 @@ class Drained:
 
 
 class Server:
-    """Listens from `start` on, and runs calls in threads of its own until `stop`.
+    """Serves calls in threads of its own from `start` to `stop`; who calls before that waits.
 
     `scripts` maps the path that a dialplan asks for to what handles the call, a function of one Call. Peers
     outside this machine must be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever
@@ -104,7 +107,7 @@ class Server:
     def _serve(self, connection: Connection) -> None:
         self._calls.add(connection)
         if self._is_cut:
-            connection.fail()
+            self._cut.add(connection)
             connection.cut()
         started = time.monotonic()
         try:
@@ -129,6 +132,8 @@ class Server:
 
     def _run(self, call: Call, connection: Connection) -> str:
         """Run the call's script; returns how the call ended, for the log."""
+        if connection in self._cut:
+            return 'closed'
         script = find(self._scripts, call.environment)
         if script is None:
             connection.fail()
@@ -138,7 +143,7 @@ class Server:
         except Hangup:
             return 'hung up'
         except (ConnectionLost, ProtocolError) as error:
-            return f'lost ({error})'
+            return 'closed' if connection in self._cut else f'lost ({error})'
         except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
             logger.exception('%s: the script %r failed', call.environment.unique_id, call.environment.script)
             connection.fail()
@@ -160,6 +165,9 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     listener.setblocking(False)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(HANDSHAKE_TIMEOUT))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
     bound_waits(listener, TICK)
     return listener
 

@@ -1,10 +1,13 @@
 """Workers: threads that are started before they are needed, and kept."""
 
 import collections
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
 
 Job = TypeVar('Job')
 
@@ -13,7 +16,7 @@ Job = TypeVar('Job')
 READY = 32
 
 #: Seconds that a job waits for one of so many to be free, before there is one more.
-PATIENCE = 0.01
+WAIT_FOR_READY = 0.01
 
 #: Seconds that a job waits when there can be no more.
 ADMISSION_TIMEOUT = 1.0
@@ -50,18 +53,25 @@ class Workers(Generic[Job]):
         with self._lock:
             if not self._waiting:
                 return None
-            return self._waiting[0][0] + (PATIENCE if self._has_spare() else ADMISSION_TIMEOUT)
+            return self._waiting[0][0] + (WAIT_FOR_READY if self._has_spare() else ADMISSION_TIMEOUT)
 
     def attend(self) -> list[Job]:
         """Give jobs that have waited one more worker each; returns those that have waited in vain, to be sent away."""
         now = time.monotonic()
         in_vain = []
         with self._lock:
-            while self._waiting and self._waiting[0][0] <= now - PATIENCE and (worker := self._spare()):
+            while self._waiting and self._waiting[0][0] <= now - WAIT_FOR_READY and (worker := self._spare()):
                 worker.take(self._waiting.popleft()[1])
             while self._waiting and self._waiting[0][0] <= now - ADMISSION_TIMEOUT:
                 in_vain.append(self._waiting.popleft()[1])
         return in_vain
+
+    def dismiss(self) -> list[Job]:
+        """Take back all the jobs that wait."""
+        with self._lock:
+            jobs = [job for _, job in self._waiting]
+            self._waiting.clear()
+        return jobs
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until no worker has a job, for `timeout` seconds at most; False if that was too short."""
@@ -69,14 +79,10 @@ class Workers(Generic[Job]):
             return self._all_idle.wait_for(lambda: len(self._idle) == len(self._threads), timeout)
 
     def stop(self, timeout: float) -> int:
-        """Let every worker end after its job, and join them; returns how many had not ended after `timeout` seconds.
-
-        Jobs that wait are forgotten.
-        """
+        """Let every worker end after its job, and join them; returns how many had not ended after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._lock:
             self._stopping = True
-            self._waiting.clear()
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.take(None)
@@ -90,14 +96,20 @@ class Workers(Generic[Job]):
     def _spare(self) -> '_Worker[Job] | None':
         if self._idle:
             return self._idle.pop()
-        return self._start() if len(self._threads) < self._most else None
+        if len(self._threads) < self._most:
+            try:
+                return self._start()
+            except RuntimeError as error:  # of the system: it gives no more threads
+                self._most = len(self._threads)
+                logger.warning('there are %d workers and cannot be more: %s', self._most, error)
+        return None
 
     def _start(self) -> '_Worker[Job]':
         worker: _Worker[Job] = _Worker()
         name = f'{self._name} {len(self._threads) + 1}'
         thread = threading.Thread(target=self._run, args=(worker,), name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
         return worker
 
     def _run(self, worker: '_Worker[Job]') -> None:

@@ -13,6 +13,10 @@ Method = TypeVar('Method', bound=Callable[..., Any])
 _ACCESS = '__hitcounter_access__'
 
 
+#: The key at the root under which the schema of each component in the database stands.
+SCHEMAS = 'schemas'
+
+
 class Access(Enum):
     """What a method of a component may do, and in which thread it runs."""
 
@@ -63,6 +67,8 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
     wanted = list(components)
     names: dict[str, type[Component]] = {}
     for component in wanted:
+        if component.name == SCHEMAS:
+            raise ComponentError(f'{component!r} has the name {SCHEMAS!r}, which is taken: choose another')
         other = names.setdefault(component.name, component)
         if other is not component:
             raise ComponentError(f'two components have the name {component.name!r}: {other!r} and {component!r}')

@@ -33,7 +33,7 @@ from .views import Views
 POOL_SIZE = 10_000
 
 #: For how many seconds another process may take to free the file, or to answer.
-PATIENCE = 5.0
+OPEN_TIMEOUT = 5.0
 
 _PAUSE = 0.05
 
@@ -64,7 +64,7 @@ def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> 
     """
     scheme, colon, _ = uri.partition(':')
     if not scheme or not colon:
-        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs.')
+        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs')
     with _refusing(uri):
         if scheme == 'file':
             return _open_file(FileAddress.parse(uri), share, read_only)
@@ -81,7 +81,7 @@ def _refusing(uri: str) -> Iterator[None]:
     except OSError as error:
         raise DatabaseRefused(
             f'{_public(uri)!r} cannot be opened ({_reason(error)}): name a file in a folder that can be '
-            f'written, on a disk with room.'
+            f'written, on a disk with room'
         ) from error
     except (KeyError, ValueError, StorageError) as error:
         raise _refused(uri, error) from error
@@ -96,7 +96,7 @@ def _reason(error: OSError) -> str:
 def _refused(uri: str, error: Exception) -> DatabaseRefused:
     return DatabaseRefused(
         f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and that '
-        f'what it names is there.')
+        f'what it names is there')
 
 
 def _public(uri: str) -> str:
@@ -126,7 +126,7 @@ def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
     except zodburi.NoResolverForScheme as error:
         raise DatabaseRefused(
             f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
-            f'demo: and zconfig: are, postgres: comes with RelStorage.') from error
+            f'demo: and zconfig: are, postgres: comes with RelStorage') from error
     except Exception as error:  # each kind of storage has errors of its own
         raise _refused(uri, error) from error
 
@@ -147,7 +147,7 @@ def _with_slashes(uri: str) -> str:
 def _read_only(uri: str, scheme: str) -> str:
     if scheme not in _CAN_READ_ONLY:
         raise DatabaseRefused(
-            f'{uri!r} cannot be opened only to be read: name the storage behind it, or open it for writing.')
+            f'{_public(uri)!r} cannot be opened only to be read: name the storage behind it, or open it for writing')
     return f'{uri}{"&" if "?" in uri else "?"}read_only=1'
 
 
@@ -174,14 +174,14 @@ class FileAddress:
         """Take zodburi's file://relative and file:///absolute, and file:relative and file:/absolute."""
         path, _, query = _with_slashes(uri).removeprefix('file://').partition('?')
         if not path:
-            raise DatabaseRefused(f'{uri!r} names no file: write it like file:var/hitcounter.fs.')
+            raise DatabaseRefused(f'{uri!r} names no file: write it like file:var/hitcounter.fs')
         options, others = file_storage_resolver.interpret_kwargs(dict(parse_qsl(query)))
         _, for_db = zodburi.resolve_uri(f'memory://?{urlencode(others)}')
         read_only = bool(options.pop('read_only', False))
         blob_dir = options.pop('blobstorage_dir', None)
         options['blob_dir'] = blob_dir and os.path.abspath(blob_dir)
         for useless in sorted({*options} - {'blob_dir', 'quota'}):
-            raise DatabaseRefused(f'{uri!r} has the option {useless!r}, of no use here: leave it out.')
+            raise DatabaseRefused(f'{uri!r} has the option {useless!r}, of no use here: leave it out')
         # Its real path, or the same file under two names would have two locks.
         return cls(os.path.realpath(path), read_only, options, _for_threads(for_db))
 
@@ -189,8 +189,8 @@ class FileAddress:
 def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
     read_only = read_only or address.read_only
     if read_only and share:
-        raise DatabaseRefused(f'{address.path!r} is to be shared, and so to be written: leave out read_only.')
-    deadline = time.monotonic() + PATIENCE
+        raise DatabaseRefused(f'{address.path!r} is to be shared, and so to be written: leave out read_only')
+    deadline = time.monotonic() + OPEN_TIMEOUT
     while True:
         try:
             return _own(address) if share else _join(address, read_only)
@@ -198,7 +198,7 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
             if time.monotonic() > deadline:
                 raise DatabaseInUse(
                     f'{address.path!r} is open in {_owner(address.path)}, which does not answer: '
-                    f'stop that one, or wait until it is done.') from error
+                    f'stop that one, or wait until it is done') from error
         time.sleep(_PAUSE)  # it may just be opened or closed there
 
 
@@ -222,7 +222,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
         if folder is not None and folder.answers():
             storage = connect(
-                folder, name=path, wait_timeout=PATIENCE, read_only=read_only, **address.for_client)
+                folder, name=path, wait_timeout=OPEN_TIMEOUT, read_only=read_only, **address.for_client)
             description = f'{path}, shared by {_owner(path)}'
         else:
             _check_there(path)
@@ -241,7 +241,7 @@ def _check_there(path: str) -> None:
         raise LockError
     there = os.path.exists(path) and os.path.getsize(path)
     if not there and remembered(path) is None:
-        raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it.')
+        raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it')
 
 
 def _locked(path: str) -> bool:

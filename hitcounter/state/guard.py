@@ -161,13 +161,13 @@ def check(path: str) -> int:
     with open(path, 'rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise DatabaseRefused(
-                f'{path!r} is no database of ours, and was left as it is: name another file.')
+                f'{path!r} is no database of ours, and was left as it is: name another file')
         whole = _whole(path, file, size)
         _check_last(path, expected, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             raise DatabaseRefused(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; restore '
-                f'a backup, or give up what follows with "truncate -s {whole}".')
+                f'a backup, or give up what follows with "truncate -s {whole}"')
     return whole
 
 
@@ -179,7 +179,7 @@ def _check_new(path: str, expected: bytes | None) -> None:
     if expected is not None:
         raise DatabaseRefused(
             f'{path!r} is missing or empty, but transactions were stored in it until {_when(expected)}: '
-            f'restore a backup, or remove {guard_of(path)!r} to begin anew.')
+            f'restore a backup, or remove {guard_of(path)!r} to begin anew')
 
 
 def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
@@ -187,7 +187,7 @@ def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
         raise DatabaseRefused(
             f'{path!r} can be read up to its transaction of {_when(last)}, but one of {_when(expected)} '
             f'was stored in it: it is damaged or an older copy, and was left as it is; restore a newer '
-            f'backup, or remove {guard_of(path)!r} to go on without what is lost.')
+            f'backup, or remove {guard_of(path)!r} to go on without what is lost')
 
 
 def _whole(path: str, file: BinaryIO, size: int) -> int:
@@ -200,7 +200,7 @@ def _whole(path: str, file: BinaryIO, size: int) -> int:
         if whole == size:  # so the damage is within a transaction
             raise DatabaseRefused(
                 f'{path!r} is damaged, and was left as it is ({error}): restore a backup, or save what can be '
-                f'read with "python -m ZODB.fsrecover".') from error
+                f'read with "python -m ZODB.fsrecover"') from error
         return whole
 
 

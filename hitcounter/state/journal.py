@@ -35,7 +35,7 @@ class Journal(Persistent):
         return self._last.first + len(self._last) - 1
 
     def __getitem__(self, number: int) -> Record:
-        """The record `number`. Raises KeyError if there is none, or no longer."""
+        """The record `number`. Raises KeyError if there is none."""
         if not 1 <= number <= len(self):
             raise KeyError(number)
         piece = self._pieces[self._pieces.maxKey(number)]
@@ -43,7 +43,7 @@ class Journal(Persistent):
         return record
 
     def since(self, number: int) -> Iterator[tuple[int, Record]]:
-        """The records from `number` on, each with its own number; none of them is held in memory for long."""
+        """The records from `number` on, each with its own number; they are read piece by piece."""
         start = self._pieces.maxKey(number) if number > 1 else None
         for first, piece in self._pieces.items(start):
             for index, record in enumerate(piece.records()):

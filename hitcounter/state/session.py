@@ -20,7 +20,11 @@ class Session:
         self._connection = database.open(transaction_manager=self._transactions)
         #: True once an object was changed, or was to be.
         self.is_changed = False
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def root(self) -> Any:
@@ -34,8 +38,10 @@ class Session:
 
     def close(self) -> None:
         """Give the connection back; changes that were not committed are forgotten."""
-        self._end()
-        self._connection.close()
+        try:
+            self._end()
+        finally:
+            self._connection.close()
 
     def _begin(self) -> None:
         # A transaction learns of the first change when the connection joins it.

@@ -51,7 +51,7 @@ class PrivateFolder:
         if status.st_uid != os.geteuid():
             raise DatabaseRefused(
                 f'{path!r} belongs to the user with id {status.st_uid}, and you have id {os.geteuid()}: '
-                f'run this as that user.')
+                f'run this as that user')
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(self._file, 0o700)
 

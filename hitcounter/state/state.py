@@ -7,8 +7,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from persistent.mapping import PersistentMapping
 
-from ..errors import ComponentError, DatabaseRefused, StateError
-from .component import Access, Component, accesses, in_order
+from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
+from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
 from .session import Session
 from .writer import Root, Writer, plain
@@ -16,9 +16,6 @@ from .writer import Root, Writer, plain
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
 P = ParamSpec('P')
-
-#: The key at the root under which the schema of each component in the database stands.
-SCHEMAS = 'schemas'
 
 
 class Parts:
@@ -87,7 +84,7 @@ class _Handle:
             setattr(self, name, _method(run, component.name, name))
 
     def __getattr__(self, name: str) -> Any:
-        raise ComponentError(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
+        raise NoSuchMethod(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
 
 
 def _method(run: Callable[[Callable[[Root], Any], str], Any], component: str, name: str) -> Callable[..., Any]:

@@ -10,8 +10,9 @@ from persistent import Persistent
 class Tally(Persistent):
     """A total for each of many whole numbers, an hour or a choice, say.
 
-    Processes that add to the same total at the same time do not conflict: their changes are merged
-    (`BTrees.Length`). What one of them reads in between is therefore no unique number: use a Journal for that.
+    Processes that add to the same total at the same time do not conflict, but for the very first ones: their
+    changes are merged (`BTrees.Length`). What one of them reads in between is therefore no unique number: use a
+    Journal for that.
     """
 
     def __init__(self) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import transaction
@@ -103,54 +104,58 @@ class Writer:
 
     def _settle(self, jobs: 'list[_Job[Any]]') -> None:
         """Give each of `jobs` its result or its error. One that fails takes no other with it."""
-        parts = [jobs]
-        while parts:
-            part = parts.pop()
+        shares = [jobs]
+        while shares:
+            share = shares.pop()
             try:
-                self._commit(part)
+                self._commit(share)
             except (UpdateFailed, OutcomeUnknown) as error:
-                for job in part:
+                for job in share:
                     job.fail(type(error)(*error.args), error.__cause__)
             except BaseException as error:  # noqa: BLE001 -- for the caller to handle; this thread goes on
-                if len(part) == 1:
-                    part[0].fail(error, error.__cause__)
+                if len(share) == 1:
+                    share[0].fail(error, error.__cause__)
                 else:
-                    middle = len(part) // 2
-                    parts += [part[middle:], part[:middle]]
+                    middle = len(share) // 2
+                    shares += [share[middle:], share[:middle]]
 
-    def _commit(self, part: 'list[_Job[Any]]') -> None:
-        """Run `part` in one transaction and commit it; after an error nothing of it has happened.
+    def _commit(self, jobs: 'list[_Job[Any]]') -> None:
+        """Run `jobs` in one transaction and commit it; after an error nothing of it has happened.
 
-        But after OutcomeUnknown: then it may have. Raises UpdateFailed when the storage, and not one of `part`, is
+        But after OutcomeUnknown: then it may have. Raises UpdateFailed when the storage, and not one of `jobs`, is
         to blame.
         """
         for attempt in range(ATTEMPTS):
             try:
-                self._try(part)
+                self._try(jobs)
                 return
             except ConflictError:  # another process was first
                 self._transactions.abort()
                 time.sleep(random.uniform(0, 0.001) * attempt)
             except BaseException:
-                self._transactions.abort()
+                with suppress(Exception):  # a second failure must not hide what the first says of the outcome
+                    self._transactions.abort()
                 raise
-        raise UpdateFailed(f'{_labels(part)} met a change by another process {ATTEMPTS} times: try again later')
+        raise UpdateFailed(f'{_labels(jobs)} met a change by another process {ATTEMPTS} times: try again later')
 
-    def _try(self, part: 'list[_Job[Any]]') -> None:
-        current = self._transactions.begin()
-        root = self._connection.root()
-        for job in part:
+    def _try(self, jobs: 'list[_Job[Any]]') -> None:
+        try:
+            current = self._transactions.begin()
+            root = self._connection.root()
+        except (OSError, StorageError) as error:
+            raise UpdateFailed(f'{_labels(jobs)} could not begin: {error}') from error
+        for job in jobs:
             job.run(root)
-        current.note(_labels(part))
+        current.note(_labels(jobs))
         voted = _Voted()
         current.join(voted)
         try:
             self._transactions.commit()
         except BaseException as error:
             if voted.passed:
-                raise OutcomeUnknown(f'the storage failed while it stored {_labels(part)}: {error}') from error
+                raise OutcomeUnknown(f'the storage failed while it stored {_labels(jobs)}: {error}') from error
             if isinstance(error, OSError | StorageError):
-                raise UpdateFailed(f'{_labels(part)} could not be stored: {error}') from error
+                raise UpdateFailed(f'{_labels(jobs)} could not be stored: {error}') from error
             raise
 
 
@@ -231,6 +236,6 @@ def plain(result: R, label: str) -> R:
     return result
 
 
-def _labels(part: 'list[_Job[Any]]') -> str:
-    counts = Counter(job.label for job in part)
+def _labels(jobs: 'list[_Job[Any]]') -> str:
+    counts = Counter(job.label for job in jobs)
     return ', '.join(label if count == 1 else f'{count} x {label}' for label, count in counts.items())

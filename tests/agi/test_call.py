@@ -143,6 +143,16 @@ def test_no_answer_until_the_deadline_is_a_lost_connection() -> None:
         call.stream_file('hello')
 
 
+def test_a_trickle_of_empty_lines_does_not_move_the_deadline() -> None:
+    class Trickling(Scripted):
+        def receive(self, deadline: float) -> bytes:
+            return b'\n'
+
+    call = Call(Environment({}), Trickling(), deadline=time.monotonic() + 0.01)
+    with pytest.raises(ConnectionLost, match='did not answer STREAM FILE in time'):
+        call.stream_file('hello')
+
+
 def test_a_closed_connection_is_a_lost_one() -> None:
     call, _ = scripted()
     with pytest.raises(ConnectionLost):

@@ -72,6 +72,7 @@ def test_it_cannot_be_changed() -> None:
         b'agi_network: yes\nchannel: x\n\n',
         b'agi_network: yes\nagi_network: no\n\n',
         b'agi_network: yes\n\x00\xff\n\n',
+        b'agi_uniqueid: 1.1\x1b[2J\n\n',
     ],
 )
 def test_what_asterisk_does_not_send_is_refused(block: bytes) -> None:

@@ -240,6 +240,27 @@ def test_a_drain_lets_calls_end() -> None:
         assert call().heard == [SaidNumber(1)]
 
 
+def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
+    with held_call(max_calls=1) as (server, call, go), socket.create_connection(server.address) as waiting:
+        waiting.sendall(Channel().environment_block())
+        while server._workers.due() is None:
+            pass
+        with ThreadPoolExecutor() as other:
+            drained = other.submit(server.stop, 10)
+            assert closes(waiting) == b'FAILURE\n'
+            go.set()
+            assert drained.result(10) == Drained(ended=1, closed=0, forced=0)
+        assert call().status == 'SUCCESS'
+
+
+def test_a_call_that_comes_while_all_are_cut_runs_no_script(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving() as server:
+        server.cut()
+        assert place_call(server.address, Channel(unique_id='17.1')).heard == []
+    assert 'closed after' in caplog.text
+
+
 def test_a_drain_closes_calls_at_its_deadline() -> None:
     def ask(call: Call) -> None:
         begun.set()

@@ -77,6 +77,22 @@ def test_a_job_that_waits_too_long_when_there_can_be_no_more_is_given_back(
     end(workers, jobs, 2)
 
 
+def test_where_the_system_gives_no_more_threads_there_are_as_many_as_it_gave(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = Workers(jobs, READY + 10, 'test')
+    for job in range(READY + 1):
+        workers.hand(job)
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
+    assert attend_when_due(workers) == []
+    monkeypatch.undo()
+    assert caplog.messages == [f"there are {READY} workers and cannot be more: can't start new thread"]
+    end(workers, jobs, READY + 1)
+
+
 def begin(jobs: Jobs, count: int) -> None:
     for _ in range(count):
         assert jobs.begun.acquire(timeout=10)

@@ -63,6 +63,14 @@ def test_two_components_of_one_name_are_named() -> None:
         in_order([First, Other])
 
 
+def test_the_name_of_the_schemas_is_taken() -> None:
+    class Schemas(Component):
+        name = 'schemas'
+
+    with pytest.raises(ComponentError, match='which is taken'):
+        in_order([Schemas])
+
+
 def test_a_missing_component_is_named() -> None:
     with pytest.raises(ComponentError, match="'second' depends on 'first', which is not there"):
         in_order([Second])

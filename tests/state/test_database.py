@@ -21,7 +21,7 @@ from hitcounter.errors import DatabaseInUse, DatabaseRefused
 from hitcounter.state import database as database_module
 from hitcounter.state.database import Database, open_database
 
-PATIENCE = 30.0
+OPEN_TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, 'PATIENCE', 0.2)
+    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.2)
 
 
 def put(database: Database, key: str, value: object) -> None:
@@ -237,12 +237,12 @@ while sys.stdin.readline():
     def last_number(self) -> int:
         """Kill it, and return the last number that it said."""
         self.process.kill()
-        said, _ = self.process.communicate(timeout=PATIENCE)
+        said, _ = self.process.communicate(timeout=OPEN_TIMEOUT)
         return max((int(line) for line in said.split('\n')[:-1]), default=0)
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=OPEN_TIMEOUT)
 
 
 def test_a_server_that_hangs_is_not_waited_for(path: Path, impatient: None) -> None:

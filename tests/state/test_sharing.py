@@ -19,7 +19,7 @@ from hitcounter.errors import DatabaseRefused
 from hitcounter.state import sharing
 from hitcounter.state.database import Database, open_database
 
-PATIENCE = 30.0
+OPEN_TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ root = connection.root()
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=OPEN_TIMEOUT)
 
 
 # It votes by hand, so as to stop between the two phases.
@@ -187,7 +187,7 @@ def in_time(function: Callable[..., object], *arguments: object) -> None:
     """Call it in a thread, and fail if it does not end."""
     thread = threading.Thread(target=function, args=arguments, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(OPEN_TIMEOUT)
     assert not thread.is_alive()
 
 

@@ -188,6 +188,7 @@ def test_objects_of_the_database_stay_in_it(state: State) -> None:
 def test_only_what_is_marked_can_be_called(state: State) -> None:
     with pytest.raises(ComponentError, match="Notes has no update and no query 'neither'"):
         state[Notes].neither()
+    assert not hasattr(state[Notes], 'neither')
 
 
 def test_a_component_that_the_state_was_not_opened_with_is_named(database: Database) -> None:
@@ -271,6 +272,22 @@ def test_a_failure_after_the_vote_leaves_the_outcome_open(state: State) -> None:
     vars(state._writer._connection)['tpc_finish'] = vanish
     with pytest.raises(OutcomeUnknown, match=r'while it stored notes\.add'):
         state[Notes].add('perhaps')
+
+
+def test_an_open_outcome_is_not_hidden_by_a_failure_to_abort(state: State) -> None:
+    def vanish(*_: object) -> None:
+        raise OSError('the storage is gone')
+
+    connection = vars(state._writer._connection)
+    with ThreadPoolExecutor(2) as callers, held_up(state):
+        results = [callers.submit(state[Notes].add, 'perhaps') for _ in range(2)]
+        while len(state._writer._queue.jobs) < 2:
+            pass
+        state.query(lambda _: connection.update(tpc_finish=vanish))
+        state._writer._transactions.abort, abort = vanish, state._writer._transactions.abort
+    outcomes = [result.exception(10) for result in results]
+    state._writer._transactions.abort = abort
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, OutcomeUnknown]
 
 
 def test_the_history_tells_which_updates_a_transaction_held(state: State, database: Database) -> None:
