@@ -1,16 +1,20 @@
 """What the documentation shows is what happens."""
 
 import functools
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from streams import dial
 
 from hitcounter import call, hits, serve, shell
 from hitcounter.agi import Server
+from hitcounter.agi.pretend import Channel, Played, SaidNumber
 from hitcounter.state import State, open_database
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +59,28 @@ def test_every_option_of_the_server_is_in_the_operators_table() -> None:
     documented = set(re.findall(r'^\| `(--[a-z-]+)[^`]*` \| `(HITCOUNTER_[A-Z_]+)` \|', table, re.MULTILINE))
     options = {(option.opts[0], str(option.envvar)) for option in serve.main.params if option.name != 'config'}
     assert documented == options
+
+
+def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / 'docs' / 'examples' / 'hundredth_caller.py'
+    spec = importlib.util.spec_from_file_location('hundredth_caller', path)
+    assert spec
+    assert spec.loader
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, 'hundredth_caller', example)  # where its component's pickles look for it
+    spec.loader.exec_module(example)
+    with (
+        closing(open_database(f'file://{tmp_path}/game.fs', share=True)) as database,
+        closing(State(database, [example.Game])) as state,
+    ):
+        heard = []
+        for caller in range(1, 103):
+            line, asterisk, _ = dial(Channel(caller_id=str(caller)))
+            example.play(line, state=state)
+            heard.append(asterisk.heard[1])
+        assert state[example.Game].won_by() == '100'
+    assert heard[:99] == [SaidNumber(99 - index) for index in range(99)]
+    assert heard[99:] == [Played('auth-thankyou'), Played('vm-goodbye'), Played('vm-goodbye')]
 
 
 def test_links_between_documents_lead_somewhere() -> None:

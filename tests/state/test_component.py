@@ -71,6 +71,12 @@ def test_the_name_of_the_schemas_is_taken() -> None:
         in_order([Schemas])
 
 
+def test_a_component_that_no_other_process_could_import_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(First, '__module__', '__main__')
+    with pytest.raises(ComponentError, match='put it into a module'):
+        in_order([First])
+
+
 def test_a_missing_component_is_named() -> None:
     with pytest.raises(ComponentError, match="'second' depends on 'first', which is not there"):
         in_order([Second])

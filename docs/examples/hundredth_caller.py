@@ -1,0 +1,62 @@
+"""A radio station's line: the hundredth caller wins, and everybody else hears how many are still to come.
+
+    python -c 'import hundredth_caller; hundredth_caller.main()'
+    hitcounter call --to agi://127.0.0.1:4573/hundredth
+
+It is imported, not run: the database refers to Game by its module, and other processes must find it there.
+"""
+
+import functools
+import signal
+from contextlib import closing
+
+from hitcounter.agi import Call, Server, script
+from hitcounter.state import Component, State, open_database, query, update
+
+WINS = 100
+
+
+class Game(Component):
+    """Who called, and who has won."""
+
+    name = 'game'
+
+    def __init__(self) -> None:
+        self.callers = 0
+        self.winner: str | None = None
+
+    @update
+    def enter(self, caller_id: str | None) -> int:
+        """Take one more caller, and return how many are still to come: 0 for the winner, negative once it is over."""
+        self.callers += 1
+        if self.callers == WINS:
+            self.winner = caller_id
+        return WINS - self.callers
+
+    @query
+    def won_by(self) -> str | None:
+        return self.winner
+
+
+@script('hundredth')
+def play(call: Call, state: State) -> None:
+    call.answer()
+    to_come = state[Game].enter(call.environment.caller_id)
+    if to_come > 0:
+        call.say_number(to_come)
+    elif to_come == 0:
+        call.stream_file('auth-thankyou')
+    else:
+        call.stream_file('vm-goodbye')
+
+
+def main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    with (
+        closing(open_database('file:var/game.fs', share=True)) as database,
+        closing(State(database, [Game])) as state,
+    ):
+        server = Server({play.path: functools.partial(play, state=state)})
+        server.start()
+        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+        server.stop(drain=30)
