@@ -70,7 +70,7 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
         if component.name == SCHEMAS:
             raise ComponentError(f'{component!r} has the name {SCHEMAS!r}, which is taken: choose another')
         if component.__module__ == '__main__':
-            raise ComponentError(f'{component!r} is in the program itself, where no other finds it: put it into a module')
+            raise ComponentError(f'{component!r} is where no other process finds it: put it into a module')
         other = names.setdefault(component.name, component)
         if other is not component:
             raise ComponentError(f'two components have the name {component.name!r}: {other!r} and {component!r}')
