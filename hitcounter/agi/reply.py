@@ -12,8 +12,14 @@ _LINE = re.compile(
     rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d+))?(?: (?P<text>[^\n]*))?',
     re.DOTALL,
 ).fullmatch
+# SPEECH RECOGNIZE alone has more behind the bracket than a position, and ends without one.
+_SPEECH = re.compile(
+    rb'200 result=(?P<result>1) \((?P<data>speech|digit)\) '
+    rb'(?P<text>(?:digit=[^\n] )?endpos=(?P<endpos>-?\d+)(?: results=\d+ .*)?)',
+    re.DOTALL,
+).fullmatch
 _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
-_USAGE_END = re.compile(rb'^520 End of proper usage\.\r?\n', re.MULTILINE).search
+_USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older Asterisks put it right behind the text
 _HANGUP = b'HANGUP\n'
 
 
@@ -21,15 +27,15 @@ _HANGUP = b'HANGUP\n'
 class Reply:
     """What came back for a command."""
 
-    #: 200, or 510 unknown command, 511 not on a dead channel, 520 wrong syntax.
+    #: 200, or 503 out of memory, 510 unknown command, 511 not on a dead channel, 520 wrong syntax.
     status: int
     #: What follows `result=`: a number mostly, but digits and letters or nothing for GET DATA.
     result: str = ''
-    #: What stands in brackets, or None: a variable's value, `timeout`, `dtmf`, `hangup`.
+    #: What stands in brackets, or None: a variable's value, `timeout`, `dtmf`, `hangup`, `speech`.
     data: str | None = None
     #: Where playing or recording stopped: samples, milliseconds for CONTROL STREAM FILE.
     endpos: int | None = None
-    #: What else the reply says: the usage of a 520, `Gosub complete`.
+    #: What else the reply says: the usage of a 520, `Gosub complete`, what was spoken.
     text: str = ''
 
 
@@ -78,7 +84,7 @@ class Replies:
             return self._success()
         if status == b'520-':
             return self._usage()
-        if status in (b'510 ', b'511 ', b'520 '):
+        if status in (b'510 ', b'511 ', b'520 ', b'503 '):
             line = self._take_line()
             return Reply(int(line[:3]), text=_text(line[4:]))
         raise ProtocolError(f'{_text(self._buffer[:80])!r} is no reply of Asterisk')
@@ -104,16 +110,18 @@ class Replies:
             if not self._buffer.endswith(b'\n'):
                 return None
             value, hangups = _split_hangups(self._buffer)
-            if not _CLOSED(value):
+            closed = _CLOSED(value)
+            match = _LINE(value) if closed else _SPEECH(value)
+            if not (closed or match):
                 return None
         else:
             value, hangups = first.rstrip(b'\r'), more
-        match = _LINE(value)
+            match = _LINE(value)
         if match is None:
             raise ProtocolError(f'{_text(value[:80])!r} is no reply of Asterisk')
         self._buffer = hangups
         self._skip_to_reply()
-        result, data, endpos, text = match.groups()
+        result, data, endpos, text = match.group('result', 'data', 'endpos', 'text')
         return Reply(
             200,
             _text(result),
