@@ -28,7 +28,7 @@ class CommandRefused(CallError, ValueError):
 
 
 class CommandFailed(CallError):
-    """Asterisk refused a command (510 unknown, 520 wrong syntax); the call goes on."""
+    """Asterisk refused a command (510 unknown, 520 wrong syntax) or could not do it; the call goes on."""
 
 
 class ListenError(HitcounterError):

@@ -1,9 +1,37 @@
 """The Asterisk Gateway Interface: call scripts, and the server that runs them. It knows nothing of storage."""
 
-from .call import Call, Playback
+from .call import Call
 from .environment import Environment
 from .reply import Reply
+from .results import (
+    ChannelState,
+    ControlledPlayback,
+    Digits,
+    Playback,
+    Recognition,
+    RecognitionEnd,
+    Recording,
+    RecordingEnd,
+    Utterance,
+)
 from .script import Script, script
 from .server import Drained, Server
 
-__all__ = ['Call', 'Drained', 'Environment', 'Playback', 'Reply', 'Script', 'Server', 'script']
+__all__ = [
+    'Call',
+    'ChannelState',
+    'ControlledPlayback',
+    'Digits',
+    'Drained',
+    'Environment',
+    'Playback',
+    'Recognition',
+    'RecognitionEnd',
+    'Recording',
+    'RecordingEnd',
+    'Reply',
+    'Script',
+    'Server',
+    'Utterance',
+    'script',
+]

@@ -6,7 +6,7 @@ import re
 from ..errors import CommandRefused
 
 #: Bytes in a line that Asterisk takes whole, its newline included (AGI_BUF_LEN in res_agi.c). What is past
-#: them it would run as further commands.
+#: them it would run as further commands. Asterisk 16 has 2047.
 LINE_LIMIT = 8191
 
 #: Words in a line (MAX_ARGS in res_agi.c). Asterisk drops further ones, or overruns its table and dies.
@@ -16,24 +16,23 @@ _PLAIN = re.compile(r'[^\s"\\\x00]+').fullmatch
 _FORBIDDEN = re.compile(r'[\n\r\x00]').search
 
 
-def compose(*words: str) -> bytes:
-    r"""The line, newline included, that Asterisk reads as `words`; the first ones are the command's name.
+def compose(name: str, *arguments: str, limit: int = LINE_LIMIT) -> bytes:
+    r"""The line, newline included, that Asterisk reads as the command `name` and these `arguments`.
 
     >>> compose('STREAM FILE', 'hello', '')
     b'STREAM FILE hello ""\n'
     >>> compose('SET VARIABLE', 'GREETING', 'say "hi"')
     b'SET VARIABLE GREETING "say \\"hi\\""\n'
 
-    Raises CommandRefused for what no line can carry: a newline would begin another command, a line or a
-    number of words past Asterisk's limits would be cut or worse.
+    Raises CommandRefused for what no line can carry: a newline would begin another command, a line of more than
+    `limit` bytes or a number of words past Asterisk's table would be cut or worse.
     """
-    name, *arguments = words
     count = _words_of(name) + len(arguments)
     if count > WORD_LIMIT:
         raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')
     line = ' '.join([name, *map(quote, arguments)]).encode('utf-8', 'surrogateescape') + b'\n'
-    if len(line) > LINE_LIMIT:
-        raise CommandRefused(f'{name} makes a line of {len(line)} bytes, Asterisk takes {LINE_LIMIT}: shorten it')
+    if len(line) > limit:
+        raise CommandRefused(f'{name} makes a line of {len(line)} bytes, Asterisk takes {limit}: shorten it')
     return line
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError
 from .call import Call
+from .command import LINE_LIMIT
 from .connection import Connection
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
@@ -57,7 +58,8 @@ class Server:
 
     `scripts` maps the path that a dialplan asks for to what handles the call, a function of one Call. Peers
     outside this machine must be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever
-    it is doing with Asterisk. Raises ListenError when the address cannot be had.
+    it is doing with Asterisk. `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047.
+    Raises ListenError when the address cannot be had.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Server:
         allow: Iterable[Network] = (),
         max_calls: int = MAX_CALLS,
         call_timeout: float = math.inf,
+        line_limit: int = LINE_LIMIT,
     ) -> None:
         self._scripts = scripts
         self._call_timeout = call_timeout
+        self._line_limit = line_limit
         allow = tuple(allow)
         listener = _listen(host, port, only_loopback=not allow)
         #: Where it listens; the port is the one that the system chose if 0 was asked for.
@@ -116,7 +120,13 @@ class Server:
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
-            call = Call(environment, SocketStream(connection.socket), rest, deadline=started + self._call_timeout)
+            call = Call(
+                environment,
+                SocketStream(connection.socket),
+                rest,
+                deadline=started + self._call_timeout,
+                line_limit=self._line_limit,
+            )
             ending = self._run(call, connection)
             logger.info(
                 '%s: %r called %r, %s after %.3f s',

@@ -5,10 +5,12 @@ import time
 import pytest
 from streams import Scripted, dial
 
-from hitcounter.agi.call import RUN_DEAD, Call, Playback
+from hitcounter.agi.call import Call
 from hitcounter.agi.environment import Environment
 from hitcounter.agi.pretend import COMMANDS, Answered, Channel, HangUp, Manner, Missing, Played, SaidNumber
 from hitcounter.agi.reply import Reply
+from hitcounter.agi.results import Playback
+from hitcounter.agi.session import RUN_DEAD
 from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Hangup, ProtocolError
 
 

@@ -1,0 +1,126 @@
+"""Commands that reach into the dialplan: variables, Asterisk's database, applications, where it goes on."""
+
+from ...errors import CommandFailed, CommandRefused
+from ..arguments import Argument, join_arguments, plain
+from ..session import COMMAND_TIMEOUT, Session
+
+#: Bytes at which GET VARIABLE cuts a value (`handle_getvariable` in res_agi.c).
+_VALUE_LIMIT = 1023
+
+
+class DialplanCommands(Session):
+    """What a call sets and asks of the dialplan."""
+
+    def set_variable(self, name: str, value: str | int) -> None:
+        """Set the channel variable `name` for the dialplan. Runs on a dead channel too."""
+        self.command('SET VARIABLE', name, str(value), timeout=COMMAND_TIMEOUT)
+
+    def get_variable(self, name: str) -> str | None:
+        """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel.
+
+        GET VARIABLE cuts what is longer than 1023 bytes: a variable is then read again by GET FULL VARIABLE. A
+        function is not, for to ask it may change something: use `get_full_variable` for a long one.
+        """
+        value = self.command('GET VARIABLE', name, timeout=COMMAND_TIMEOUT).data
+        if value is None or len(value) * 4 < _VALUE_LIMIT or name.endswith(')'):
+            return value
+        if len(value.encode('utf-8', 'surrogateescape')) < _VALUE_LIMIT:
+            return value
+        return self.get_full_variable(name)
+
+    def get_full_variable(self, name: str, *, channel: str | None = None) -> str | None:
+        """The value of the variable or function `name`, of any length, on this channel or the one named `channel`.
+
+        None if there is no such channel. Asterisk does not tell one that is not set from an empty one: '' is both.
+        It takes an expression, which this makes of the name: `${name}`. Runs on a dead channel too.
+        """
+        if name.startswith('${'):
+            raise CommandRefused(f'{name!r} is an expression: give the bare name, or use evaluate')
+        return self.evaluate(f'${{{name}}}', channel=channel)
+
+    def evaluate(self, expression: str, *, channel: str | None = None) -> str | None:
+        """What the dialplan would make of `expression`: `'${CALLERID(num)} at ${EPOCH}'`.
+
+        None if there is no channel of that name. GET FULL VARIABLE does it, on a dead channel too. Nothing that a
+        caller may choose belongs into an expression.
+        """
+        channels = () if channel is None else (channel,)
+        return self.command('GET FULL VARIABLE', expression, *channels, timeout=COMMAND_TIMEOUT).data
+
+    # Asterisk's database. All of these run on a dead channel too.
+
+    def database_get(self, family: str, key: str) -> str | None:
+        """The value under `key`, or None if there is none."""
+        return self.command('DATABASE GET', family, key, timeout=COMMAND_TIMEOUT).data
+
+    def database_put(self, family: str, key: str, value: str | int) -> None:
+        """Store `value` under `key`. Raises CommandFailed if Asterisk could not."""
+        if self.command('DATABASE PUT', family, key, str(value), timeout=COMMAND_TIMEOUT).result != '1':
+            raise CommandFailed(f'Asterisk did not store the value of {family}/{key}: its log says why')
+
+    def database_del(self, family: str, key: str) -> bool:
+        """Remove `key`; False if Asterisk could not. It answers that it did even if there was no such key."""
+        return self.command('DATABASE DEL', family, key, timeout=COMMAND_TIMEOUT).result == '1'
+
+    def database_deltree(self, family: str, keytree: str | None = None) -> bool:
+        """Remove all of `family`, or what is below `keytree` in it; True if there was something to remove.
+
+        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says.
+        """
+        keytrees = () if keytree is None else (keytree,)
+        return self.command('DATABASE DELTREE', family, *keytrees, timeout=COMMAND_TIMEOUT).result == '0'
+
+    # Applications and subroutines.
+
+    def exec(self, application: str, *arguments: Argument) -> int:
+        """Run an application of the dialplan and return its result: mostly 0, -1 if it failed or the caller left,
+        the code of a key for some. Runs on a dead channel too. Raises CommandFailed if there is no such application.
+
+        `call.exec('Dial', ['PJSIP/100', 'PJSIP/200'], 20)` runs `Dial(PJSIP/100&PJSIP/200,20)`. Asterisk takes all
+        arguments in one string, and splits that. So that none can become two, commas, quotes, backslashes and
+        single brackets are escaped, and `&` is refused but for the one between the parts of a list; so are `${`
+        and `$[`, which Asterisk expands where AGIEXECFULL is set. What else an application may read into its
+        argument is its own affair: never give System a caller's text. An application that does not split (Set,
+        NoOp, System, and any in its last argument) shows the escapes: use `command('EXEC', ...)` there.
+        """
+        options = (join_arguments(arguments),) if arguments else ()
+        result = int(self.command('EXEC', application, *options).result)
+        if result == -2:
+            raise CommandFailed(f'Asterisk has no application {application!r}: load its module')
+        return result
+
+    def gosub(self, context: str, extension: str, priority: str | int, *arguments: str | int) -> None:
+        """Run the dialplan's subroutine at `priority`, a number or a label, until it returns.
+
+        Its ARG1, ARG2 and so on are the `arguments`, in which Asterisk knows no escape: commas and the like are
+        refused. What it returns is in the variable GOSUB_RETVAL. Raises CommandFailed if it does not exist.
+        """
+        words = [plain(str(word)) for word in (context, extension, priority)]
+        if arguments:
+            words.append(','.join(plain(str(argument)) for argument in arguments))
+        reply = self.command('GOSUB', *words)
+        if reply.result != '0':
+            raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text}')
+
+    # Where the dialplan goes on, once this session is over.
+
+    def set_context(self, context: str) -> None:
+        """Have the dialplan go on in `context`: at the priority after that of this AGI, unless one is set."""
+        self.command('SET CONTEXT', context, timeout=COMMAND_TIMEOUT)
+
+    def set_extension(self, extension: str) -> None:
+        """Have the dialplan go on at `extension`: at the priority after that of this AGI, unless one is set."""
+        self.command('SET EXTENSION', extension, timeout=COMMAND_TIMEOUT)
+
+    def set_priority(self, priority: str | int) -> None:
+        """Have the dialplan go on at exactly this `priority`, a number or a label of the extension set before.
+
+        Asterisk answers a missing label with a 520, which is CommandFailed, and a missing number with nothing.
+        """
+        self.command('SET PRIORITY', str(priority), timeout=COMMAND_TIMEOUT)
+
+    def continue_at(self, context: str, extension: str, priority: str | int = 1) -> None:
+        """Have the dialplan go on at exactly this place: the three commands above, in the order that works."""
+        self.set_context(context)
+        self.set_extension(extension)
+        self.set_priority(priority)

@@ -1,0 +1,191 @@
+"""Commands that the caller hears, and that listen to the caller's keys and voice.
+
+Where a key may end one of them, `escape_digits` names the keys that do. Keys that are pressed while no command
+listens for them are lost.
+"""
+
+from typing import Literal
+
+from ...errors import CommandRefused, ProtocolError
+from ..arguments import Moment, Seconds, c_int, milliseconds, timestamp, whole_seconds
+from ..results import (
+    ControlledPlayback,
+    Digits,
+    Playback,
+    Recording,
+    RecordingEnd,
+    digit_of,
+    number_of,
+)
+from ..session import COMMAND_TIMEOUT, Session
+
+#: Digits that GET DATA has room for, with its closing NUL (`handle_getdata` in res_agi.c).
+_MAX_DIGITS = 1023
+
+_SKIP = '3000'
+_CONTROLS = (_SKIP, '#', '*', '', '0')  # what CONTROL STREAM FILE takes for the options that it is not given
+
+
+class SoundCommands(Session):
+    """What is played, said, recorded and pressed in a call."""
+
+    def stream_file(self, name: str, *, escape_digits: str = '', offset: int = 0) -> Playback:
+        """Play the sound file `name`, given without its extension, from sample `offset` on.
+
+        A key among `escape_digits` ends it. A file that Asterisk does not have is no error here: `played` is False.
+        """
+        arguments = (name, escape_digits, str(offset)) if offset else (name, escape_digits)
+        reply = self.command('STREAM FILE', *arguments)
+        return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
+
+    def control_stream_file(
+        self,
+        name: str,
+        *,
+        escape_digits: str = '',
+        skip: Seconds = 3.0,
+        forward: str = '#',
+        rewind: str = '*',
+        pause: str = '',
+        offset: Seconds = 0.0,
+    ) -> ControlledPlayback:
+        """Play the sound file `name` from `offset` on, and let the caller wind it to and fro by `skip`, and pause it.
+
+        Asterisk takes a `forward` or `rewind` key that is empty for `#` and `*`.
+        """
+        controls = [str(milliseconds(skip)), forward, rewind, pause, str(milliseconds(offset))]
+        while controls and controls[-1] == _CONTROLS[len(controls) - 1]:
+            controls.pop()
+        reply = self.command('CONTROL STREAM FILE', name, escape_digits, *controls)
+        position = None if reply.endpos is None or reply.endpos < 0 else reply.endpos / 1000
+        return ControlledPlayback(digit_of(reply.result), position, reply.result != '-1')
+
+    # Keys.
+
+    def wait_for_digit(self, timeout: Seconds | None = None) -> str | None:
+        """The next key that the caller presses; None if none comes in time. With no `timeout` it waits for ever."""
+        if timeout is None:
+            return digit_of(self.command('WAIT FOR DIGIT', '-1').result)
+        wait = milliseconds(timeout)
+        return digit_of(self.command('WAIT FOR DIGIT', str(wait), timeout=wait / 1000 + COMMAND_TIMEOUT).result)
+
+    def get_option(self, name: str, escape_digits: str, *, timeout: Seconds | None = None) -> Playback:
+        """Play the sound file `name`, then wait for a key among `escape_digits`, which also ends the playing.
+
+        The first key is the only one: a wrong one is no digit, and not waited on. With no `timeout` Asterisk waits
+        as the channel is set up, mostly 5 seconds.
+        """
+        waits = () if timeout is None else (str(milliseconds(timeout)),)
+        reply = self.command('GET OPTION', name, escape_digits, *waits)
+        return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
+
+    def get_data(self, name: str, *, timeout: Seconds | None = None, max_digits: int | None = None) -> Digits:
+        """Play the sound file `name`, and take digits until there are `max_digits`, or a `#`, or the time is over.
+
+        `timeout` is the time for each digit; with none, Asterisk waits as the channel is set up. `name` may be
+        empty. If Asterisk cannot play it, `played` is False; so it is when the caller hangs up meanwhile, which
+        the next command tells.
+        """
+        if max_digits is not None and not 1 <= max_digits <= _MAX_DIGITS:
+            raise CommandRefused(f'max_digits is {max_digits}: give 1 to {_MAX_DIGITS}')
+        wait = 0 if timeout is None else max(milliseconds(timeout), 1)
+        words = [name]
+        if timeout is not None or max_digits is not None:
+            words.append(str(wait))
+        if max_digits is not None:
+            words.append(str(max_digits))
+        known = wait and max_digits and not name
+        limit = wait / 1000 * (max_digits or 0) + COMMAND_TIMEOUT if known else None
+        reply = self.command('GET DATA', *words, timeout=limit)
+        if reply.result == '-1':
+            return Digits('', timed_out=False, played=False)
+        return Digits(reply.result, timed_out=reply.data == 'timeout', played=True)
+
+    # The caller's voice.
+
+    def record_file(
+        self,
+        name: str,
+        sound_format: str,
+        *,
+        escape_digits: str = '',
+        timeout: Seconds | None = None,
+        offset: int = 0,
+        beep: bool = False,
+        silence: Seconds | None = None,
+    ) -> Recording:
+        """Record the caller into the file `name`, given without its extension, as `sound_format`: `wav`, `gsm`.
+
+        A key among `escape_digits` ends it, or `timeout`, or as much `silence`, in whole seconds. With an `offset`
+        it goes on in that sample of the file. Asterisk says how it ended; if the caller hung up, this raises no
+        Hangup, for that is how most recordings end: the next command that needs the caller does.
+        """
+        limit = None if timeout is None else milliseconds(timeout)
+        words = [name, sound_format, escape_digits, '-1' if limit is None else str(limit)]
+        if offset or beep or silence is not None:
+            words.append(str(offset))
+        if beep:
+            words.append('beep')
+        if silence is not None:
+            words.append(f's={whole_seconds(silence)}')
+        patience = None if limit is None else limit / 1000 + COMMAND_TIMEOUT
+        reply = self._exchange('RECORD FILE', tuple(words), patience)
+        if reply.data != 'hangup':
+            self._settled('RECORD FILE', reply)
+        return _recording(reply.result, reply.data, reply.endpos or 0, limited=limit is not None)
+
+    # Saying. Each returns the escape digit that ended it, or None.
+
+    def say_number(self, number: int, *, escape_digits: str = '', gender: str | None = None) -> str | None:
+        """Say `number` in the channel's language; returns the escape digit that ended it, or None."""
+        said = c_int(number)
+        arguments = (said, escape_digits) if gender is None else (said, escape_digits, gender)
+        return digit_of(self.command('SAY NUMBER', *arguments).result)
+
+    def say_digits(self, digits: str | int, *, escape_digits: str = '') -> str | None:
+        """Say `digits` one by one; `*`, `#` and `-` among them are said, what else there is is not.
+
+        Asterisk takes them only if they begin with a digit, and answers 520 otherwise: CommandFailed.
+        """
+        return digit_of(self.command('SAY DIGITS', str(digits), escape_digits).result)
+
+    def say_alpha(
+        self, text: str, *, escape_digits: str = '', case: Literal['all', 'lower', 'upper'] | None = None
+    ) -> str | None:
+        """Spell `text`; `case` has Asterisk say of which letters whether they are upper or lower case."""
+        cases = () if case is None else (case[0].upper(),)
+        return digit_of(self.command('SAY ALPHA', text, escape_digits, *cases).result)
+
+    def say_phonetic(self, text: str, *, escape_digits: str = '') -> str | None:
+        """Spell `text` by a spelling alphabet: Alpha, Bravo."""
+        return digit_of(self.command('SAY PHONETIC', text, escape_digits).result)
+
+    def say_date(self, moment: Moment, *, escape_digits: str = '') -> str | None:
+        """Say the day, by Asterisk's own time zone. After January 2038 only `say_datetime` can."""
+        return digit_of(self.command('SAY DATE', c_int(timestamp(moment)), escape_digits).result)
+
+    def say_time(self, moment: Moment, *, escape_digits: str = '') -> str | None:
+        """Say the time of day, by Asterisk's own time zone. After January 2038 only `say_datetime` can."""
+        return digit_of(self.command('SAY TIME', c_int(timestamp(moment)), escape_digits).result)
+
+    def say_datetime(
+        self, moment: Moment, *, escape_digits: str = '', pattern: str | None = None, timezone: str | None = None
+    ) -> str | None:
+        """Say the day and the time, by Asterisk's time zone or one like `America/New_York`.
+
+        `pattern` is as in Asterisk's voicemail.conf: `ABdY 'digits/at' IMp` is what English has without it.
+        """
+        if pattern is None and timezone is not None:
+            raise CommandRefused('Asterisk takes a time zone only behind a pattern: give both')
+        options = tuple(option for option in (pattern, timezone) if option is not None)
+        return digit_of(self.command('SAY DATETIME', str(timestamp(moment)), escape_digits, *options).result)
+
+
+def _recording(result: str, word: str | None, endpos: int, *, limited: bool) -> Recording:
+    try:
+        end = RecordingEnd(word)
+    except ValueError:
+        raise ProtocolError(f'{word!r} ends no recording') from None
+    if end is RecordingEnd.TIMEOUT:
+        return Recording(end, None, endpos, number_of(result) / 1000 if limited else 0.0)
+    return Recording(end, digit_of(result), endpos, 0.0)

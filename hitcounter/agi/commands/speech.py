@@ -1,0 +1,73 @@
+"""Commands that have a speech engine listen. Asterisk brings none of its own."""
+
+import re
+
+from ...errors import CommandFailed, ProtocolError
+from ..arguments import Seconds, whole_seconds
+from ..reply import Reply
+from ..results import Recognition, RecognitionEnd, Utterance
+from ..session import COMMAND_TIMEOUT, Session
+
+_UTTERANCES = re.compile(r'score(\d+)=(-?\d+) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL)
+
+
+class SpeechCommands(Session):
+    """The speech engine of a call. Each command raises CommandFailed where Asterisk answers 0, mostly as there is
+    no engine, or none was created.
+    """
+
+    def speech_create(self, engine: str = '') -> None:
+        """Begin with the engine of that name, or with the default one; a call has one at a time."""
+        self._speech('SPEECH CREATE', engine)
+
+    def speech_set(self, name: str, value: str) -> None:
+        """Set one of the engine's own settings."""
+        self._speech('SPEECH SET', name, value)
+
+    def speech_destroy(self) -> None:
+        """Be done with the engine. Runs on a dead channel too."""
+        self._speech('SPEECH DESTROY')
+
+    def speech_load_grammar(self, name: str, path: str) -> None:
+        """Load the grammar in the file `path`, on Asterisk's machine, as `name`."""
+        self._speech('SPEECH LOAD GRAMMAR', name, path)
+
+    def speech_unload_grammar(self, name: str) -> None:
+        """Unload a grammar. Runs on a dead channel too."""
+        self._speech('SPEECH UNLOAD GRAMMAR', name)
+
+    def speech_activate_grammar(self, name: str) -> None:
+        """Listen for what the grammar describes."""
+        self._speech('SPEECH ACTIVATE GRAMMAR', name)
+
+    def speech_deactivate_grammar(self, name: str) -> None:
+        """Listen no longer for what the grammar describes."""
+        self._speech('SPEECH DEACTIVATE GRAMMAR', name)
+
+    def speech_recognize(self, prompt: str, timeout: Seconds | None = None, *, offset: int = 0) -> Recognition:
+        """Play `prompt` from sample `offset` on, and listen, until the caller has spoken or pressed a key.
+
+        `timeout` runs from the prompt's end, in whole seconds, whatever other commands take. With none, and with 0,
+        it listens for ever.
+        """
+        wait = '0' if timeout is None else str(whole_seconds(timeout))
+        offsets = (str(offset),) if offset else ()
+        reply = self.command('SPEECH RECOGNIZE', prompt, wait, *offsets)
+        if reply.result == '0':
+            raise CommandFailed('Asterisk does not recognize speech here: create a speech engine first')
+        return _recognition(reply)
+
+    def _speech(self, name: str, *arguments: str) -> None:
+        if self.command(name, *arguments, timeout=COMMAND_TIMEOUT).result != '1':
+            raise CommandFailed(f'Asterisk could not do {name}: its log says why')
+
+
+def _recognition(reply: Reply) -> Recognition:
+    try:
+        end = RecognitionEnd(reply.data)
+    except ValueError:
+        raise ProtocolError(f'{reply.data!r} ends no speech recognition') from None
+    digit = reply.text.removeprefix('digit=')[:1] if end is RecognitionEnd.DIGIT else None
+    found = _UTTERANCES.findall(reply.text) if end is RecognitionEnd.SPEECH else ()
+    utterances = tuple(Utterance(text, int(score), grammar) for _, score, text, grammar in found)
+    return Recognition(end, digit, reply.endpos or 0, utterances)

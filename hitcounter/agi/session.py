@@ -1,0 +1,127 @@
+"""A session: commands over a stream, each reply paired with its command. It knows no command's arguments."""
+
+import logging
+import math
+import time
+
+from ..errors import CommandFailed, ConnectionLost, Hangup
+from .command import LINE_LIMIT, compose
+from .environment import Environment
+from .reply import Replies, Reply
+from .stream import Stream
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that Asterisk may take for a command that it carries out at once.
+COMMAND_TIMEOUT = 30.0
+
+#: The commands that Asterisk carries out on a dead channel too (its help says "Runs Dead: Yes").
+RUN_DEAD = frozenset(
+    (
+        'ASYNCAGI BREAK',
+        'DATABASE DEL',
+        'DATABASE DELTREE',
+        'DATABASE GET',
+        'DATABASE PUT',
+        'EXEC',
+        'GET FULL VARIABLE',
+        'GET VARIABLE',
+        'NOOP',
+        'SET VARIABLE',
+        'SPEECH DESTROY',
+        'SPEECH UNLOAD GRAMMAR',
+        'VERBOSE',
+    )
+)
+
+
+class Session:
+    """One AGI session, from the environment to the close; one thread uses it at a time.
+
+    Every command waits for its reply. Once the caller is gone it raises Hangup, one time, with the reply already
+    paired; from then on the commands in RUN_DEAD work and the others raise Hangup without asking Asterisk. All of
+    them raise ConnectionLost when Asterisk is gone or does not answer in time, ProtocolError when it talks
+    nonsense, CommandRefused for what may not be sent, and CommandFailed for what Asterisk refused.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        stream: Stream,
+        received: bytes = b'',
+        *,
+        deadline: float = math.inf,
+        line_limit: int = LINE_LIMIT,
+    ) -> None:
+        self.environment = environment
+        self._stream = stream
+        self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
+        self._line_limit = line_limit
+        self._replies = Replies()
+        self._replies.feed(received)  # what came right behind the environment
+        self._hangup_told = False
+        self._value_came = False
+
+    @property
+    def hung_up(self) -> bool:
+        """True from the moment on at which this side has read that the caller is gone."""
+        return self._replies.hung_up
+
+    def command(self, name: str, *arguments: str, timeout: float | None = None) -> Reply:
+        """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.
+
+        `name` is the command's, of one word or more, in any case, and goes out as it is; each of the `arguments`
+        reaches Asterisk as one word. `timeout` in seconds; None: only the call's deadline.
+        """
+        reply = self._exchange(name, arguments, timeout)
+        if reply.status == 200 and not self._replies.hung_up:  # mostly, and the quicker for it
+            return reply
+        return self._settled(name, reply)
+
+    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: float | None) -> Reply:
+        """Send a command and take its reply, whatever it is."""
+        line = compose(name, *arguments, limit=self._line_limit)
+        if self._hangup_told and not runs_dead(name):
+            raise Hangup(f'the caller has hung up, and {name} needs a live channel')
+        self._forget_last_reply()
+        self._stream.send(line)
+        deadline = self._deadline if timeout is None else min(self._deadline, time.monotonic() + timeout)
+        reply = self._receive(name, deadline)
+        logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)
+        return reply
+
+    def _forget_last_reply(self) -> None:
+        """A value with newlines may come in pieces: what is left of one is no part of the next reply."""
+        if self._value_came:
+            self._replies.feed(self._stream.pending())
+        self._replies.clear()
+
+    def _receive(self, name: str, deadline: float) -> Reply:
+        try:
+            while True:
+                self._replies.feed(self._stream.receive(deadline))
+                reply = self._replies.take()
+                if reply is not None:
+                    self._value_came = reply.data is not None
+                    return reply
+                if time.monotonic() >= deadline:  # a trickle of bytes is no answer
+                    raise TimeoutError
+        except TimeoutError:
+            raise ConnectionLost(f'Asterisk did not answer {name} in time') from None
+
+    def _settled(self, name: str, reply: Reply) -> Reply:
+        """`reply`, unless it tells of a hangup or a refusal. Neither shows the arguments: they may be a PIN."""
+        if reply.status == 511:
+            self._replies.hung_up = True
+        if self._replies.hung_up and not (self._hangup_told and reply.status != 511):
+            self._hangup_told = True
+            raise Hangup(f'the caller hung up before {name} was over')
+        if reply.status != 200:
+            raise CommandFailed(f'Asterisk answered {reply.status} to {name}: {reply.text!r}')
+        return reply
+
+
+def runs_dead(name: str) -> bool:
+    """Whether Asterisk carries out the command `name`, written in any way, on a dead channel too."""
+    words = name.upper().split()
+    return any(' '.join(words[:count]) in RUN_DEAD for count in (1, 2, 3))
