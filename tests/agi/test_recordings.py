@@ -1,0 +1,123 @@
+"""Every recorded session of a real Asterisk, led once more: each reply belongs to its command."""
+
+import re
+
+import pytest
+from recordings import FOLDER, Exchange, Played, recordings_in
+
+from hitcounter.agi.call import Call
+from hitcounter.agi.environment import Environment
+from hitcounter.agi.pretend import COMMANDS, MAX_WORDS, parse_args
+from hitcounter.agi.reply import Reply
+from hitcounter.errors import CommandFailed, CommandRefused, Hangup
+
+FILES = [path for path in sorted(FOLDER.rglob('*.txt')) if recordings_in(path)]
+
+# These show what comes of more than one command at a time, or of half a one, which no Call sends.
+ABUSED = {
+    'conn-close-during-stream',
+    'conn-failure-word',
+    'err-interrupted-digit',
+    'err-interrupted-not',
+    'err-interrupted-stream',
+    'err-long-line-2048',
+    'err-long-line-8192',
+    'err-long-line-9000',
+    'err-many-quoted',
+    'err-newline-in-argument',
+    'err-pipelined',
+}
+
+REPLY = re.compile(
+    rb'(?:100 [^\n]*\n)?200 result=([^ \n]*)(?: \((.*)\))?(?: endpos=(-?\d+))?(?: (Gosub [^\n]*))?\n', re.DOTALL
+)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(FOLDER).with_suffix('')))
+def test_every_reply_is_paired_with_its_command(path):
+    limit = 2047 if path.parent.name == '16' else 8191
+    abused = False
+    for recording in recordings_in(path):
+        environment, *exchanges = recording.exchanges
+        block, end, rest = environment.replies.partition(b'\n\n')
+        stream = Played([])
+        received = rest + environment.unasked
+        call = Call(Environment.parse(block + end), stream, received, line_limit=limit)
+        stops = [number for number, exchange in enumerate(exchanges) if is_abuse(exchange)]
+        abused = abused or bool(stops)
+        Replay(call, stream, limit=limit, hung_up=b'HANGUP' in received).lead(exchanges[: stops[0] if stops else None])
+    assert abused == (path.stem in ABUSED)
+
+
+def is_abuse(exchange: Exchange) -> bool:
+    if len(exchange.sent) != 1:
+        return True
+    starts = re.findall(rb'^(?:200|510|511|520-|520 Inv)', without_usage(exchange.replies), flags=re.MULTILINE)
+    return len(starts) != 1 and b'forged' not in exchange.replies
+
+
+def without_usage(replies: bytes) -> bytes:
+    return re.sub(rb'(?s)(520-[^\n]*\n).*?520 End of proper usage\.\n', rb'\1', replies)
+
+
+class Replay:
+    """Leads recorded exchanges over a call, and holds what comes of each against the recording."""
+
+    def __init__(self, call: Call, stream: Played, *, limit: int, hung_up: bool) -> None:
+        self.call, self.stream, self.limit = call, stream, limit
+        self.hung_up, self.told = hung_up, False
+
+    def lead(self, exchanges: list[Exchange]) -> None:
+        for exchange in exchanges:
+            self.stream.expect(exchange)
+            self.one(exchange)
+            self.hung_up = self.hung_up or b'HANGUP' in exchange.unasked
+
+    def one(self, exchange: Exchange) -> None:
+        [line] = exchange.sent
+        name, arguments = name_and_arguments(line)
+        self.hung_up = self.hung_up or exchange.replies.endswith(b'HANGUP\n') or exchange.replies.startswith(b'511')
+        if self.is_refused(line):
+            with pytest.raises(CommandRefused):
+                self.call.command(name, *arguments)
+        elif self.hung_up and (not self.told or name.upper() not in RUNNING_DEAD):
+            with pytest.raises(Hangup):
+                self.call.command(name, *arguments)
+            self.told = True
+        elif exchange.replies.startswith(b'5'):
+            with pytest.raises(CommandFailed, match=f'answered {exchange.replies[:3].decode()} to'):
+                self.call.command(name, *arguments)
+        else:
+            assert self.call.command(name, *arguments) == recorded_reply(exchange.replies)
+        assert self.call.hung_up == self.told
+
+
+    def is_refused(self, line: bytes) -> bool:
+        too_much = len(line) >= self.limit or len(parse_args(line)) > MAX_WORDS
+        return too_much or not line.strip() or b'\0' in line or b'\r' in line
+
+
+RUNNING_DEAD = {name for name, command in COMMANDS.items() if command.runs_dead}
+
+
+def recorded_reply(replies: bytes) -> Reply:
+    match = REPLY.fullmatch(replies)
+    assert match, replies
+    result, data, endpos, text = match.groups()
+    return Reply(
+        200,
+        result.decode(),
+        None if data is None else data.decode(),
+        None if endpos is None else int(endpos),
+        (text or b'').decode(),
+    )
+
+
+def name_and_arguments(line: bytes) -> tuple[str, list[str]]:
+    """The words of a command; what is none goes out as it is."""
+    words = [word.decode() for word in parse_args(line)]
+    for count in (3, 2, 1):
+        name = ' '.join(words[:count])
+        if name.upper() in COMMANDS and len(name.split()) == count == len(words[:count]):
+            return name, words[count:]
+    return line.decode(), []
