@@ -172,3 +172,29 @@ def test_nonsense_is_an_error() -> None:
 
 def test_the_commands_that_run_dead_are_those_of_asterisk() -> None:
     assert {command.name.upper() for command in COMMANDS.values() if command.runs_dead} == RUN_DEAD
+
+
+@pytest.mark.parametrize('name', ['get variable', 'Get  Variable', ' GET\tVARIABLE ', 'exec NoOp', 'noop'])
+def test_a_name_in_any_case_and_with_any_blanks_runs_dead(name: str) -> None:
+    call, stream = scripted(b'200 result=1\nHANGUP\n', b'200 result=1\n')
+    call.hangup()
+    assert call.command(name, 'EXTEN') == Reply(200, '1')
+    assert stream.sent[-1] == f'{name} EXTEN\n'.encode()
+
+
+@pytest.mark.parametrize('name', ['get data', 'Answer', 'get', 'speech load grammar', 'variable'])
+def test_what_does_not_run_dead_is_not_asked_for_in_any_case(name: str) -> None:
+    call, stream = scripted(b'200 result=1\nHANGUP\n')
+    call.hangup()
+    with pytest.raises(Hangup, match=name):
+        call.command(name)
+    assert stream.sent == [b'HANGUP\n']
+
+
+def test_a_line_may_be_as_long_as_the_asterisk_of_the_call_reads() -> None:
+    stream = Scripted([b'200 result=1\n'])
+    call = Call(Environment({}), stream, line_limit=2047)
+    with pytest.raises(CommandRefused, match='2048 bytes, Asterisk takes 2047'):
+        call.set_variable('a', 'x' * 2032)
+    call.set_variable('a', 'x' * 2031)
+    assert len(stream.sent[0]) == 2047

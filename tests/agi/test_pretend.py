@@ -50,17 +50,46 @@ from hitcounter.agi.pretend import (
 
 # Sessions with other channels, applications, voices and databases than the pretence has, and those that break the
 # protocol in ways that it does not follow.
-BEYOND = frozenset(
-    """
-    cmd-autohangup cmd-channel-status cmd-continue-priority cmd-database cmd-exec cmd-exec-full cmd-exec-hangup
-    cmd-gosub cmd-hangup-other cmd-receive-text cmd-record-dtmf cmd-record-file cmd-variable-long cmd-variables
-    conn-close-during-stream conn-refused conn-server-closes-after-env conn-server-closes-at-once conn-uri-no-path
-    dtmf-control-stream dtmf-get-option dtmf-stream-file env-dead err-interrupted-digit err-interrupted-not
-    err-interrupted-stream err-long-line-8000 err-long-line-8191 err-long-line-8192 err-long-line-9000
-    err-many-quoted hangup-before-answer hangup-during-get-option hangup-during-stream hangup-nosighup-idle
-    sip-caller-bye status-hangup-exit status-hangup-stream
-    """.split()
-)
+BEYOND = {
+    'cmd-autohangup',
+    'cmd-channel-status',
+    'cmd-continue-priority',
+    'cmd-database',
+    'cmd-exec',
+    'cmd-exec-full',
+    'cmd-exec-hangup',
+    'cmd-gosub',
+    'cmd-hangup-other',
+    'cmd-receive-text',
+    'cmd-record-dtmf',
+    'cmd-record-file',
+    'cmd-variable-long',
+    'cmd-variables',
+    'conn-close-during-stream',
+    'conn-refused',
+    'conn-server-closes-after-env',
+    'conn-server-closes-at-once',
+    'conn-uri-no-path',
+    'dtmf-control-stream',
+    'dtmf-get-option',
+    'dtmf-stream-file',
+    'env-dead',
+    'err-interrupted-digit',
+    'err-interrupted-not',
+    'err-interrupted-stream',
+    'err-long-line-8000',
+    'err-long-line-8191',
+    'err-long-line-8192',
+    'err-long-line-9000',
+    'err-many-quoted',
+    'hangup-before-answer',
+    'hangup-during-get-option',
+    'hangup-during-stream',
+    'hangup-nosighup-idle',
+    'sip-caller-bye',
+    'status-hangup-exit',
+    'status-hangup-stream',
+}
 TRANSCRIPTS = [path for path in sorted(FOLDER.glob('*.txt')) if path.stem not in BEYOND]
 STATUS = re.compile(r'AGISTATUS=(\w+)')
 

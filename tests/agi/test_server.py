@@ -14,7 +14,7 @@ import pytest
 from hitcounter.agi import Call, Drained, Server, gatherer, workers
 from hitcounter.agi import server as server_module
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
-from hitcounter.errors import ListenError
+from hitcounter.errors import CommandRefused, ListenError
 
 Handler = Callable[[Call], object]
 
@@ -63,6 +63,21 @@ def test_a_call_runs_its_script_and_is_logged_in_one_line(caplog: pytest.LogCapt
 def test_a_script_that_is_not_there_fails() -> None:
     with serving() as server:
         assert place_call(server.address, Channel(url='agi://127.0.0.1/nosuch')).status == 'FAILURE'
+
+
+def test_the_calls_have_the_line_limit_of_the_asterisk_that_is_served() -> None:
+    refused = []
+
+    def script(call: Call) -> None:
+        try:
+            call.set_variable('a', 'x' * 2032)
+        except CommandRefused as error:
+            refused.append(str(error))
+        say_one(call)
+
+    with serving(script, line_limit=2047) as server:
+        assert_serves(server)
+    assert refused == ['SET VARIABLE makes a line of 2048 bytes, Asterisk takes 2047: shorten it']
 
 
 @pytest.mark.parametrize('error', [ZeroDivisionError('mine'), SystemExit(3)])
