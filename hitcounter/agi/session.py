@@ -36,13 +36,7 @@ RUN_DEAD = frozenset(
 
 
 class Session:
-    """One AGI session, from the environment to the close; one thread uses it at a time.
-
-    Every command waits for its reply. Once the caller is gone it raises Hangup, one time, with the reply already
-    paired; from then on the commands in RUN_DEAD work and the others raise Hangup without asking Asterisk. All of
-    them raise ConnectionLost when Asterisk is gone or does not answer in time, ProtocolError when it talks
-    nonsense, CommandRefused for what may not be sent, and CommandFailed for what Asterisk refused.
-    """
+    """The part of a call that knows how commands go out and replies come in; `Call` tells what it keeps to."""
 
     def __init__(
         self,
@@ -71,7 +65,8 @@ class Session:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.
 
         `name` is the command's, of one word or more, in any case, and goes out as it is; each of the `arguments`
-        reaches Asterisk as one word. `timeout` in seconds; None: only the call's deadline.
+        reaches Asterisk as one word. The name is logged, the arguments are not. `timeout` in seconds; None: only
+        the call's deadline.
         """
         reply = self._exchange(name, arguments, timeout)
         if reply.status == 200 and not self._replies.hung_up:  # mostly, and the quicker for it
