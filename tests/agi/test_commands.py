@@ -596,7 +596,7 @@ def test_gosub():
     call.gosub('sub', 's', 1)
     call.gosub('sub', 's', 1, 'one', 'two')
     assert call.get_variable('GOSUB_RETVAL') == 'came-back-one'
-    with pytest.raises(CommandFailed, match='subroutine nosuch,s,1: Gosub label not found'):
+    with pytest.raises(CommandFailed, match="subroutine nosuch,s,1: 'Gosub label not found'"):
         call.gosub('nosuch', 's', 1)
     assert stream.sent == [
         b'GOSUB sub s 1\n',

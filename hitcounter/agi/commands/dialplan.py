@@ -100,7 +100,7 @@ class DialplanCommands(Session):
             words.append(','.join(plain(str(argument)) for argument in arguments))
         reply = self.command('GOSUB', *words)
         if reply.result != '0':
-            raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text}')
+            raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text!r}')
 
     # Where the dialplan goes on, once this session is over.
 
