@@ -568,6 +568,12 @@ def test_exec():
     assert stream.sent[-3:] == [b'EXEC Goto nowhere,s,1\n', b'EXEC Return\n', b'EXEC Read d,beep,1,,1,1\n']
 
 
+def test_a_result_that_is_no_number_is_an_error():
+    call, _ = scripted(b'200 result=\n')
+    with pytest.raises(ProtocolError, match='no number'):
+        call.exec('NoOp')
+
+
 def test_exec_gives_the_key_that_ended_an_application():
     call, _ = replay('cmd-exec-background')
     assert chr(call.exec('Background', 'demo-congrats')) == '5'

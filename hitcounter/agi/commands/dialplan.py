@@ -2,6 +2,7 @@
 
 from ...errors import CommandFailed, CommandRefused
 from ..arguments import Argument, join_arguments, plain
+from ..results import number_of
 from ..session import COMMAND_TIMEOUT, Session
 
 #: Bytes at which GET VARIABLE cuts a value (`handle_getvariable` in res_agi.c).
@@ -84,7 +85,7 @@ class DialplanCommands(Session):
         NoOp, System, and any in its last argument) shows the escapes: use `command('EXEC', ...)` there.
         """
         options = (join_arguments(arguments),) if arguments else ()
-        result = int(self.command('EXEC', application, *options).result)
+        result = number_of(self.command('EXEC', application, *options).result)
         if result == -2:
             raise CommandFailed(f'Asterisk has no application {application!r}: load its module')
         return result
