@@ -92,8 +92,9 @@ class Server:
 
     def stop(self, drain: float = 0.0) -> Drained:
         """Stop listening, let the calls end within `drain` seconds, then cut those that are left."""
-        self._gatherer.stop()
         under_way = set(self._calls)
+        self._gatherer.stop()
+        under_way |= self._calls
         self._workers.wait_idle(drain)
         self.cut()
         forced = self._workers.stop(GRACE)
