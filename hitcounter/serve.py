@@ -13,13 +13,23 @@ import click
 
 from . import hits, log, settings
 from .agi import Drained, Server
+from .agi.command import compose
 from .agi.server import MAX_CALLS, PORT
-from .errors import HitcounterError
+from .errors import CommandRefused, HitcounterError
 from .state import State, open_database
 
 logger = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            compose('STREAM FILE', name, '')
+        except CommandRefused as error:
+            raise click.BadParameter(str(error)) from error
+    return names
 
 
 @click.command(cls=settings.Command, short_help='Serve calls.')
@@ -32,7 +42,12 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 )
 @settings.storage
 @settings.option(
-    '--prompt', metavar='NAME', multiple=True, default=hits.PROMPTS, help='A sound file before the number; repeatable.'
+    '--prompt',
+    metavar='NAME',
+    multiple=True,
+    default=hits.PROMPTS,
+    callback=_playable,
+    help='A sound file before the number; repeatable.',
 )
 @settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
 @settings.option(

@@ -182,6 +182,16 @@ def test_a_moved_tree_sets_up_again_in_its_new_place(built: Path, environment: d
         moved.rename(built)
 
 
+def test_a_copied_tree_sets_up_again_and_leaves_the_first_one_working(built: Path, environment: dict[str, str]) -> None:
+    start(built / 'bin/hitcounter', env=environment)
+    copy = shutil.copytree(built, built.with_name('copy'), symlinks=True)
+    there = start(copy / 'bin/hitcounter', env=environment)
+    assert there.stderr.startswith(f'{SETTING_UP}{copy}/')
+    assert there.returncode == 0
+    here = start(built / 'bin/hitcounter', env=environment)
+    assert (here.stderr, here.returncode) == ('', 0)
+
+
 # What must be there first. Without it: status 1, and a last line that says what to do.
 
 

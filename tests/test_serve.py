@@ -291,7 +291,7 @@ def test_an_address_in_use_is_said_and_the_database_closed(server: ServerProcess
 
     assert second.returncode == 1
     assert second.stderr.startswith(f'Error: cannot listen on {host} port {port}: Address already in use')
-    assert second.stderr.endswith('; end what listens there, or choose another address\n')
+    assert second.stderr.endswith('; choose another address\n')
     FileStorage(str(tmp_path / 'other.fs')).close()
 
 

@@ -137,6 +137,7 @@ def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], st
         (['--allow', '192.0.2.1/24'], 'has host bits set'),
         (['--max-calls', '0'], '0 is not in the range x>=1'),
         (['--max-calls', 'many'], "'many' is not a valid integer"),
+        (['--prompt', 'a\nb'], "'a\\nb' holds a newline"),
         (['--drain', '-1'], "'-1' is no number of seconds, 0 or more"),
         (['--cpu', '-1'], '-1 is not in the range x>=0'),
         (['--log-level', 'loud'], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import ProtocolError
 
 #: Bytes of one reply, the longest of which (a variable, a usage text) have some ten thousand.
-REPLY_LIMIT = 262_144
+REPLY_LIMIT = 65_536
 
 _LINE = re.compile(
     rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d+))?(?: (?P<text>[^\n]*))?',
@@ -146,15 +146,15 @@ def _is_announcement(line: bytes) -> bool:
 
 def _split_hangups(buffer: bytes) -> tuple[bytes, bytes]:
     """`buffer` without its last newline, and the lines HANGUP or empty ones that end it."""
-    value = buffer
+    end = len(buffer)
     while True:
-        shorter = value.removesuffix(b'\n').removesuffix(b'\r')
-        if shorter.endswith(b'\nHANGUP'):
-            value = shorter.removesuffix(b'HANGUP')
-        elif shorter.endswith(b'\n'):
-            value = shorter
-        else:
-            return shorter, buffer[len(value) :]
+        after = end
+        end -= buffer.endswith(b'\n', 0, end)
+        end -= buffer.endswith(b'\r', 0, end)
+        if buffer.endswith(b'\nHANGUP', 0, end):
+            end -= len(b'HANGUP')
+        elif not buffer.endswith(b'\n', 0, end):
+            return buffer[:end], buffer[after:]
 
 
 def _text(data: bytes) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError
+from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError, StateError
 from .call import Call
 from .command import LINE_LIMIT
 from .connection import Connection
@@ -155,6 +155,10 @@ class Server:
             return 'hung up'
         except (ConnectionLost, ProtocolError) as error:
             return 'closed' if connection in self._cut else f'lost ({error})'
+        except StateError as error:  # the caller cannot be served, and no line of the script is to blame
+            logger.error('%s: %s', call.environment.unique_id, error)
+            connection.fail()
+            return 'failed'
         except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
             logger.exception('%s: the script %r failed', call.environment.unique_id, call.environment.script)
             connection.fail()
@@ -169,9 +173,7 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
             raise ListenError(f'{host} is open to other machines: name the networks that may call (--allow)')
         listener = socket.create_server(address, family=family, backlog=4096)
     except OSError as error:
-        raise ListenError(
-            f'cannot listen on {host} port {port}: {_reason(error)}; end what listens there, or choose another address'
-        ) from error
+        raise ListenError(f'cannot listen on {host} port {port}: {_reason(error)}; choose another address') from error
     # Accepted sockets inherit these. One is accepted only when its first bytes have come.
     listener.setblocking(False)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -197,7 +197,7 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
         except (LockError, ClientDisconnected) as error:
             if time.monotonic() > deadline:
                 raise DatabaseInUse(
-                    f'{address.path!r} is open in {_owner(address.path)}, which does not answer: '
+                    f'{address.path!r} is open in {_owner(address.path)}{"" if share else ", which does not answer"}: '
                     f'stop that one, or wait until it is done') from error
         time.sleep(_PAUSE)  # it may just be opened or closed there
 
@@ -227,7 +227,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         else:
             _check_there(path)
             storage = _open_to_read(address) if read_only else _open_to_write(address)
-            description = path
+            description = f'{path}, as it was when opened' if read_only else path
         resources.enter_context(closing(storage))
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
         if read_only:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
-from ZEO.asyncio.server import Acceptor
+from ZEO.asyncio.server import Acceptor, Result
 from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError
@@ -195,6 +195,18 @@ class _Client(ZEOStorage):
         if self.connected:
             self.notify_disconnected()
         return self._close()
+
+    def tpc_finish(self, id: str) -> Any:
+        """As in ZEO, but it tells the client the id of its own transaction.
+
+        ZEO asks the storage for the last one, and the server itself may have committed another since.
+        """
+        if not self._check_tid(id):
+            return None
+        self.stats.commits += 1
+        tid = self.storage.tpc_finish(self.transaction, self._invalidate)
+        self.async_('info', self.get_size_info())
+        return Result(tid, self._clear_transaction)
 
     def drop(self, reason: str) -> None:
         logger.warning('a process that shares the database is disconnected: %s', reason)

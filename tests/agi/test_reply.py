@@ -129,6 +129,12 @@ def test_what_is_no_reply_is_an_error(data: bytes) -> None:
         read(data)
 
 
+def test_a_value_of_nothing_but_newlines_is_read_in_many_pieces() -> None:
+    value = b'\n' * 60_000
+    pieces = [b'200 result=1 (', *(value[at : at + 4096] for at in range(0, len(value), 4096)), b')\n']
+    assert read(*pieces) == (Reply(200, '1', value.decode()), False)
+
+
 def test_a_reply_that_never_ends_is_an_error() -> None:
     with pytest.raises(ProtocolError, match=str(REPLY_LIMIT)):
         read(b'200 result=1 (' + b'x' * REPLY_LIMIT)

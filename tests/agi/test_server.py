@@ -14,7 +14,7 @@ import pytest
 from hitcounter.agi import Call, Drained, Server, gatherer, workers
 from hitcounter.agi import server as server_module
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
-from hitcounter.errors import CommandRefused, ListenError
+from hitcounter.errors import CommandRefused, ListenError, UpdateFailed
 
 Handler = Callable[[Call], object]
 
@@ -91,6 +91,16 @@ def test_a_script_that_fails_ends_its_own_call_alone(error: BaseException, caplo
         assert place_call(server.address, Channel(unique_id='bad')).status == 'FAILURE'
         assert_serves(server)
     assert [record.exc_info is not None for record in caplog.records if 'bad' in record.message] == [True]
+
+
+def test_a_state_that_cannot_store_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Call) -> None:
+        raise UpdateFailed('hits.hit could not be stored: No space left on device')
+
+    with serving(fail) as server:
+        assert place_call(server.address, Channel(unique_id='17.1')).status == 'FAILURE'
+    assert caplog.messages == ['17.1: hits.hit could not be stored: No space left on device']
+    assert caplog.records[0].exc_info is None
 
 
 @pytest.mark.parametrize('how', list(Manner))

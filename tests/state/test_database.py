@@ -73,7 +73,7 @@ def test_a_file_that_nobody_has_open_is_opened_by_whoever_asks(path: Path) -> No
         assert database.description == str(path)
         put(database, 'a', 1)
     with closing(open_database(f'file:{path}', read_only=True)) as reader:
-        assert reader.description == f'{path}, read only'
+        assert reader.description == f'{path}, as it was when opened, read only'
         assert get(reader, 'a') == 1
 
 

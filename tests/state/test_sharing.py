@@ -18,6 +18,7 @@ from ZODB.POSException import ReadOnlyError
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state import sharing
 from hitcounter.state.database import Database, open_database
+from hitcounter.state.views import View
 
 OPEN_TIMEOUT = 30.0
 
@@ -47,6 +48,31 @@ def put(database: Database, key: str, value: object) -> None:
 def get(database: Database, key: str) -> Any:
     with database.db.transaction() as connection:
         return connection.root().get(key)
+
+
+def test_a_client_knows_the_id_of_its_own_transaction_though_another_follows_at_once(
+    server: Database, client: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, 'mine', Length())
+    put(server, 'yours', Length())
+    finish = View.tpc_finish
+
+    def finish_and_be_followed(view: View, *arguments: Any) -> bytes:
+        tid = finish(view, *arguments)
+        monkeypatch.setattr(View, 'tpc_finish', finish)
+        follower = threading.Thread(target=put, args=(server, 'yours', Length(1)))
+        follower.start()
+        follower.join()
+        return tid
+
+    monkeypatch.setattr(View, 'tpc_finish', finish_and_be_followed)
+    with client.db.transaction() as connection:
+        connection.root()['mine'].change(1)
+    with client.db.transaction() as connection:
+        connection.root()['mine'].change(1)
+    with server.db.transaction() as ours, client.db.transaction() as theirs:
+        assert ours.root()['mine']() == theirs.root()['mine']() == 2
+        assert ours.root()['mine']._p_serial == theirs.root()['mine']._p_serial
 
 
 class Process:
