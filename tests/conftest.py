@@ -18,6 +18,8 @@ import pytest
 
 from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
 
+pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry point of that name has brought it already
+
 #: Seconds after which a wait has failed; no test needs more than a few of them.
 PATIENCE = 10.0
 

@@ -3,9 +3,6 @@
 from collections import deque
 from collections.abc import Iterable
 
-from hitcounter.agi.call import Call
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend import Channel, PretendCall
 from hitcounter.errors import ConnectionLost
 
 
@@ -28,23 +25,3 @@ class Scripted:
     def pending(self) -> bytes:
         late, self._late = self._late, b''
         return late
-
-
-class Pretended(Scripted):
-    """A stream to a pretend Asterisk."""
-
-    def __init__(self, call: PretendCall) -> None:
-        super().__init__()
-        self._call = call
-
-    def send(self, data: bytes) -> None:
-        super().send(data)
-        self._pieces.append(self._call.receive(data))
-
-
-def dial(channel: Channel) -> tuple[Call, PretendCall, Pretended]:
-    """A call to a pretend Asterisk, that Asterisk, and the stream between them."""
-    pretend = PretendCall(channel)
-    stream = Pretended(pretend)
-    block, end, rest = pretend.opening().partition(b'\n\n')
-    return Call(Environment.parse(block + end), stream, rest), pretend, stream

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from streams import dial
 
 from hitcounter import call, hits, serve, shell
 from hitcounter.agi import Server
-from hitcounter.agi.pretend import Channel, Played, SaidNumber
 from hitcounter.state import State, open_database
+from hitcounter.testing import Channel, Played, SaidNumber, dial
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,8 +74,7 @@ def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ):
         heard = []
         for caller in range(1, 103):
-            line, asterisk, _ = dial(Channel(caller_id=str(caller)))
-            example.play(line, state=state)
+            asterisk = dial(Channel(caller_id=str(caller)), functools.partial(example.play, state=state))
             heard.append(asterisk.heard[1])
         assert state[example.Game].won_by() == '100'
     assert heard[:99] == [SaidNumber(99 - index) for index in range(99)]

@@ -3,15 +3,16 @@
 import time
 
 import pytest
-from streams import Scripted, dial
+from streams import Scripted
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend import COMMANDS, Answered, Channel, HangUp, Manner, Missing, Played, SaidNumber
+from hitcounter.agi.pretend import COMMANDS
 from hitcounter.agi.reply import Reply
 from hitcounter.agi.results import Playback
 from hitcounter.agi.session import RUN_DEAD
 from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Hangup, ProtocolError
+from hitcounter.testing import Answered, Channel, HangUp, Manner, Missing, Played, SaidNumber, connect
 
 
 def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:
@@ -20,34 +21,34 @@ def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:
 
 
 def test_the_commands_reach_the_caller_in_order() -> None:
-    call, pretend, stream = dial(Channel(missing=frozenset({'nosuch'})))
+    call, asterisk = connect(Channel(missing=frozenset({'nosuch'})))
     call.answer()
     assert call.stream_file('hello') == Playback(None, 8000, True)
     assert call.stream_file('nosuch', offset=77) == Playback(None, 77, False)
     assert call.say_number(42) is None
-    assert pretend.heard == [Answered(), Played('hello'), Missing('nosuch'), SaidNumber(42)]
-    assert stream.sent == [
-        b'ANSWER\n',
-        b'STREAM FILE hello ""\n',
-        b'STREAM FILE nosuch "" 77\n',
-        b'SAY NUMBER 42 ""\n',
+    assert asterisk.heard == [Answered(), Played('hello'), Missing('nosuch'), SaidNumber(42)]
+    assert asterisk.lines == [
+        b'ANSWER',
+        b'STREAM FILE hello ""',
+        b'STREAM FILE nosuch "" 77',
+        b'SAY NUMBER 42 ""',
     ]
 
 
 def test_a_number_is_said_in_a_gender_where_the_language_has_one() -> None:
-    call, _, stream = dial(Channel())
+    call, asterisk = connect(Channel())
     call.say_number(1, gender='f')
-    assert stream.sent == [b'SAY NUMBER 1 "" f\n']
+    assert asterisk.lines == [b'SAY NUMBER 1 "" f']
 
 
 def test_an_escape_digit_ends_what_is_played() -> None:
-    call, _, _ = dial(Channel(digits='5#'))
+    call, _ = connect(Channel(digits='5#'))
     assert call.stream_file('hello', escape_digits='0123456789').digit == '5'
     assert call.say_number(42, escape_digits='#') == '#'
 
 
 def test_variables_are_set_and_read() -> None:
-    call, _, _ = dial(Channel())
+    call, _ = connect(Channel())
     call.set_variable('GREETING', 'say "hi"')
     assert call.get_variable('GREETING') == 'say "hi"'
     call.set_variable('EMPTY', '')
@@ -56,13 +57,13 @@ def test_variables_are_set_and_read() -> None:
 
 
 def test_a_message_goes_to_asterisks_log() -> None:
-    call, _, stream = dial(Channel())
+    call, asterisk = connect(Channel())
     call.verbose('counted', level=3)
-    assert stream.sent == [b'VERBOSE counted 3\n']
+    assert asterisk.lines == [b'VERBOSE counted 3']
 
 
 def test_an_unknown_command_and_a_wrong_one_fail_and_the_call_goes_on() -> None:
-    call, _, _ = dial(Channel())
+    call, _ = connect(Channel())
     with pytest.raises(CommandFailed, match='510'):
         call.command('JUGGLE')
     with pytest.raises(CommandFailed, match='520'):
@@ -71,25 +72,25 @@ def test_an_unknown_command_and_a_wrong_one_fail_and_the_call_goes_on() -> None:
 
 
 def test_what_cannot_be_sent_leaves_no_byte_on_the_way() -> None:
-    call, _, stream = dial(Channel())
+    call, asterisk = connect(Channel())
     with pytest.raises(CommandRefused):
         call.set_variable('x', 'a\nHANGUP')
-    assert stream.sent == []
+    assert asterisk.lines == []
 
 
-@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
+@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING])
 def test_a_hangup_is_raised_once_and_then_only_what_runs_dead_works(how: Manner) -> None:
-    call, pretend, stream = dial(Channel(hang_up=HangUp('STREAM FILE', how)))
+    call, asterisk = connect(Channel(hang_up=HangUp('STREAM FILE', how)))
     call.answer()
     with pytest.raises(Hangup):
         call.stream_file('hello')
     assert call.hung_up
     call.set_variable('LEFT', 'early')
-    assert pretend.leg.variables['LEFT'] == 'early'
-    sent = len(stream.sent)
+    assert asterisk.variables['LEFT'] == 'early'
+    sent = len(asterisk.lines)
     with pytest.raises(Hangup, match='needs a live channel'):
         call.say_number(1)
-    assert len(stream.sent) == sent
+    assert len(asterisk.lines) == sent
 
 
 def test_a_hangup_between_two_commands_is_raised_by_the_second_which_is_still_paired() -> None:
@@ -102,7 +103,7 @@ def test_a_hangup_between_two_commands_is_raised_by_the_second_which_is_still_pa
 
 
 def test_a_hangup_right_behind_the_environment_is_raised_by_the_first_command() -> None:
-    call, _, _ = dial(Channel(hang_up=HangUp(0, Manner.AFTER)))
+    call, _ = connect(Channel(hang_up=HangUp(0, Manner.AFTER)))
     with pytest.raises(Hangup):
         call.answer()
 
@@ -122,7 +123,7 @@ def test_a_failure_is_no_hangup() -> None:
 
 
 def test_hanging_up_oneself_is_no_surprise() -> None:
-    call, _, _ = dial(Channel())
+    call, _ = connect(Channel())
     call.hangup()
     with pytest.raises(Hangup):
         call.answer()

@@ -59,6 +59,16 @@ class PretendCall:
         self._begun: set[str] = set()
         self._failed = False
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The channel's variables as they are now."""
+        return self.leg.variables
+
+    @property
+    def database(self) -> dict[str, str]:
+        """Asterisk's own database as this call sees it, `family/key` to value."""
+        return self.leg.database
+
     # The way of the bytes.
 
     def opening(self) -> bytes:
