@@ -4,19 +4,23 @@ import functools
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sybil import Document
+from sybil.parsers.markdown import PythonCodeBlockParser
 
 from hitcounter import call, hits, serve, shell
 from hitcounter.agi import Server
 from hitcounter.state import State, open_database
-from hitcounter.testing import Channel, Played, SaidNumber, dial
+from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidNumber, dial, place_call
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
 @pytest.fixture
@@ -60,14 +64,44 @@ def test_every_option_of_the_server_is_in_the_operators_table() -> None:
     assert documented == options
 
 
-def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = ROOT / 'docs' / 'examples' / 'hundredth_caller.py'
-    spec = importlib.util.spec_from_file_location('hundredth_caller', path)
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+def test_every_snippet_runs(path: Path, fastagi: object) -> None:
+    document = Document.parse(str(path), PythonCodeBlockParser())
+    if path.name == 'README.md':
+        document.namespace.update(vars(hits))  # its one snippet is an excerpt
+    for example in document.examples():
+        example.evaluate()
+    for name, test in document.namespace.items():
+        if name.startswith('test_'):
+            test(fastagi)
+
+
+def test_every_snippet_is_fenced_and_thus_run() -> None:
+    for path in DOCUMENTS:
+        text = re.sub(r'^```python\n.*?^```$', '', path.read_text('utf-8'), flags=re.MULTILINE | re.DOTALL)
+        assert not re.search(r'^ *(>>> |import |from \w+ import |def |class |@\w|```)', text, re.MULTILINE), path
+
+
+def test_the_excerpt_in_the_readme_is_of_the_application() -> None:
+    excerpt = re.search(r'^```python\n(.*?)^```$', (ROOT / 'README.md').read_text('utf-8'), re.MULTILINE | re.DOTALL)
+    assert excerpt
+    lines = iter((ROOT / 'hitcounter' / 'hits.py').read_text('utf-8').split('\n'))
+    for line in excerpt[1].split('\n'):
+        assert line.strip() == '...' or line.removesuffix(' ...') in lines, line
+
+
+def load_example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'docs' / 'examples' / f'{name}.py')
     assert spec
     assert spec.loader
     example = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, 'hundredth_caller', example)  # where its component's pickles look for it
+    monkeypatch.setitem(sys.modules, name, example)  # where the pickles of its components look for it
     spec.loader.exec_module(example)
+    return example
+
+
+def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load_example('hundredth_caller', monkeypatch)
     with (
         closing(open_database(f'file://{tmp_path}/game.fs', share=True)) as database,
         closing(State(database, [example.Game])) as state,
@@ -81,7 +115,47 @@ def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert heard[99:] == [Played('auth-thankyou'), Played('vm-goodbye'), Played('vm-goodbye')]
 
 
+NUMBER = '4539148803436467'
+
+
+@pytest.mark.parametrize(
+    ('keys', 'told', 'account'),
+    [
+        (NUMBER + '1', [Played('account-enter'), SaidDigits(NUMBER)], NUMBER),
+        (NUMBER + '2', [Played('account-enter'), SaidDigits(NUMBER)], None),
+        ('4539148803436468' + NUMBER + '1', [Played('account-no-such'), SaidDigits(NUMBER)], NUMBER),
+        ('453914880343#' + NUMBER + '1', [Played('account-no-such'), SaidDigits(NUMBER)], NUMBER),
+        ('', [Played('account-nothing-heard')], None),
+    ],
+)
+def test_the_example_takes_an_account_number(
+    fastagi: Callable[..., tuple[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    keys: str,
+    told: list[Heard],
+    account: str | None,
+) -> None:
+    example = load_example('account_number', monkeypatch)
+    channel = Channel(url='agi://pbx/account', digits=keys)
+    for asterisk in (
+        dial(channel, example.ask_for_account),
+        place_call(fastagi({example.ask_for_account.path: example.ask_for_account}), channel),
+    ):
+        assert all(heard in asterisk.heard for heard in told)
+        assert asterisk.variables.get('ACCOUNT') == account
+        assert (asterisk.heard[-1] == Played('vm-goodbye')) == (account is None)
+        assert asterisk.status == 'SUCCESS'
+
+
+def test_who_leaves_while_asked_for_an_account_number_has_given_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load_example('account_number', monkeypatch)
+    for command in ('ANSWER', 'GET DATA', 'SAY DIGITS', 'SET VARIABLE'):
+        asterisk = dial(Channel(digits=NUMBER + '1', hang_up=HangUp(command)), example.ask_for_account)
+        assert asterisk.status == 'HANGUP'
+        assert ('ACCOUNT' in asterisk.variables) == (command == 'SET VARIABLE')
+
+
 def test_links_between_documents_lead_somewhere() -> None:
-    for document in (ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')):
+    for document in DOCUMENTS:
         for target in re.findall(r'\]\((?!http)([^)#]+)', document.read_text('utf-8')):
             assert (document.parent / target).exists(), (document, target)
