@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from .channel import Channel, parse_caller_id
+from .channel import Channel, encode, parse_caller_id
 from .heard import Answered, Heard
 
 #: Samples in a second of audio.
@@ -15,7 +15,8 @@ KEYPAD: Final = '0123456789*#ABCD'
 
 _RINGING, _UP = 4, 6
 _WITH_EXTENSION: Final = re.compile(r'.*\.(alaw|g722|gsm|mp3|sln\d*|ulaw|wav)', re.DOTALL)
-_EXPRESSION: Final = re.compile(r'\$\{([^{}]*)\}')
+_EXPRESSION: Final = re.compile(r'\$\{((?:[^{}]|\$\{[^{}]*\})*)\}')
+_LENGTH: Final = re.compile(r'LEN\((.*)\)', re.DOTALL)
 
 
 class Leg:
@@ -94,6 +95,8 @@ class Leg:
             'CALLERID(name)': self.caller_name,
             'CALLERID(all)': f'"{self.caller_name}" <{self.caller_id}>',
         }
+        if measured := _LENGTH.fullmatch(name):
+            return str(len(encode(measured[1])))
         return known.get(name, self.variables.get(name))
 
     def set(self, name: str, value: str) -> None:
@@ -112,5 +115,5 @@ class Leg:
         self.caller_name, self.caller_id = parse_caller_id(text)
 
     def expand(self, text: str) -> str:
-        """Put in each `${NAME}`; of the dialplan's expressions no more is known here."""
-        return _EXPRESSION.sub(lambda found: self.get(found[1]) or '', text)
+        """Put in each `${NAME}`, and one within another; of the dialplan's expressions no more is known here."""
+        return _EXPRESSION.sub(lambda found: self.get(self.expand(found[1])) or '', text)
