@@ -1,5 +1,6 @@
 """The Asterisk Gateway Interface: call scripts, and the server that runs them. It knows nothing of storage."""
 
+from .audio import Audio
 from .call import Call
 from .environment import Environment
 from .reply import Reply
@@ -18,6 +19,7 @@ from .script import Script, script
 from .server import Drained, Server
 
 __all__ = [
+    'Audio',
     'Call',
     'ChannelState',
     'ControlledPlayback',

@@ -4,15 +4,13 @@ import socket
 from contextlib import suppress
 
 from ..errors import ProtocolError
+from .stream import FAILURE
 
 #: Bytes that an environment may have; Asterisk's are about a thousand, and more with long arguments.
 ENVIRONMENT_LIMIT = 65_536
 
 _BEGIN = b'agi_'
 _END = b'\n\n'
-
-#: A line that begins so makes Asterisk set AGISTATUS to FAILURE, and the dialplan can go elsewhere.
-_FAILURE = b'FAILURE\n'
 
 
 class Connection:
@@ -62,7 +60,7 @@ class Connection:
     def fail(self) -> None:
         """Let the dialplan see AGISTATUS=FAILURE; the connection must be closed next."""
         with suppress(OSError):  # nobody is left to be told
-            self.socket.send(_FAILURE, socket.MSG_DONTWAIT)
+            self.socket.send(FAILURE, socket.MSG_DONTWAIT)
 
     def cut(self) -> None:
         """End it from another thread: whoever waits for bytes finds it closed."""

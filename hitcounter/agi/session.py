@@ -5,6 +5,7 @@ import math
 import time
 
 from ..errors import CommandFailed, ConnectionLost, Hangup
+from .audio import Audio
 from .command import LINE_LIMIT, compose
 from .environment import Environment
 from .reply import Replies, Reply
@@ -46,8 +47,11 @@ class Session:
         *,
         deadline: float = math.inf,
         line_limit: int = LINE_LIMIT,
+        audio: Audio | None = None,
     ) -> None:
         self.environment = environment
+        #: What the caller says, for a script that Asterisk's EAGI runs; else None.
+        self.audio = audio
         self._stream = stream
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
         self._line_limit = line_limit
@@ -60,6 +64,10 @@ class Session:
     def hung_up(self) -> bool:
         """True from the moment on at which this side has read that the caller is gone."""
         return self._replies.hung_up
+
+    def note_hangup(self) -> None:
+        """Take note of a hangup told by other means than the line HANGUP; a signal handler may do so."""
+        self._replies.hung_up = True
 
     def command(self, name: str, *arguments: str, timeout: float | None = None) -> Reply:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.

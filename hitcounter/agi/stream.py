@@ -1,13 +1,24 @@
-"""A stream: the bytes of one session over a socket, each wait for them bounded."""
+"""A stream: the bytes of one session over a socket or two pipes, each wait for them bounded."""
 
+import os
+import select
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from ..errors import ConnectionLost
 
 _CHUNK = 4096  # mostly a line
+
+#: Seconds that Asterisk may leave a pipe full.
+_SEND_TIMEOUT = 10.0
+
+_LONGEST_POLL = 3600.0
+
+#: A line that begins so makes Asterisk set AGISTATUS to FAILURE, and the dialplan can go elsewhere.
+FAILURE = b'FAILURE\n'
 
 
 class Stream(Protocol):
@@ -57,6 +68,58 @@ class SocketStream:
             return self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
         except OSError:
             return b''
+
+
+class StdioStream:
+    """A stream over a pair of pipes, such as those that Asterisk gives to a process; it closes them."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    def send(self, data: bytes) -> None:
+        if self._outgoing < 0:
+            raise ConnectionLost('the call is over')
+        try:
+            while data:
+                if not ready(self._outgoing, select.POLLOUT, _SEND_TIMEOUT):
+                    raise TimeoutError('the pipe is full')
+                data = data[os.write(self._outgoing, data[: select.PIPE_BUF]) :]  # as much as never blocks
+        except OSError as error:
+            raise ConnectionLost(f'Asterisk took no command: {error}') from error
+
+    def receive(self, deadline: float) -> bytes:
+        while not ready(self._incoming, select.POLLIN, deadline - time.monotonic()):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        data = self._read()
+        if not data:
+            raise ConnectionLost('Asterisk closed the connection')
+        return data
+
+    def pending(self) -> bytes:
+        return self._read() if ready(self._incoming, select.POLLIN, 0) else b''
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._incoming, _CHUNK)
+        except OSError as error:
+            raise ConnectionLost(f'Asterisk sent no reply: {error}') from error
+
+    def close(self) -> None:
+        """Give both pipes back; what is not open is no error."""
+        incoming, self._incoming = self._incoming, -1
+        outgoing, self._outgoing = self._outgoing, -1
+        for file in (incoming, outgoing):
+            with suppress(OSError):
+                os.close(file)
+
+
+def ready(file: int, event: int, seconds: float) -> bool:
+    """Whether `file` can be read or written, waiting for it so many seconds, and never more than an hour."""
+    poll = select.poll()
+    poll.register(file, event)
+    return bool(poll.poll(1000 * max(0.0, min(seconds, _LONGEST_POLL))))
 
 
 def bound_waits(connection: socket.socket, tick: float) -> None:

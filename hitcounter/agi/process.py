@@ -1,0 +1,146 @@
+"""A call in a process of its own, as Asterisk starts it for `AGI(/path)` and `EAGI(/path)`.
+
+Standard input and output are the stream, SIGHUP is the hangup, and descriptor 3 is the audio of EAGI.
+"""
+
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+
+from ..errors import CallError, ConnectionLost, Hangup, ProtocolError
+from .audio import Audio
+from .call import Call
+from .command import LINE_LIMIT
+from .connection import ENVIRONMENT_LIMIT
+from .environment import Environment
+from .gatherer import HANDSHAKE_TIMEOUT
+from .script import find
+from .stream import FAILURE, StdioStream, Stream
+
+logger = logging.getLogger(__name__)
+
+_INPUT, _OUTPUT, _ERROR, _AUDIO = range(4)
+_END = b'\n\n'
+
+
+@contextmanager
+def standard_stream() -> Iterator[StdioStream]:
+    """Keep standard input and output for the call alone: who prints meanwhile, prints on standard error.
+
+    An error that leaves the block is one that the dialplan sees, AGISTATUS=FAILURE. From now on SIGHUP ends the
+    process no more; Asterisk sends it at each hangup, and once more when the stream is closed.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # before there are threads, so that none takes it
+    with closing(StdioStream(os.dup(_INPUT), os.dup(_OUTPUT))) as stream:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, _INPUT)
+        os.close(nothing)
+        os.dup2(_ERROR, _OUTPUT)
+        try:
+            yield stream
+        except BaseException:
+            _fail(stream)
+            raise
+
+
+def run(
+    scripts: Mapping[str, Callable[[Call], object]],
+    stream: StdioStream,
+    arguments: Sequence[str] = (),
+    *,
+    call_timeout: float = math.inf,
+    line_limit: int = LINE_LIMIT,
+) -> bool:
+    """Lead the call on `stream` to its end, and close that; tells whether all went well, a hangup included.
+
+    `arguments` are the process's own: the script's path, or nothing for the path '', then the script's arguments.
+    The script finds in the environment what it would find there in the server. For the main thread.
+    """
+    started = time.monotonic()
+    with closing(stream):
+        try:
+            environment, rest = _opening(stream, started + HANDSHAKE_TIMEOUT)
+            environment = _as_by_network(environment, arguments)
+        except CallError as error:
+            logger.error('the call was not taken: %s', error)
+            _fail(stream)
+            return False
+        audio = Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None
+        call = Call(environment, stream, rest, deadline=started + call_timeout, line_limit=line_limit, audio=audio)
+        with _hangup_by_signal(call):
+            well, ending = _run(scripts, call)
+        if not well:
+            _fail(stream)
+    logger.info(
+        '%s: %r called %r, %s after %.3f s',
+        environment.unique_id,
+        environment.caller_id,
+        environment.extension,
+        ending,
+        time.monotonic() - started,
+    )
+    return well
+
+
+def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
+    """The environment, and what came right behind it."""
+    received = b''
+    try:
+        while _END not in received:
+            received += stream.receive(deadline)
+            if len(received) > ENVIRONMENT_LIMIT:
+                raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
+    except TimeoutError:
+        raise ProtocolError(
+            f'no environment came within {HANDSHAKE_TIMEOUT:g} s: this is for Asterisk to start, by AGI(/path/to/it)'
+        ) from None
+    block, end, rest = received.partition(_END)
+    return Environment.parse(block + end), rest
+
+
+def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Environment:
+    """`environment` as the server would have got it: the path as the network script, the arguments behind it."""
+    own = max(0, len(environment.arguments) - len(arguments[1:]))
+    values = {name: value for name, value in environment.items() if not name.startswith('agi_arg_')}
+    values |= {f'agi_arg_{number}': value for number, value in enumerate(environment.arguments[own:], 1)}
+    return Environment({'agi_network_script': ''.join(arguments[:1]), **values})
+
+
+@contextmanager
+def _hangup_by_signal(call: Call) -> Iterator[None]:
+    """Let `call` know of SIGHUP, also of one that came before. Asterisk sends the line HANGUP to servers only."""
+    before = signal.signal(signal.SIGHUP, lambda *_: call.note_hangup())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        signal.signal(signal.SIGHUP, before)
+
+
+def _run(scripts: Mapping[str, Callable[[Call], object]], call: Call) -> tuple[bool, str]:
+    """Run the call's script; tells whether all went well, and how the call ended, for the log."""
+    name = call.environment.script
+    script = find(scripts, call.environment)
+    if script is None:
+        return False, f'failed (there is no script {name!r})'
+    try:
+        script(call)
+    except Hangup:
+        return True, 'hung up'
+    except (ConnectionLost, ProtocolError) as error:
+        return True, 'hung up' if call.hung_up else f'lost ({error})'
+    except BaseException:  # a script may raise what it likes, SystemExit too
+        logger.exception('%s: the script %r failed', call.environment.unique_id, name)
+        return False, 'failed'
+    return True, 'hung up' if call.hung_up else 'ended'
+
+
+def _fail(stream: Stream) -> None:
+    """Let the dialplan see AGISTATUS=FAILURE. The exit status alone would do so only if Asterisk finds it in time."""
+    with suppress(ConnectionLost):  # nobody is left to be told
+        stream.send(FAILURE)
