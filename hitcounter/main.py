@@ -2,7 +2,7 @@
 
 import click
 
-from . import call, serve, shell
+from . import call, process, serve, shell
 
 
 @click.group(epilog='hitcounter COMMAND --help tells more of each.')
@@ -14,3 +14,4 @@ def main() -> None:
 main.add_command(serve.main, 'serve')
 main.add_command(shell.main, 'shell')
 main.add_command(call.main, 'call')
+main.add_command(process.main, 'agi')

@@ -13,23 +13,13 @@ import click
 
 from . import hits, log, settings
 from .agi import Drained, Server
-from .agi.command import compose
 from .agi.server import MAX_CALLS, PORT
-from .errors import CommandRefused, HitcounterError
+from .errors import HitcounterError
 from .state import State, open_database
 
 logger = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
-
-
-def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        try:
-            compose('STREAM FILE', name, '')
-        except CommandRefused as error:
-            raise click.BadParameter(str(error)) from error
-    return names
 
 
 @click.command(cls=settings.Command, short_help='Serve calls.')
@@ -41,18 +31,9 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
     '--allow', type=settings.Network(), multiple=True, help='Peers that may call, besides this machine; repeatable.'
 )
 @settings.storage
-@settings.option(
-    '--prompt',
-    metavar='NAME',
-    multiple=True,
-    default=hits.PROMPTS,
-    callback=_playable,
-    help='A sound file before the number; repeatable.',
-)
+@settings.prompt(hits.PROMPTS)
 @settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
-@settings.option(
-    '--call-timeout', type=settings.Seconds(), default=3600.0, help='How long one call may last.'
-)
+@settings.call_timeout
 @settings.option(
     '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
 )

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import click
 
-from .errors import HitcounterError
+from .agi.command import compose
+from .errors import CommandRefused, HitcounterError
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -141,6 +142,28 @@ config = click.option(
     help='A TOML file with such options, for example: listen = "127.0.0.1:4573"',
 )
 
+
+def prompt(default: tuple[str, ...]) -> Callable[[F], F]:
+    """The option of the sounds that a caller hears first; `default` are those if it is not given."""
+    return option(
+        '--prompt',
+        metavar='NAME',
+        multiple=True,
+        default=default,
+        callback=_playable,
+        help='A sound file before the number; repeatable.',
+    )
+
+
+def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            compose('STREAM FILE', name, '')
+        except CommandRefused as error:
+            raise click.BadParameter(str(error)) from error
+    return names
+
+
 storage = option(
     '--storage',
     metavar='URI',
@@ -148,6 +171,8 @@ storage = option(
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
 )
+
+call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
 
 log_level = option(
     '--log-level',

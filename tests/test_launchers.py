@@ -45,7 +45,7 @@ def copy_tree(target: Path) -> Path:
     (target / 'README.md').write_text('A copy.\n')
     (target / 'LICENSE').write_text('A copy.\n')
     (target / 'hitcounter').mkdir()
-    for module in ('__init__', 'main', 'serve', 'shell'):
+    for module in ('__init__', 'main', 'process', 'serve', 'shell'):
         (target / f'hitcounter/{module}.py').write_text(SHOW_ARGUMENTS)
     return target
 
@@ -105,7 +105,7 @@ def change(tree: Path) -> None:
         file.write('# changed\n')
 
 
-@pytest.mark.parametrize('name', ['hitcounter', 'hitcounter-serve', 'hitcounter-shell'])
+@pytest.mark.parametrize('name', ['hitcounter', 'hitcounter-agi', 'hitcounter-serve', 'hitcounter-shell'])
 def test_a_built_tree_starts_at_once_with_the_arguments_and_the_exit_status(
     name: str, built: Path, environment: dict[str, str]
 ) -> None:

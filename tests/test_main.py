@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hitcounter.main import main
 
 
-@pytest.mark.parametrize('command', ['serve', 'shell', 'call'])
+@pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi'])
 def test_each_command_is_there_and_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, '--help'])
 
@@ -21,8 +21,8 @@ def test_the_commands_are_listed(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
 
     assert 'Durable call counting for Asterisk.' in output
-    assert [line.split()[0] for line in output.partition('Commands:\n')[2].splitlines()[:3]] == [
-        'call', 'serve', 'shell']
+    assert [line.split()[0] for line in output.partition('Commands:\n')[2].splitlines()[:4]] == [
+        'agi', 'call', 'serve', 'shell']
 
 
 def test_an_unknown_command_is_said() -> None:

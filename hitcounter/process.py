@@ -1,0 +1,49 @@
+"""hitcounter-agi: one call in a process that Asterisk starts, counted together with those of the server."""
+
+import functools
+import sys
+from contextlib import closing
+
+import click
+
+from . import hits, log, settings
+from .agi.process import run, standard_stream
+from .state import State, open_database
+
+
+@click.command(
+    cls=settings.Command,
+    short_help='Take one call, started by Asterisk.',
+    context_settings={'allow_interspersed_args': False},  # what follows the script may be what a caller said
+)
+@settings.config
+@settings.storage
+@settings.prompt(hits.PROMPTS)
+@settings.call_timeout
+@settings.log_level
+@click.argument('script', required=False)
+@click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
+def main(
+    storage: str,
+    prompt: tuple[str, ...],
+    call_timeout: float,
+    log_level: str,
+    script: str | None,
+    arguments: tuple[str, ...],
+) -> None:
+    """Take one call on standard input and output: count it, durably, and tell the caller the number.
+
+    In the dialplan:  exten => 31415,1,AGI(/path/to/hitcounter-agi,hits)
+
+    SCRIPT is what the caller gets, 'hits' if none is named. The exit status is 0, or 1 if the call failed.
+    """
+    with standard_stream() as stream:
+        log.set_up(log_level)
+        with (
+            closing(open_database(storage)) as database,
+            closing(State(database, [hits.HitCounter])) as state,
+        ):
+            tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
+            scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
+            well = run(scripts, stream, (script or '', *arguments), call_timeout=call_timeout)
+    sys.exit(0 if well else 1)
