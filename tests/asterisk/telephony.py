@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,9 @@ class Asterisk:
         self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
         self._caller_ids = itertools.count(1001)
         self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net', HERE / 'run', self.folder],
+            ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net', '--mount', 'sh', '-c',
+             # The whole machine, for the processes that Asterisk starts; /mnt itself no test writes to or removes.
+             'mount --rbind / "$2/system/mnt" && exec "$1" "$2"', 'sh', HERE / 'run', self.folder],
             env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self._process.stdout
         self.log = Transcript('Asterisk', self._process.stdout)
@@ -64,6 +67,13 @@ class Asterisk:
     def inside(self, *command: str) -> list[str]:
         """The command line that runs `command` in Asterisk's network."""
         return ['nsenter', f'--net=/proc/{self._process.pid}/ns/net', '--', *command]
+
+    def install(self, name: str, *command: str, **variables: str) -> None:
+        """Let AGI(name) run `command`, of the machine around Asterisk's, in the process that Asterisk starts."""
+        script = self._run / 'agi' / name
+        settings = [f'{variable}={value}' for variable, value in variables.items()]
+        script.write_text(f'#!/bin/sh\nexec chroot /mnt env {shlex.join([*settings, *command])} "$@"\n')
+        script.chmod(0o755)
 
     def cli(self, command: str) -> str:
         """What Asterisk answers to a command at its console."""
