@@ -171,6 +171,16 @@ def test_a_hangup_in_the_middle_of_a_commit_leaves_it_whole(server: ServerProces
     assert counted(shell) == "{'31415': 1}"
 
 
+def test_a_hangup_before_there_is_a_call_is_told_at_its_first_command(begin: Begin) -> None:
+    code = SCRIPT.format('call.answer(); call.verbose("never")')
+    early = '    import os, signal; os.kill(os.getpid(), signal.SIGHUP)\n'
+
+    call = begin('script', code=code.replace('    well =', early + '    well =')).lead()
+
+    assert (call.pretend.lines, call.status) == ([b'ANSWER'], 0)
+    assert 'hung up after' in call.said
+
+
 def test_asterisk_that_goes_away_ends_the_process(server: ServerProcess, begin: Begin) -> None:
     call = begin()
     commands = call.commands()

@@ -1,0 +1,51 @@
+"""A call in a process of its own: what comes before there is a call."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from hitcounter.agi.process import run
+from hitcounter.agi.stream import StdioStream
+
+
+@pytest.fixture
+def pipes() -> Iterator[tuple[StdioStream, int, int]]:
+    """A stream over pipes, and the ends at which Asterisk reads and writes."""
+    incoming, to_it = os.pipe()
+    from_it, outgoing = os.pipe()
+    with closing(StdioStream(incoming, outgoing)) as stream:
+        yield stream, from_it, to_it
+    os.close(from_it)
+    os.close(to_it)
+
+
+@pytest.mark.parametrize(
+    ('opening', 'said'),
+    [
+        (b'', 'no environment came within 0.01 s: this is for Asterisk to start'),
+        (b'agi_request: x\n', 'no environment came within 0.01 s'),
+        (b'GET / HTTP/1.1\n\n', 'is no "name: value" line of an AGI environment'),
+        (b'agi_arg_1: ' + b'x' * 1000, 'has more than 1000 bytes'),
+    ],
+)
+def test_what_opens_no_call_is_a_failure_with_a_sentence(
+    opening: bytes,
+    said: str,
+    pipes: tuple[StdioStream, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr('hitcounter.agi.process.HANDSHAKE_TIMEOUT', 0.01)
+    monkeypatch.setattr('hitcounter.agi.process.ENVIRONMENT_LIMIT', 1000)
+    stream, from_it, to_it = pipes
+    os.write(to_it, opening)
+
+    assert not run({}, stream)
+
+    assert os.read(from_it, 100) == b'FAILURE\n'
+    (_, level, message), = caplog.record_tuples
+    assert level == logging.ERROR
+    assert said in message
