@@ -216,6 +216,15 @@ def test_a_script_that_fails_is_told_to_the_dialplan_and_logged(wrong: str, begi
     assert "ERROR 7.2: the script 'script' failed\nTraceback" in call.said
 
 
+def test_a_state_that_cannot_serve_the_call_is_a_failure_in_a_sentence(begin: Begin) -> None:
+    wrong = 'from hitcounter.errors import UpdateFailed; raise UpdateFailed("the disk is full")'
+    call = begin('script', code=SCRIPT.format(wrong), unique_id='7.3').lead()
+
+    assert (call.pretend.status, call.status) == ('FAILURE', 1)
+    assert 'ERROR 7.3: the disk is full\n' in call.said
+    assert 'Traceback' not in call.said
+
+
 def test_under_eagi_the_script_hears_the_caller(begin: Begin) -> None:
     said = bytes(range(256)) * 25
     code = SCRIPT.format("""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 
-from ..errors import CallError, ConnectionLost, Hangup, ProtocolError
+from ..errors import CallError, ConnectionLost, Hangup, ProtocolError, StateError
 from .audio import Audio
 from .call import Call
 from .command import LINE_LIMIT
@@ -134,6 +134,9 @@ def _run(scripts: Mapping[str, Callable[[Call], object]], call: Call) -> tuple[b
         return True, 'hung up'
     except (ConnectionLost, ProtocolError) as error:
         return True, 'hung up' if call.hung_up else f'lost ({error})'
+    except StateError as error:  # the caller cannot be served, and no line of the script is to blame
+        logger.error('%s: %s', call.environment.unique_id, error)
+        return False, 'failed'
     except BaseException:  # a script may raise what it likes, SystemExit too
         logger.exception('%s: the script %r failed', call.environment.unique_id, name)
         return False, 'failed'
