@@ -35,6 +35,10 @@ class ListenError(HitcounterError):
     """The server cannot listen where it was told to."""
 
 
+class ScriptError(HitcounterError):
+    """A script cannot be served: its path is wrong or another's, or it takes more than a call."""
+
+
 # The database: raised by hitcounter.state.
 
 class StateError(HitcounterError):

@@ -1,6 +1,5 @@
 """hitcounter-serve: the FastAGI server with the hit counter's script, on a database of its own."""
 
-import functools
 import logging
 import os
 import resource
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from . import hits, log, settings
-from .agi import Drained, Server
+from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
 from .errors import HitcounterError
 from .state import State, open_database
@@ -66,9 +65,15 @@ def main(
         closing(open_database(storage, share=True)) as database,
         closing(State(database, [hits.HitCounter])) as state,
     ):
-        tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
-        scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
-        server = Server(scripts, *listen, allow=allow, max_calls=max_calls, call_timeout=call_timeout)
+        tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
+        by_default = Script('', tell_the_number.function)
+        server = Server(
+            [by_default, tell_the_number],
+            *listen,
+            allow=allow,
+            max_calls=max_calls,
+            call_timeout=call_timeout,
+        )
         server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
         signal.sigwait(_ENDING)

@@ -1,6 +1,5 @@
 """What the documentation shows is what happens."""
 
-import functools
 import importlib.util
 import re
 import sys
@@ -34,7 +33,7 @@ def port(storage: str) -> Iterator[int]:
         closing(open_database(storage, share=True)) as database,
         closing(State(database, [hits.HitCounter])) as state,
     ):
-        server = Server({'hits': functools.partial(hits.tell_the_number, state=state)}, port=0)
+        server = Server([hits.tell_the_number.bind(state=state)], port=0)
         server.start()
         yield server.address[1]
         server.stop()

@@ -6,7 +6,6 @@
 It is imported, not run: the database refers to Game by its module, and other processes must find it there.
 """
 
-import functools
 import signal
 from contextlib import closing
 
@@ -56,7 +55,7 @@ def main() -> None:
         closing(open_database('file:var/game.fs', share=True)) as database,
         closing(State(database, [Game])) as state,
     ):
-        server = Server({play.path: functools.partial(play, state=state)})
+        server = Server([play.bind(state=state)])
         server.start()
         signal.sigwait([signal.SIGTERM, signal.SIGINT])
         server.stop(drain=30)

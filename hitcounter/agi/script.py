@@ -1,32 +1,132 @@
 """Scripts: what a call runs, found by the path of its network script."""
 
-from collections.abc import Callable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
-from .environment import Environment
+from ..errors import ScriptError
+from .call import Call
+from .request import path_of, segments_of
 
 P = ParamSpec('P')
-R = TypeVar('R')
+R_co = TypeVar('R_co', covariant=True)
+
+#: Paths whose scripts are remembered; a dialplan asks for few.
+REMEMBERED = 256
+
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Script(Generic[P, R]):
-    """A function that handles a call, and the path under which the dialplan asks for it."""
+class Script(Generic[P, R_co]):
+    """A function that handles a call, and the path under which the dialplan asks for it.
+
+    The path `vote/{line}` has a parameter, one segment that is not empty; the call has it in `call.parameters`. The
+    rest is written as it is once decoded; '' is the path of `agi://host`. Raises ScriptError for other paths.
+    """
 
     path: str
-    function: Callable[P, R]
+    function: Callable[P, R_co]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __post_init__(self) -> None:
+        _check(self.path)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self.function(*args, **kwargs)
 
+    def __str__(self) -> str:
+        """The path and the function, for an error that is about both."""
+        function = getattr(self.function, 'func', self.function)  # bound or not
+        name = getattr(function, '__qualname__', type(function).__qualname__)
+        return f'{self.path!r} ({function.__module__}.{name})'
 
-def script(path: str) -> Callable[[Callable[P, R]], Script[P, R]]:
+    def bind(self, **arguments: object) -> 'Script[[Call], R_co]':
+        """This script with `arguments` given, so that it takes only the call. Raises ScriptError if they do not fit."""
+        self.check(**arguments)
+        function: Callable[..., R_co] = self.function
+        return Script(self.path, functools.partial(function, **arguments))
+
+    def check(self, **arguments: object) -> None:
+        """Raise ScriptError unless it can be run with a call and `arguments`."""
+        try:
+            inspect.signature(self.function).bind(None, **arguments)
+        except (TypeError, ValueError) as error:
+            given = ' and '.join(['a call', *arguments])
+            raise ScriptError(
+                f'the script {self} cannot be run with {given}: {error}; bind() what it takes, and no more'
+            ) from error
+
+
+def script(path: str) -> Callable[[Callable[P, R_co]], Script[P, R_co]]:
     """Make a function the script for `agi://host/path`."""
     return lambda function: Script(path, function)
 
 
-def find(scripts: Mapping[str, R], environment: Environment) -> R | None:
-    """The one of `scripts` whose path the environment asks for, or None; '' is the path of `agi://host`."""
-    path = environment.script.partition('?')[0].strip('/')
-    return scripts.get(path)
+class Scripts:
+    """The scripts of a server. Segment by segment from the left, what is written out wins over a parameter.
+
+    Raises ScriptError when two have the same path, or one takes more than a call.
+    """
+
+    def __init__(self, scripts: Iterable[Script[..., object]]) -> None:
+        shapes: dict[tuple[str, ...], Script[..., object]] = {}
+        for script in scripts:
+            script.check()
+            shape = tuple('{}' if _is_parameter(segment) else segment for segment in _pattern(script.path))
+            if shape in shapes:
+                raise ScriptError(f'two scripts have the same path, {shapes[shape]} and {script}: change one of them')
+            shapes[shape] = script
+        routes = [(_pattern(script.path), script) for script in shapes.values()]
+        self._routes = sorted(routes, key=lambda route: [_is_parameter(segment) for segment in route[0]])
+        self._remembered = functools.lru_cache(REMEMBERED)(self._search)
+
+    def find(self, network_script: str) -> tuple[Script[..., object] | None, Mapping[str, str]]:
+        """The script that is asked for, or None, and its parameters."""
+        return self._remembered(path_of(network_script))
+
+    def _search(self, path: str) -> tuple[Script[..., object] | None, Mapping[str, str]]:
+        asked = segments_of(path)
+        for pattern, script in self._routes:
+            parameters = _match(pattern, asked)
+            if parameters is not None:
+                return script, MappingProxyType(parameters)
+        return None, _NO_PARAMETERS
+
+
+def _pattern(path: str) -> tuple[str, ...]:
+    return tuple(path.split('/')) if path else ()
+
+
+def _is_parameter(segment: str) -> bool:
+    return segment[:1] == '{'
+
+
+def _match(pattern: tuple[str, ...], asked: tuple[str, ...]) -> dict[str, str] | None:
+    """What the parameters of `pattern` stand for in the segments `asked`; None if they are of some other path."""
+    if len(pattern) != len(asked):
+        return None
+    parameters = {}
+    for expected, segment in zip(pattern, asked, strict=True):
+        if not _is_parameter(expected):
+            if segment != expected:
+                return None
+        elif segment:
+            parameters[expected[1:-1]] = segment
+        else:
+            return None
+    return parameters
+
+
+def _check(path: str) -> None:
+    pattern = _pattern(path)
+    if '' in pattern:
+        raise ScriptError(f'the path {path!r} has an empty segment: leave out its first, last or second slash')
+    parameters = [segment for segment in pattern if '{' in segment or '}' in segment]
+    for parameter in parameters:
+        if not (parameter[0] + parameter[-1] == '{}' and parameter[1:-1].isidentifier()):
+            raise ScriptError(f'the path {path!r} has the segment {parameter!r}: write a parameter as {{line}}, alone')
+        if parameters.count(parameter) > 1:
+            raise ScriptError(f'the path {path!r} has the parameter {parameter!r} twice: rename one')

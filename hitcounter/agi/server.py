@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError, StateError
@@ -19,7 +19,7 @@ from .command import LINE_LIMIT
 from .connection import Connection
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
-from .script import find
+from .script import Script, Scripts
 from .stream import SocketStream, bound_waits
 from .workers import Workers
 
@@ -56,15 +56,15 @@ class Drained:
 class Server:
     """Serves calls in threads of its own from `start` to `stop`; who calls before that waits.
 
-    `scripts` maps the path that a dialplan asks for to what handles the call, a function of one Call. Peers
-    outside this machine must be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever
-    it is doing with Asterisk. `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047.
-    Raises ListenError when the address cannot be had.
+    Each of the `scripts` is run with the call alone: `bind` those that take more. Peers outside this machine must
+    be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk.
+    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the
+    address cannot be had, ScriptError when the scripts cannot be served together.
     """
 
     def __init__(
         self,
-        scripts: Mapping[str, Callable[[Call], object]],
+        scripts: Iterable[Script[..., object]],
         host: str = '127.0.0.1',
         port: int = PORT,
         *,
@@ -73,7 +73,7 @@ class Server:
         call_timeout: float = math.inf,
         line_limit: int = LINE_LIMIT,
     ) -> None:
-        self._scripts = scripts
+        self._scripts = Scripts(scripts)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
         allow = tuple(allow)
@@ -121,14 +121,16 @@ class Server:
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
+            script, parameters = self._scripts.find(environment.script)
             call = Call(
                 environment,
                 SocketStream(connection.socket),
                 rest,
+                parameters=parameters,
                 deadline=started + self._call_timeout,
                 line_limit=self._line_limit,
             )
-            ending = self._run(call, connection)
+            ending = self._run(script, call, connection)
             logger.info(
                 '%s: %r called %r, %s after %.3f s',
                 environment.unique_id,
@@ -141,11 +143,10 @@ class Server:
             connection.close()
             self._calls.discard(connection)
 
-    def _run(self, call: Call, connection: Connection) -> str:
-        """Run the call's script; returns how the call ended, for the log."""
+    def _run(self, script: Script[..., object] | None, call: Call, connection: Connection) -> str:
+        """Run the call's script, if there is one; returns how the call ended, for the log."""
         if connection in self._cut:
             return 'closed'
-        script = find(self._scripts, call.environment)
         if script is None:
             connection.fail()
             return f'failed (there is no script {call.environment.script!r})'

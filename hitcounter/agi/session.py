@@ -1,14 +1,18 @@
 """A session: commands over a stream, each reply paired with its command. It knows no command's arguments."""
 
+import functools
 import logging
 import math
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ..errors import CommandFailed, ConnectionLost, Hangup
 from .audio import Audio
 from .command import LINE_LIMIT, compose
 from .environment import Environment
 from .reply import Replies, Reply
+from .request import query_of
 from .stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ class Session:
         stream: Stream,
         received: bytes = b'',
         *,
+        parameters: Mapping[str, str] = MappingProxyType({}),
         deadline: float = math.inf,
         line_limit: int = LINE_LIMIT,
         audio: Audio | None = None,
@@ -52,6 +57,8 @@ class Session:
         self.environment = environment
         #: What the caller says, for a script that Asterisk's EAGI runs; else None.
         self.audio = audio
+        #: What the parameters of the script's path stand for, decoded: `call.parameters['line']`.
+        self.parameters = parameters
         self._stream = stream
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
         self._line_limit = line_limit
@@ -59,6 +66,11 @@ class Session:
         self._replies.feed(received)  # what came right behind the environment
         self._hangup_told = False
         self._value_came = False
+
+    @functools.cached_property
+    def query(self) -> Mapping[str, tuple[str, ...]]:
+        """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""
+        return query_of(self.environment.script)
 
     @property
     def hung_up(self) -> bool:

@@ -1,9 +1,14 @@
 """Finding a script."""
 
-import pytest
+import re
 
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.script import find, script
+import pytest
+from streams import dial
+
+from hitcounter.agi import Call, Script, script
+from hitcounter.agi.pretend import Channel
+from hitcounter.agi.script import Scripts
+from hitcounter.errors import ScriptError
 
 
 @script('greet')
@@ -12,20 +17,152 @@ def greet(name: str) -> str:
     return f'hello {name}'
 
 
+@script('vote/{line}')
+def vote(call: Call) -> None:
+    """Vote."""
+
+
+@script('vote/results')
+def tell_results(call: Call) -> None:
+    """Tell."""
+
+
+def found(scripts: list[Script[..., object]], network_script: str) -> tuple[str | None, dict[str, str]]:
+    """The path of the script that a network script finds, and its parameters."""
+    script, parameters = Scripts(scripts).find(network_script)
+    return script and script.path, dict(parameters)
+
+
+def at(*paths: str) -> list[Script[..., object]]:
+    """A script under each of these paths."""
+    return [Script(path, vote.function) for path in paths]
+
+
 def test_a_script_is_still_the_function_that_it_was() -> None:
     assert greet.path == 'greet'
     assert greet('you') == 'hello you'
 
 
-@pytest.mark.parametrize('asked', ['greet', 'greet?line=1', '/greet/', 'greet?a=1?b=2'])
+@pytest.mark.parametrize('asked', ['greet', 'greet?line=1', '/greet/', 'greet?a=1?b=2', 'gr%65et', '//greet'])
 def test_a_script_is_found_by_its_path(asked: str) -> None:
-    assert find({'greet': greet}, Environment({'agi_network_script': asked})) is greet
+    assert found([greet], asked) == ('greet', {})
 
 
-def test_no_path_is_a_path_too() -> None:
-    assert find({'': greet}, Environment({})) is greet
+@pytest.mark.parametrize('asked', ['', '/', '?line=1'])
+def test_no_path_is_a_path_too(asked: str) -> None:
+    assert found([Script('', greet.function)], asked) == ('', {})
 
 
-@pytest.mark.parametrize('asked', ['', 'nosuch', 'greet/more', 'Greet'])
+@pytest.mark.parametrize('asked', ['', 'nosuch', 'greet/more', 'Greet', 'greet/..', 'nosuch/../greet', 'greet%2F'])
 def test_other_paths_find_nothing(asked: str) -> None:
-    assert find({'greet': greet}, Environment({'agi_network_script': asked})) is None
+    assert found([greet], asked) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ('asked', 'line'),
+    [
+        ('vote/31415', '31415'),
+        ('vote/a b', 'a b'),
+        ('vote/é?x=1', 'é'),
+        ('vote/%C3%A9/', 'é'),
+        ('vote/a%2Fb', 'a/b'),
+        ('vote/..', '..'),
+        ('vote/*31#', '*31#'),
+        ('vote/%', '%'),
+        ('vote/%FF', '\udcff'),
+        ('vote/{line}', '{line}'),
+    ],
+)
+def test_a_parameter_takes_one_segment_decoded(asked: str, line: str) -> None:
+    assert found([vote], asked) == ('vote/{line}', {'line': line})
+
+
+@pytest.mark.parametrize('asked', ['vote', 'vote/', 'vote//', '/vote//', 'vote/1/2', 'vote//1'])
+def test_a_parameter_takes_no_empty_segment_and_no_more_than_one(asked: str) -> None:
+    assert found([vote], asked) == (None, {})
+
+
+def test_an_empty_segment_in_the_middle_is_none_either() -> None:
+    assert found(at('vote/{line}/for'), 'vote//for') == (None, {})
+
+
+def test_what_is_written_out_wins_over_a_parameter_whatever_the_order() -> None:
+    for scripts in ([vote, tell_results], [tell_results, vote]):
+        assert found(scripts, 'vote/results') == ('vote/results', {})
+        assert found(scripts, 'vote/result') == ('vote/{line}', {'line': 'result'})
+
+
+def test_what_is_written_out_first_wins_and_what_leads_nowhere_is_left() -> None:
+    scripts = at('{a}/x', 'x/{b}', '{a}/{b}', 'x/y/z')
+    assert found(scripts, 'x/x') == ('x/{b}', {'b': 'x'})
+    assert found(scripts, 'y/x') == ('{a}/x', {'a': 'y'})
+    assert found(scripts, 'y/z') == ('{a}/{b}', {'a': 'y', 'b': 'z'})
+    assert found(scripts, 'x/y/x') == (None, {})
+
+
+@pytest.mark.parametrize('other', ['vote/{line}', 'vote/{number}'])
+def test_two_scripts_of_one_path_are_an_error_that_names_both(other: str) -> None:
+    said = f"two scripts have the same path, 'vote/{{line}}' ({__name__}.vote) and '{other}' ({__name__}.tell_results)"
+    with pytest.raises(ScriptError, match=re.escape(said)):
+        Scripts([vote, Script(other, tell_results.function)])
+
+
+@pytest.mark.parametrize(
+    ('path', 'said'),
+    [
+        ('/', 'has an empty segment'),
+        ('/vote', 'has an empty segment'),
+        ('vote/', 'has an empty segment'),
+        ('vote//now', 'has an empty segment'),
+        ('vote/{}', "has the segment '{}': write a parameter as {line}, alone"),
+        ('vote/{', "has the segment '{'"),
+        ('vote/x{line}', "has the segment 'x{line}'"),
+        ('vote/{the line}', "has the segment '{the line}'"),
+        ('{a}/{a}', "has the parameter '{a}' twice"),
+    ],
+)
+def test_a_path_that_no_call_can_ask_for_is_refused(path: str, said: str) -> None:
+    with pytest.raises(ScriptError, match=re.escape(said)):
+        at(path)
+
+
+def test_a_script_is_bound_to_all_but_its_call() -> None:
+    def tell(call: Call, number: int, *, times: int = 1) -> int:
+        return number * times
+
+    call, _, _ = dial(Channel())
+    bound = Script('tell', tell).bind(number=7, times=2)
+    assert bound.path == 'tell'
+    assert bound(call) == 14
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        ({}, "a call: missing a required argument: 'number'"),
+        ({'number': 1, 'colour': 2}, "a call and number and colour: got an unexpected keyword argument 'colour'"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_said(arguments: dict[str, object], said: str) -> None:
+    @script('tell')
+    def tell(call: Call, number: int) -> None:
+        """Tell."""
+
+    with pytest.raises(ScriptError, match=rf"the script 'tell' \(.*\.tell\) cannot be run with {said}; bind"):
+        tell.bind(**arguments)
+
+
+def test_what_was_not_bound_is_not_served() -> None:
+    @script('tell')
+    def tell(call: Call, number: int) -> None:
+        """Tell."""
+
+    with pytest.raises(ScriptError, match='cannot be run with a call: missing'):
+        Scripts([tell])
+
+
+def test_a_call_has_its_query_and_its_arguments() -> None:
+    call, _, _ = dial(Channel(url='agi://127.0.0.1/hits?a=1&a=2&flag&empty=', arguments=('x', '')))
+    assert call.query == {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}
+    assert call.environment.arguments == ('x', '')
+    assert call.parameters == {}

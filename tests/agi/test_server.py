@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from hitcounter.agi import Call, Drained, Server, gatherer, workers
+from hitcounter.agi import Call, Drained, Script, Server, gatherer, workers
 from hitcounter.agi import server as server_module
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
 from hitcounter.errors import CommandRefused, ListenError, UpdateFailed
@@ -25,7 +25,7 @@ def say_one(call: Call) -> None:
 
 @contextmanager
 def serving(handler: Handler = say_one, **options: object) -> Iterator[Server]:
-    server = Server({'hits': handler}, port=0, **options)  # type: ignore[arg-type]
+    server = Server([Script('hits', handler)], port=0, **options)  # type: ignore[arg-type]
     server.start()
     try:
         yield server
@@ -63,6 +63,40 @@ def test_a_call_runs_its_script_and_is_logged_in_one_line(caplog: pytest.LogCapt
 def test_a_script_that_is_not_there_fails() -> None:
     with serving() as server:
         assert place_call(server.address, Channel(url='agi://127.0.0.1/nosuch')).status == 'FAILURE'
+
+
+def test_a_script_has_its_parameters_query_and_arguments() -> None:
+    def tell(call: Call) -> None:
+        call.say_number(len(call.parameters['line']))
+        heard.append((dict(call.parameters), dict(call.query), call.environment.arguments))
+
+    heard: list[object] = []
+    server = Server([Script('vote/{line}', tell)], port=0)
+    server.start()
+    try:
+        url = 'agi://127.0.0.1/vote/a%2Fb é?for=x&for=%79&now'
+        assert place_call(server.address, Channel(url=url, arguments=('1', ''))).heard == [SaidNumber(5)]
+        assert place_call(server.address, Channel(url='agi://127.0.0.1/vote/')).status == 'FAILURE'
+    finally:
+        server.stop()
+    assert heard == [({'line': 'a/b é'}, {'for': ('x', 'y'), 'now': ('',)}, ('1', ''))]
+
+
+@pytest.mark.parametrize('path', ['nosuch', '..', '../hits', 'hits%2F', '%', '%FF', '%00%0A', 'hits//hits', 'é'])
+def test_whatever_path_is_asked_for_fails_in_one_line(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(max_calls=1) as server:
+        assert place_call(server.address, Channel(url=f'agi://127.0.0.1/{path}')).status == 'FAILURE'
+    (line,) = caplog.messages
+    assert f'failed (there is no script {path!r})' in line
+
+
+def test_a_path_of_bytes_that_are_no_text_fails_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving() as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(b'agi_network: yes\nagi_network_script: \xff?\xfe=\xfd\n\n')
+        assert closes(asterisk) == b'FAILURE\n'
+    assert r"there is no script '\udcff?\udcfe=\udcfd'" in caplog.text
 
 
 def test_the_calls_have_the_line_limit_of_the_asterisk_that_is_served() -> None:
@@ -247,7 +281,7 @@ def held_call(**options: object) -> Iterator[tuple[Server, Callable[[], PretendC
         assert go.wait(10)
         call.say_number(1)
 
-    server = Server({'hits': hold}, port=0, **options)  # type: ignore[arg-type]
+    server = Server([Script('hits', hold)], port=0, **options)  # type: ignore[arg-type]
     server.start()
     with ThreadPoolExecutor() as callers:
         call = callers.submit(place_call, server.address, Channel())
@@ -292,7 +326,7 @@ def test_a_drain_closes_calls_at_its_deadline() -> None:
         call.say_number(1)
 
     begun = threading.Event()
-    server = Server({'hits': ask}, port=0)
+    server = Server([Script('hits', ask)], port=0)
     server.start()
     with socket.create_connection(server.address) as asterisk:
         asterisk.sendall(Channel().environment_block())
@@ -316,7 +350,7 @@ def test_a_drain_can_be_cut_short() -> None:
         begun.set()
         call.say_number(1)
 
-    server = Server({'hits': ask}, port=0)
+    server = Server([Script('hits', ask)], port=0)
     server.start()
     with socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
         asterisk.sendall(Channel().environment_block())
@@ -360,7 +394,7 @@ def test_a_peer_that_is_not_allowed_is_not_even_read(
 
 def test_it_listens_to_other_machines_only_with_an_allow_list() -> None:
     with pytest.raises(ListenError, match='name the networks that may call'):
-        Server({}, '0.0.0.0', 0)
+        Server([], '0.0.0.0', 0)
 
 
 def test_a_port_in_use_is_said() -> None:
@@ -368,17 +402,17 @@ def test_a_port_in_use_is_said() -> None:
         socket.create_server(('127.0.0.1', 0)) as taken,
         pytest.raises(ListenError, match=r'cannot listen on 127\.0\.0\.1 port .*: Address already in use'),
     ):
-        Server({}, '127.0.0.1', taken.getsockname()[1])
+        Server([], '127.0.0.1', taken.getsockname()[1])
 
 
 def test_an_unknown_host_is_said() -> None:
     with pytest.raises(ListenError, match='cannot listen on no such host'):
-        Server({}, 'no such host', 0)
+        Server([], 'no such host', 0)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason='this machine has no IPv6')
 def test_it_listens_on_ipv6() -> None:
-    server = Server({'hits': say_one}, '::1', 0)
+    server = Server([Script('hits', say_one)], '::1', 0)
     server.start()
     try:
         assert_serves(server)
