@@ -32,6 +32,9 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 @settings.storage
 @settings.prompt(hits.PROMPTS)
 @settings.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
+@settings.option(
+    '--max-calls-per-peer', type=click.IntRange(1), help='Calls at once from one address; any number if not given.'
+)
 @settings.call_timeout
 @settings.option(
     '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
@@ -44,6 +47,7 @@ def main(
     storage: str,
     prompt: tuple[str, ...],
     max_calls: int,
+    max_calls_per_peer: int | None,
     call_timeout: float,
     drain: float,
     cpu: int | None,
@@ -72,6 +76,7 @@ def main(
             *listen,
             allow=allow,
             max_calls=max_calls,
+            max_calls_per_peer=max_calls_per_peer,
             call_timeout=call_timeout,
         )
         server.start()

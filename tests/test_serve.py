@@ -139,6 +139,18 @@ def test_other_machines_are_sent_away_unread(start: Start) -> None:
     assert server.number() == 1
 
 
+def test_a_peer_has_no_more_calls_at_once_than_it_may(start: Start) -> None:
+    server = start('--max-calls-per-peer', '1')
+
+    with server.hold(b'STREAM FILE hello') as go_on:
+        call = server.call()
+        assert (call.status, call.lines) == ('FAILURE', [b'FAILURE'])
+        assert go_on().heard[-1] == SaidNumber(1)
+
+    assert server.number() == 2
+    server.log.wait(r'WARNING 127\.0\.0\.1 was sent away: it has all the calls that one peer may have')
+
+
 def _own_address() -> str:
     """An address of this machine that is no loopback, as another machine's would look."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

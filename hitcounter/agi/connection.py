@@ -16,7 +16,7 @@ _END = b'\n\n'
 class Connection:
     """Belongs to the gatherer until the environment is whole, and from then on to one worker."""
 
-    __slots__ = ('_received', 'deadline', 'peer', 'socket')
+    __slots__ = ('_failed', '_received', 'deadline', 'peer', 'socket')
 
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
@@ -24,6 +24,7 @@ class Connection:
         #: Until when its environment must be whole.
         self.deadline = deadline
         self._received = b''
+        self._failed = False
 
     @property
     def is_silent(self) -> bool:
@@ -58,9 +59,8 @@ class Connection:
         return block + end, rest
 
     def fail(self) -> None:
-        """Let the dialplan see AGISTATUS=FAILURE; the connection must be closed next."""
-        with suppress(OSError):  # nobody is left to be told
-            self.socket.send(FAILURE, socket.MSG_DONTWAIT)
+        """Let the dialplan see AGISTATUS=FAILURE when the connection is closed."""
+        self._failed = True
 
     def cut(self) -> None:
         """End it from another thread: whoever waits for bytes finds it closed."""
@@ -68,4 +68,7 @@ class Connection:
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        if self._failed:
+            with suppress(OSError):  # nobody is left to be told
+                self.socket.send(FAILURE, socket.MSG_DONTWAIT)
         self.socket.close()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..errors import ProtocolError
 from .connection import Connection
+from .peers import Peers
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,13 @@ class Gatherer:
     All but `start` and `stop` runs in the gatherer's own thread.
     """
 
-    def __init__(self, listener: socket.socket, allow: Iterable[Network], workers: Workers[Connection]) -> None:
+    def __init__(
+        self, listener: socket.socket, allow: Iterable[Network], peers: Peers, workers: Workers[Connection]
+    ) -> None:
         self._listener = listener
         self._allowed = (*_LOOPBACK, *allow)
         self._allows = functools.lru_cache(self._is_allowed)  # the peers are few
+        self._peers = peers
         self._workers = workers
         self._thread = threading.Thread(target=self._run, name='agi gatherer', daemon=True)
         self._selector = selectors.DefaultSelector()
@@ -67,6 +71,7 @@ class Gatherer:
             for connection in self._handshakes:
                 connection.close()
             for connection in self._workers.dismiss():
+                self._peers.leave(connection.peer)
                 connection.fail()
                 connection.close()
 
@@ -124,6 +129,10 @@ class Gatherer:
         self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def _hand_over(self, connection: Connection) -> None:
+        if not self._peers.admit(connection.peer):
+            connection.fail()
+            self._give_up(connection, 'it has all the calls that one peer may have (--max-calls-per-peer)')
+            return
         self._forget(connection)
         self._workers.hand(connection)
 
@@ -139,6 +148,7 @@ class Gatherer:
         while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
             self._give_up(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
         for connection in self._workers.attend():
+            self._peers.leave(connection.peer)
             connection.fail()
             self._give_up(connection, 'all workers are busy: allow more of them (--max-calls), or call later')
 

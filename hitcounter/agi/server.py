@@ -19,6 +19,7 @@ from .command import LINE_LIMIT
 from .connection import Connection
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
+from .peers import Peers
 from .script import Script, Scripts
 from .stream import SocketStream, bound_waits
 from .workers import Workers
@@ -57,9 +58,10 @@ class Server:
     """Serves calls in threads of its own from `start` to `stop`; who calls before that waits.
 
     Each of the `scripts` is run with the call alone: `bind` those that take more. Peers outside this machine must
-    be in one of the `allow` networks. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk.
-    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the
-    address cannot be had, ScriptError when the scripts cannot be served together.
+    be in one of the `allow` networks. `max_calls_per_peer` is how many of the calls may come from one address; None
+    for any number. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk. `line_limit` is the
+    bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the address cannot be
+    had, ScriptError when the scripts cannot be served together.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class Server:
         *,
         allow: Iterable[Network] = (),
         max_calls: int = MAX_CALLS,
+        max_calls_per_peer: int | None = None,
         call_timeout: float = math.inf,
         line_limit: int = LINE_LIMIT,
     ) -> None:
         self._scripts = Scripts(scripts)
+        self._peers = Peers(max_calls_per_peer)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
         allow = tuple(allow)
@@ -81,7 +85,7 @@ class Server:
         #: Where it listens; the port is the one that the system chose if 0 was asked for.
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._workers = Workers(self._serve, max_calls, 'agi worker')
-        self._gatherer = Gatherer(listener, allow, self._workers)
+        self._gatherer = Gatherer(listener, allow, self._peers, self._workers)
         # Each worker adds and removes its own; `cut` reads.
         self._calls: set[Connection] = set()
         self._cut: set[Connection] = set()
@@ -140,6 +144,7 @@ class Server:
                 time.monotonic() - started,
             )
         finally:
+            self._peers.leave(connection.peer)
             connection.close()
             self._calls.discard(connection)
 
