@@ -39,6 +39,12 @@ class ScriptError(HitcounterError):
     """A script cannot be served: its path is wrong or another's, or it takes more than a call."""
 
 
+# What other packages bring: raised by the commands.
+
+class EntryPointError(HitcounterError):
+    """An installed package offers a script or a component that cannot be used."""
+
+
 # The database: raised by hitcounter.state.
 
 class StateError(HitcounterError):

@@ -1,4 +1,4 @@
-"""hitcounter-serve: the FastAGI server with the hit counter's script, on a database of its own."""
+"""hitcounter-serve: the FastAGI server with the hit counter's script and those of other packages, on one database."""
 
 import logging
 import os
@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from . import hits, log, settings
+from . import hits, installed, log, settings
 from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
 from .errors import HitcounterError
-from .state import State, open_database
+from .state import Component, State, open_database
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +65,15 @@ def main(
     _choose_core(cpu)
     _allow_descriptors()
     log.set_up(log_level)
+    components: list[type[Component]] = [hits.HitCounter, *installed.components()]
     with (
         closing(open_database(storage, share=True)) as database,
-        closing(State(database, [hits.HitCounter])) as state,
+        closing(State(database, components)) as state,
     ):
         tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
         by_default = Script('', tell_the_number.function)
         server = Server(
-            [by_default, tell_the_number],
+            [by_default, tell_the_number, *installed.scripts(state=state)],
             *listen,
             allow=allow,
             max_calls=max_calls,

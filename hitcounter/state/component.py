@@ -67,6 +67,8 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
     wanted = list(components)
     names: dict[str, type[Component]] = {}
     for component in wanted:
+        if not isinstance(getattr(component, 'name', None), str):
+            raise ComponentError(f'{component!r} has no name: give it one')
         if component.name == SCHEMAS:
             raise ComponentError(f'{component!r} has the name {SCHEMAS!r}, which is taken: choose another')
         if component.__module__ == '__main__':

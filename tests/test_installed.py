@@ -1,0 +1,147 @@
+"""Scripts and components of other packages, installed beside hitcounter and served by hitcounter-serve."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hitcounter.agi.pretend import SaidNumber
+
+if TYPE_CHECKING:
+    from conftest import Run, Start
+
+VOTES = """
+from hitcounter.agi import Call, script
+from hitcounter.state import Component, State, update
+
+class Votes(Component):
+    name = 'votes'
+
+    def __init__(self) -> None:
+        self.votes = 0
+
+    @update
+    def vote(self, votes: int) -> int:
+        self.votes += votes
+        return self.votes
+
+@script('vote/{votes}')
+def vote(call: Call, state: State) -> None:
+    call.say_number(state[Votes].vote(int(call.parameters['votes'])))
+"""
+
+Install = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def install(tmp_path: Path, environment: dict[str, str]) -> Install:
+    """Install a package of one module; gives the variables of a process that has it."""
+    site = tmp_path / 'site'
+
+    def install(name: str, source: str = VOTES, **groups: str) -> dict[str, str]:
+        about = site / f'{name}-1.0.dist-info'
+        about.mkdir(parents=True)
+        (site / f'{name}.py').write_text(source)
+        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n')
+        (about / 'entry_points.txt').write_text(
+            ''.join(f'[hitcounter.{group}]\n{offered}\n' for group, offered in groups.items())
+        )
+        return {'PYTHONPATH': os.pathsep.join([str(site), environment['PYTHONPATH']])}
+
+    return install
+
+
+@pytest.fixture
+def refusal(run: Run) -> Callable[[dict[str, str]], str]:
+    """The sentence with which hitcounter-serve refuses to start."""
+
+    def refusal(env: dict[str, str]) -> str:
+        done = run('serve', '--listen', '127.0.0.1:0', '--storage', 'memory:', env=env)
+        assert done.returncode == 1
+        assert done.stderr.startswith('Error: ')
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
+    return refusal
+
+
+def test_a_script_and_its_component_are_served_beside_the_hit_counter(start: Start, install: Install) -> None:
+    env = install('votes', scripts='vote = votes:vote', components='votes = votes:Votes')
+    server = start(env=env)
+
+    assert [server.number(url=f'agi://127.0.0.1/vote/{votes}') for votes in (2, 40)] == [2, 42]
+    assert [server.number(), server.number(url='agi://127.0.0.1')] == [1, 2]
+    server.stop()
+    assert start(env=env).number(url='agi://127.0.0.1/vote/1') == 43
+
+
+def test_the_shell_sees_the_other_component_too(start: Start, shell: Run, install: Install) -> None:
+    env = install('votes', scripts='vote = votes:vote', components='votes = votes:Votes')
+    start(env=env).call(url='agi://127.0.0.1/vote/7')
+
+    assert shell('-c', 'print(votes.votes)', env=env).stdout == '7\n'
+
+
+def test_scripts_of_several_packages_are_served(start: Start, install: Install) -> None:
+    for name in ('one', 'two'):
+        source = VOTES.replace('vote/', f'{name}/').replace("'votes'\n", f"'{name}'\n")
+        env = install(name, source, scripts=f'vote = {name}:vote', components=f'votes = {name}:Votes')
+
+    server = start(env=env)
+
+    assert [server.call(url=f'agi://127.0.0.1/{name}/5').heard for name in ('one', 'two')] == [[SaidNumber(5)]] * 2
+
+
+@pytest.mark.parametrize(
+    ('source', 'groups', 'said'),
+    [
+        (
+            VOTES,
+            {'scripts': 'vote = nosuch:vote'},
+            'the entry point vote = nosuch:vote (hitcounter.scripts, of votes) cannot be loaded '
+            "(ModuleNotFoundError: No module named 'nosuch'): mend or uninstall its package",
+        ),
+        (VOTES, {'components': 'votes = votes:nosuch'}, "(AttributeError: module 'votes' has no attribute 'nosuch')"),
+        ('1 +', {'scripts': 'vote = votes:vote'}, '(SyntaxError: invalid syntax (votes.py, line 1))'),
+        ('raise OSError("no\\nluck")', {'scripts': 'vote = votes:vote'}, '(OSError: no luck)'),
+        ('raise SystemExit(0)', {'scripts': 'vote = votes:vote'}, '(SystemExit: 0)'),
+        (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of some installed package cannot be read ('),
+        (VOTES, {'scripts': 'vote = no such module'}, 'the entry point vote = no such module (hitcounter.scripts'),
+        (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, no script: mark the function with"),
+        (VOTES, {'components': 'votes = votes:vote'}, 'no component: name a subclass of Component'),
+        (VOTES, {'components': 'votes = hitcounter.state:Component'}, "Component'> has no name: give it one"),
+        (
+            VOTES.replace('vote/{votes}', 'hits'),
+            {'scripts': 'vote = votes:vote'},
+            "two scripts have the same path, 'hits' (hitcounter.hits.tell_the_number) and 'hits' (votes.vote)",
+        ),
+        (
+            VOTES.replace('vote/{votes}', ''),
+            {'scripts': 'vote = votes:vote'},
+            "two scripts have the same path, '' (hitcounter.hits.tell_the_number) and '' (votes.vote)",
+        ),
+        (
+            VOTES.replace('vote/{votes}', '/vote'),
+            {'scripts': 'vote = votes:vote'},
+            "(ScriptError: the path '/vote' has an empty segment",
+        ),
+        (
+            VOTES.replace('call: Call, state: State', 'call: Call'),
+            {'scripts': 'vote = votes:vote'},
+            "the script 'vote/{votes}' (votes.vote) cannot be run with a call and state: got an unexpected keyword",
+        ),
+        (
+            VOTES.replace("name = 'votes'", "name = 'hits'"),
+            {'components': 'votes = votes:Votes'},
+            "two components have the name 'hits': <class 'hitcounter.hits.HitCounter'> and <class 'votes.Votes'>",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_said_at_the_start(
+    refusal: Callable[[dict[str, str]], str], install: Install, source: str, groups: dict[str, str], said: str
+) -> None:
+    assert said in refusal(install('votes', source, **groups))
