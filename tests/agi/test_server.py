@@ -338,6 +338,14 @@ def test_a_call_that_ends_in_any_way_makes_room_for_the_next(monkeypatch: pytest
         assert not server._peers._calls
 
 
+def test_who_reads_that_a_call_failed_may_call_again_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(max_calls_per_peer=1) as server:
+        for _ in range(100):
+            assert place_call(server.address, Channel(url='agi://127.0.0.1/nosuch')).status == 'FAILURE'
+    assert sum('there is no script' in message for message in caplog.messages) == 100
+
+
 def test_a_call_that_no_worker_takes_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, 'ADMISSION_TIMEOUT', 0.1)
     with held_call(max_calls=1, max_calls_per_peer=2) as (server, call, go):
