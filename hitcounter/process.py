@@ -1,12 +1,12 @@
 """hitcounter-agi: one call in a process that Asterisk starts, counted together with those of the server."""
 
-import functools
 import sys
 from contextlib import closing
 
 import click
 
-from . import hits, log, settings
+from . import hits, installed, log, settings
+from .agi import Script
 from .agi.process import run, standard_stream
 from .state import State, open_database
 
@@ -41,9 +41,9 @@ def main(
         log.set_up(log_level)
         with (
             closing(open_database(storage)) as database,
-            closing(State(database, [hits.HitCounter])) as state,
+            closing(State(database, [hits.HitCounter, *installed.components()])) as state,
         ):
-            tell_the_number = functools.partial(hits.tell_the_number, state=state, prompts=prompt)
-            scripts = {'': tell_the_number, hits.tell_the_number.path: tell_the_number}
+            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
+            scripts = [Script('', tell_the_number.function), tell_the_number, *installed.scripts(state=state)]
             well = run(scripts, stream, (script or '', *arguments), call_timeout=call_timeout)
     sys.exit(0 if well else 1)

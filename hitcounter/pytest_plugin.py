@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from .agi import Call
+    from .agi import Script
 
-    Serve = Callable[[Mapping[str, Callable[[Call], object]]], tuple[str, int]]
+    Serve = Callable[[Iterable[Script[..., object]]], tuple[str, int]]
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ A pretend Asterisk plays the other side; it is held against recordings of a real
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from .agi import Call, Environment, Server
+from .agi import Call, Environment, Script, Server
 from .agi.pretend import (
     Answered,
     CallerHungUp,
@@ -87,7 +87,7 @@ def connect(channel: Channel) -> tuple[Call, PretendCall]:
 
 
 @contextmanager
-def serving(scripts: Mapping[str, Callable[[Call], object]]) -> Iterator[tuple[str, int]]:
+def serving(scripts: Iterable[Script[..., object]]) -> Iterator[tuple[str, int]]:
     """A server with these `scripts` on a free port of this machine, for `place_call`; gives its address."""
     server = Server(scripts, port=0)
     server.start()

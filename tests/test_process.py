@@ -21,6 +21,7 @@ Begin = Callable[..., ProcessCall]
 SCRIPT = """
 import sys
 from hitcounter import log
+from hitcounter.agi import Script
 from hitcounter.agi.process import run, standard_stream
 
 def script(call):
@@ -28,7 +29,7 @@ def script(call):
 
 with standard_stream() as stream:
     log.set_up('info')
-    well = run({{'script': script}}, stream, sys.argv[1:])
+    well = run([Script('script', script)], stream, sys.argv[1:])
 sys.exit(not well)
 """
 

@@ -41,7 +41,7 @@ def test_a_call_in_memory_tells_all_that_happened():
 
 
 def test_a_call_over_a_connection_is_the_same_call(fastagi):
-    address = fastagi({'greet': greet})
+    address = fastagi([greet])
     over_tcp = place_call(address, Channel(url='agi://pbx/greet'))
     in_memory = dial(Channel(), greet)
     assert over_tcp.heard == in_memory.heard
@@ -52,7 +52,7 @@ def test_a_call_over_a_connection_is_the_same_call(fastagi):
 @pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
 def test_a_caller_who_leaves_ends_the_call_in_memory_and_over_a_connection(fastagi, how):
     channel = Channel(url='agi://pbx/greet', hang_up=HangUp('ANSWER', how))
-    for asterisk in (dial(channel, greet), place_call(fastagi({'greet': greet}), channel)):
+    for asterisk in (dial(channel, greet), place_call(fastagi([greet]), channel)):
         assert CallerHungUp() in asterisk.heard
         assert Played('hello') not in asterisk.heard
         assert asterisk.status == 'HANGUP'
@@ -109,7 +109,7 @@ def test_an_answer_that_never_comes_is_not_waited_for():
 
 
 def test_a_server_for_a_block_is_gone_behind_it():
-    with serving({'greet': greet}) as address:
+    with serving([greet]) as address:
         assert place_call(address, Channel(url='agi://pbx/greet')).status == 'SUCCESS'
     with pytest.raises(ConnectionRefusedError):
         place_call(address, Channel())
@@ -132,10 +132,11 @@ def test_the_fixture_is_there_in_a_project_that_has_installed_this_one(tmp_path,
     (installed / 'METADATA').write_text('Metadata-Version: 2.1\nName: hitcounter\nVersion: 1\n')
     (installed / 'entry_points.txt').write_text(f'[pytest11]{metadata["options.entry_points"]["pytest11"]}\n')
     (tmp_path / 'test_mine.py').write_text(
+        'from hitcounter.agi import Script\n'
         'from hitcounter.testing import Channel, place_call\n'
         '\n'
         'def test_mine(fastagi):\n'
-        '    address = fastagi({"mine": lambda call: call.answer()})\n'
+        '    address = fastagi([Script("mine", lambda call: call.answer())])\n'
         '    assert place_call(address, Channel(url="agi://pbx/mine")).status == "SUCCESS"\n'
     )
     search = os.pathsep.join([environment['PYTHONPATH'], str(installed.parent)])

@@ -41,7 +41,7 @@ def ask_for_account(call: Call) -> None:
 
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
-    server = Server({ask_for_account.path: ask_for_account})
+    server = Server([ask_for_account])
     server.start()
     signal.sigwait([signal.SIGTERM, signal.SIGINT])
     server.stop(drain=30)

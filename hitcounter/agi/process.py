@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 from ..errors import CallError, ConnectionLost, Hangup, ProtocolError, StateError
@@ -18,7 +18,7 @@ from .command import LINE_LIMIT
 from .connection import ENVIRONMENT_LIMIT
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT
-from .script import find
+from .script import Script, Scripts
 from .stream import FAILURE, StdioStream, Stream
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def standard_stream() -> Iterator[StdioStream]:
 
 
 def run(
-    scripts: Mapping[str, Callable[[Call], object]],
+    scripts: Iterable[Script[..., object]],
     stream: StdioStream,
     arguments: Sequence[str] = (),
     *,
@@ -70,9 +70,18 @@ def run(
             _fail(stream)
             return False
         audio = Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None
-        call = Call(environment, stream, rest, deadline=started + call_timeout, line_limit=line_limit, audio=audio)
+        script, parameters = Scripts(scripts).find(environment.script)
+        call = Call(
+            environment,
+            stream,
+            rest,
+            parameters=parameters,
+            deadline=started + call_timeout,
+            line_limit=line_limit,
+            audio=audio,
+        )
         with _hangup_by_signal(call):
-            well, ending = _run(scripts, call)
+            well, ending = _run(script, call)
         if not well:
             _fail(stream)
     logger.info(
@@ -122,10 +131,9 @@ def _hangup_by_signal(call: Call) -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _run(scripts: Mapping[str, Callable[[Call], object]], call: Call) -> tuple[bool, str]:
+def _run(script: Script[..., object] | None, call: Call) -> tuple[bool, str]:
     """Run the call's script; tells whether all went well, and how the call ended, for the log."""
     name = call.environment.script
-    script = find(scripts, call.environment)
     if script is None:
         return False, f'failed (there is no script {name!r})'
     try:

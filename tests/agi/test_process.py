@@ -43,7 +43,7 @@ def test_what_opens_no_call_is_a_failure_with_a_sentence(
     stream, from_it, to_it = pipes
     os.write(to_it, opening)
 
-    assert not run({}, stream)
+    assert not run([], stream)
 
     assert os.read(from_it, 100) == b'FAILURE\n'
     (_, level, message), = caplog.record_tuples

@@ -3,12 +3,11 @@
 import re
 
 import pytest
-from streams import dial
 
 from hitcounter.agi import Call, Script, script
-from hitcounter.agi.pretend import Channel
 from hitcounter.agi.script import Scripts
 from hitcounter.errors import ScriptError
+from hitcounter.testing import Channel, connect
 
 
 @script('greet')
@@ -130,7 +129,7 @@ def test_a_script_is_bound_to_all_but_its_call() -> None:
     def tell(call: Call, number: int, *, times: int = 1) -> int:
         return number * times
 
-    call, _, _ = dial(Channel())
+    call, _ = connect(Channel())
     bound = Script('tell', tell).bind(number=7, times=2)
     assert bound.path == 'tell'
     assert bound(call) == 14
@@ -162,7 +161,7 @@ def test_what_was_not_bound_is_not_served() -> None:
 
 
 def test_a_call_has_its_query_and_its_arguments() -> None:
-    call, _, _ = dial(Channel(url='agi://127.0.0.1/hits?a=1&a=2&flag&empty=', arguments=('x', '')))
+    call, _ = connect(Channel(url='agi://127.0.0.1/hits?a=1&a=2&flag&empty=', arguments=('x', '')))
     assert call.query == {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}
     assert call.environment.arguments == ('x', '')
     assert call.parameters == {}
