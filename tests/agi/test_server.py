@@ -346,20 +346,18 @@ def test_who_reads_that_a_call_failed_may_call_again_at_once(caplog: pytest.LogC
     assert sum('there is no script' in message for message in caplog.messages) == 100
 
 
-def test_a_call_that_no_worker_takes_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_no_worker_takes_makes_room_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(workers, 'ADMISSION_TIMEOUT', 0.1)
     with held_call(max_calls=1, max_calls_per_peer=2) as (server, call, go):
         for _ in range(3):
-            with socket.create_connection(server.address) as waiting:
-                waiting.sendall(Channel().environment_block())
-                while not server._workers.due():
-                    pass
-                assert server._peers._calls == {'127.0.0.1': 2}
-                assert closes(waiting) == b'FAILURE\n'
+            assert place_call(server.address, Channel()).status == 'FAILURE'
         go.set()
         assert call().heard == [SaidNumber(1)]
         server.stop()
         assert not server._peers._calls
+    assert ['busy' in message for message in caplog.messages] == [True] * 3
 
 
 def test_calls_that_are_dismissed_or_cut_at_the_end_are_over_too() -> None:
