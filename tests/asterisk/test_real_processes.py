@@ -13,6 +13,7 @@ HALF_A_MINUTE = 'demo-congrats'
 #: Hears a second of the caller, tells how loud the loudest sample was, and then waits for the hangup.
 LISTENING = """
 from array import array
+from hitcounter.agi import Script
 from hitcounter.agi.process import run, standard_stream
 
 def listen(call):
@@ -27,7 +28,7 @@ def listen(call):
     call.verbose('the listener noticed the hangup')
 
 with standard_stream() as stream:
-    run({'': listen}, stream)
+    run([Script('', listen)], stream)
 """
 
 
