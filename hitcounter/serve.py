@@ -1,5 +1,6 @@
 """hitcounter-serve: the FastAGI server with the hit counter's script and those of other packages, on one database."""
 
+import gc
 import logging
 import os
 import resource
@@ -19,6 +20,10 @@ from .state import Component, State, open_database
 logger = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+
+#: After so many new objects Python collects the youngest, after so many of these collections the older ones as well,
+#: and then all. A call has about thirty such objects.
+_COLLECTIONS = (5_000, 50, 100)
 
 
 @click.command(cls=settings.Command, short_help='Serve calls.')
@@ -80,6 +85,7 @@ def main(
             max_calls_per_peer=max_calls_per_peer,
             call_timeout=call_timeout,
         )
+        _collect_rarely()
         server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
         signal.sigwait(_ENDING)
@@ -104,6 +110,13 @@ def _allow_descriptors() -> None:
     """Each call needs one, and the usual limit is meant for programs that hold few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _collect_rarely() -> None:
+    """Let no call wait while Python looks through thousands of others for what is garbage: little of it is."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
 
 
 def _cut_at_signal(server: Server) -> None:

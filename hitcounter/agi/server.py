@@ -120,8 +120,7 @@ class Server:
             connection.cut()
         started = time.monotonic()
         try:
-            block, rest = connection.environment()
-            environment = Environment.parse(block)
+            environment, rest = _opening(connection)
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
@@ -156,7 +155,7 @@ class Server:
             connection.fail()
             return f'failed (there is no script {call.environment.script!r})'
         try:
-            script(call)
+            script.function(call)  # not by way of __call__, which would take a page of every thread's stack
         except Hangup:
             return 'hung up'
         except (ConnectionLost, ProtocolError) as error:
@@ -170,6 +169,12 @@ class Server:
             connection.fail()
             return 'failed'
         return 'hung up' if call.hung_up else 'ended'
+
+
+def _opening(connection: Connection) -> tuple[Environment, bytes]:
+    """The environment, and what came right behind it. The block itself is not kept for as long as the call lasts."""
+    block, rest = connection.environment()
+    return Environment.parse(block), rest
 
 
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:

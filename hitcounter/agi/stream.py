@@ -10,7 +10,9 @@ from typing import Protocol
 
 from ..errors import ConnectionLost
 
-_CHUNK = 4096  # mostly a line
+#: Bytes that are read at once: mostly more than a line, and as many as Python keeps in its own small blocks. Each
+#: call that waits for a reply holds them.
+_CHUNK = 479
 
 #: Seconds that Asterisk may leave a pipe full.
 _SEND_TIMEOUT = 10.0

@@ -16,7 +16,7 @@ Job = TypeVar('Job')
 READY = 32
 
 #: Seconds that a job waits for one of so many to be free, before there is one more.
-WAIT_FOR_READY = 0.01
+WAIT_FOR_READY = 0.002
 
 #: Seconds that a job waits when there can be no more.
 ADMISSION_TIMEOUT = 1.0
