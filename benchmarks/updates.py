@@ -1,6 +1,8 @@
 """Durable updates a second: threads that each count calls on one line, in one process.
 
-    taskset -c 0 python benchmarks/updates.py [THREADS] [SECONDS]
+    taskset -c 0 python benchmarks/updates.py [--bare] [THREADS] [SECONDS]
+
+With --bare a counter alone is stored, without the record of a call and its hour. acid.hs does the same.
 """
 
 import os
@@ -8,39 +10,66 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import State, open_database
+from hitcounter.state import Component, State, open_database, update
+
+CALLER = Caller('15551234567', 'Caller', '1795384173.311')
 
 
-def main(threads: int = 64, seconds: float = 5.0) -> None:
+class Bare(Component):
+    """A counter."""
+
+    name = 'bare'
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    @update
+    def hit(self) -> int:
+        self._calls += 1
+        return self._calls
+
+
+def main(*arguments: str) -> None:
+    bare = '--bare' in arguments
+    numbers = [argument for argument in arguments if argument != '--bare']
+    threads, seconds = int(numbers[0]) if numbers else 64, float(numbers[1]) if numbers[1:] else 5.0
+    component: type[Component] = _importable(Bare) if bare else HitCounter
     with tempfile.TemporaryDirectory(dir='.') as folder:
         path = Path(folder, 'hits.fs')
         with (
             closing(open_database(f'file://{path.absolute()}', share=True)) as database,
-            closing(State(database, [HitCounter])) as state,
+            closing(State(database, [component])) as state,
         ):
-            numbers = count(state, threads, seconds)
-        done = len(numbers)
-        exact = sorted(numbers) == list(range(1, done + 1))
+            hit = state[Bare].hit if bare else lambda: state[HitCounter].hit('31415', CALLER)
+            counted = count(hit, threads, seconds)
+        done = len(counted)
+        exact = sorted(counted) == list(range(1, done + 1))
         print(
             f'{threads} threads: {done / seconds:.0f} updates/s, {os.path.getsize(path) / done:.0f} bytes each; '
             f'numbers unique and dense: {exact}'
         )
 
 
-def count(state: State, threads: int, seconds: float) -> list[int]:
-    """Count calls in `threads` for `seconds`; returns every number that was given."""
-    hits = state[HitCounter]
-    caller = Caller('15551234567', 'Caller', '1795384173.311')
+def _importable(component: type[Component]) -> type[Component]:
+    """`component` as that of a module: a database refuses what no other process could load."""
+    component.__module__ = Path(__file__).stem
+    sys.modules[component.__module__] = sys.modules['__main__']
+    return component
+
+
+def count(hit: Callable[[], int], threads: int, seconds: float) -> list[int]:
+    """Call `hit` in `threads` for `seconds`; returns every number that it gave."""
     end = time.monotonic() + seconds
     numbers: list[list[int]] = [[] for _ in range(threads)]
 
     def work(mine: list[int]) -> None:
         while time.monotonic() < end:
-            mine.append(hits.hit('31415', caller))
+            mine.append(hit())
 
     workers = [threading.Thread(target=work, args=(mine,)) for mine in numbers]
     for worker in workers:
@@ -51,4 +80,4 @@ def count(state: State, threads: int, seconds: float) -> list[int]:
 
 
 if __name__ == '__main__':
-    main(*[kind(argument) for kind, argument in zip((int, float), sys.argv[1:], strict=False)])
+    main(*sys.argv[1:])
