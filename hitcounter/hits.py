@@ -8,10 +8,14 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from .agi import Call, script
+from .errors import StateError
 from .state import Component, Journal, State, Tally, query, update
 
 #: Sound files of Asterisk's own, played before the number.
 PROMPTS = ('hello', 'number')
+
+#: Played instead, if the call could not be counted.
+APOLOGY = ('im-sorry', 'please-try-call-later')
 
 _HOUR = 3600
 
@@ -93,7 +97,12 @@ class Line(Persistent):
 def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS) -> None:
     """Count the caller, then say the number. A caller who hangs up once counted stays counted."""
     call.answer()
-    number = state[HitCounter].hit(call.environment.extension, Caller.of(call))
+    try:
+        number = state[HitCounter].hit(call.environment.extension, Caller.of(call))
+    except StateError:
+        for prompt in APOLOGY:
+            call.stream_file(prompt)
+        raise  # the call failed, which the log and the dialplan shall know
     call.set_variable('HITCOUNTER_NUMBER', number)
     for prompt in prompts:
         call.stream_file(prompt)

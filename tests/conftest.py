@@ -84,10 +84,18 @@ class Log:
 class ServerProcess:
     """hitcounter-serve, listening."""
 
-    def __init__(self, storage: str, options: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        storage: str,
+        options: tuple[str, ...],
+        environment: Mapping[str, str],
+        folder: Path,
+        inside: tuple[str, ...] = (),
+    ) -> None:
         self.storage = storage
         self.process = subprocess.Popen(
             [
+                *inside,
                 *(sys.executable, '-W', 'error', '-c', 'from hitcounter.serve import main; main()'),
                 *('--listen', '127.0.0.1:0', '--storage', storage, *options),
             ],
@@ -169,11 +177,13 @@ def storage(tmp_path: Path) -> str:
 
 @pytest.fixture
 def start(storage: str, environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start a server with these options on this test's database."""
+    """Start a server with these options on this test's database, by the command `inside` if there is one."""
     started: list[ServerProcess] = []
 
-    def start(*options: str, at: str = storage, env: Mapping[str, str] | None = None) -> ServerProcess:
-        server = ServerProcess(at, options, {**environment, **(env or {})}, tmp_path)
+    def start(
+        *options: str, at: str = storage, env: Mapping[str, str] | None = None, inside: tuple[str, ...] = ()
+    ) -> ServerProcess:
+        server = ServerProcess(at, options, {**environment, **(env or {})}, tmp_path, inside)
         started.append(server)
         server.wait_until_ready()
         return server

@@ -5,17 +5,18 @@ that follows, with no more than a warning. The guard looks first, and only reads
 at the end of a file, a transaction that nobody was told of, it lets FileStorage cut off.
 """
 
+import io
 import logging
 import os
 import struct
 import threading
 from contextlib import closing, suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from persistent.TimeStamp import TimeStamp
 from zc.lockfile import LockFile
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.FileStorage import _truncate, packed_version
+from ZODB.FileStorage.FileStorage import TempFormatter, _truncate, packed_version
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
@@ -46,6 +47,9 @@ class DatabaseFile(FileStorage):
 class GuardedFile(DatabaseFile):
     """A database file, open for writing, whose guard remembers each transaction."""
 
+    _file: BinaryIO
+    _tfile: BinaryIO
+
     def __init__(self, path: str, **options: Any) -> None:
         repair(path)
         super().__init__(path, **options)
@@ -60,6 +64,33 @@ class GuardedFile(DatabaseFile):
         tid: bytes = super().tpc_finish(transaction, f)
         self._guard.remember(tid)
         return tid
+
+    def tpc_vote(self, transaction: Any) -> Any:
+        try:
+            return super().tpc_vote(transaction)
+        except OSError:
+            with self._lock:
+                # What is left in the buffer would be written with the next transaction, and lie behind it.
+                self._file = _anew(self._file, 'r+b')
+                self._file.truncate(self._pos)
+                self._files.flush()
+            raise
+
+    def _clear_temp(self) -> None:
+        try:
+            super()._clear_temp()
+        except OSError:  # the disk is full, and a buffer too
+            self._tfile = _anew(self._tfile, 'w+b')
+            self._tfmt = TempFormatter(self._tfile)
+
+    def _save_index(self) -> None:
+        try:
+            super()._save_index()
+        except OSError as error:
+            logger.warning('the index of %s could not be written: the next start takes longer (%s)',
+                           self._file_name, error)
+            with suppress(FileNotFoundError):
+                os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
         super().pack(t, referencesf, gc)
@@ -105,8 +136,8 @@ class Guard:
             if tid > self._tid:
                 try:
                     self._write(tid)
-                except OSError:  # the transaction is stored all the same, and nobody may be told otherwise
-                    logger.warning('the guard could not note a transaction', exc_info=True)
+                except OSError as error:  # the transaction is stored all the same, and nobody may be told otherwise
+                    logger.warning('the guard could not note a transaction: %s', error)
 
     def forget(self) -> None:
         """Let any transaction be the last, until one is remembered."""
@@ -244,6 +275,13 @@ def _start(file: BinaryIO, end: int) -> int | None:
 
 def _when(tid: bytes | None) -> str:
     return f'{TimeStamp(tid)} UTC' if tid else 'no time'
+
+
+def _anew(file: BinaryIO, mode: str) -> BinaryIO:
+    """The same file opened again; what `file` could not write is let go of."""
+    again = cast(BinaryIO, open(file.name, mode))  # noqa: SIM115 -- the storage closes it
+    cast(io.BufferedRandom, file).raw.close()  # the buffer is not flushed so
+    return again
 
 
 def _open(path: str, flags: int) -> int:

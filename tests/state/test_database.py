@@ -237,7 +237,8 @@ while sys.stdin.readline():
     def last_number(self) -> int:
         """Kill it, and return the last number that it said."""
         self.process.kill()
-        said, _ = self.process.communicate(timeout=OPEN_TIMEOUT)
+        assert self.process.stdout is not None
+        said = self.process.stdout.read()  # communicate() would pass over what was read ahead of the last number()
         return max((int(line) for line in said.split('\n')[:-1]), default=0)
 
     def close(self) -> None:
