@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -167,7 +168,7 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
 storage = option(
     '--storage',
     metavar='URI',
-    default=f'file://{_HOME}/var/hitcounter.fs',
+    default=f'file://{quote(str(_HOME))}/var/hitcounter.fs',
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
 )

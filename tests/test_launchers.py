@@ -216,6 +216,17 @@ def refusal(tree: Path, env: dict[str, str]) -> str:
     return last
 
 
+@pytest.mark.parametrize('name', ['a:b', 'a[1]', 'a$b'])
+def test_a_folder_whose_name_no_tool_can_take_is_said(tmp_path: Path, environment: dict[str, str], name: str) -> None:
+    tree = copy_tree(tmp_path / name)
+
+    refused = start(tree / 'bin/hitcounter', env=environment)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f'hitcounter: cannot be set up in {tree}: ')
+    assert refused.stderr.endswith('rename the folder\n')
+
+
 def test_no_python_is_said(new: Path, environment: dict[str, str], tmp_path: Path) -> None:
     assert refusal(new, environment | {'PATH': programs(tmp_path / 'bin'), 'PYTHON': ''}) == (
         'hitcounter: needs Python 3.11 or newer, and python3 is missing: '

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import ZODB
 import zodburi
@@ -171,7 +171,10 @@ class FileAddress:
 
     @classmethod
     def parse(cls, uri: str) -> 'FileAddress':
-        """Take zodburi's file://relative and file:///absolute, and file:relative and file:/absolute."""
+        """Take zodburi's file://relative and file:///absolute, and file:relative and file:/absolute.
+
+        In the path, `%3F` is a question mark and `%25` a percent sign.
+        """
         path, _, query = _with_slashes(uri).removeprefix('file://').partition('?')
         if not path:
             raise DatabaseRefused(f'{uri!r} names no file: write it like file:var/hitcounter.fs')
@@ -183,7 +186,7 @@ class FileAddress:
         for useless in sorted({*options} - {'blob_dir', 'quota'}):
             raise DatabaseRefused(f'{uri!r} has the option {useless!r}, of no use here: leave it out')
         # Its real path, or the same file under two names would have two locks.
-        return cls(os.path.realpath(path), read_only, options, _for_threads(for_db))
+        return cls(os.path.realpath(unquote(path, errors='surrogateescape')), read_only, options, _for_threads(for_db))
 
 
 def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:

@@ -28,6 +28,7 @@ _MAGIC: bytes = packed_version
 _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
+_RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
 
 
 class DatabaseFile(FileStorage):
@@ -197,28 +198,32 @@ def check(path: str) -> int:
         _check_last(path, expected, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             raise DatabaseRefused(
-                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; restore '
-                f'a backup, or give up what follows with "truncate -s {whole}"')
+                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; '
+                f'{_RESTORE}, or give up what follows with "truncate -s {whole}"')
     return whole
 
 
 def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.exists(path) else 0
+    if not os.path.exists(path):
+        return 0
+    if not os.path.isfile(path):  # what is written to a device is gone, and a pipe is waited for
+        raise DatabaseRefused(f'{path!r} is a folder, a device or a pipe: name a file')
+    return os.path.getsize(path)
 
 
 def _check_new(path: str, expected: bytes | None) -> None:
     if expected is not None:
         raise DatabaseRefused(
             f'{path!r} is missing or empty, but transactions were stored in it until {_when(expected)}: '
-            f'restore a backup, or remove {guard_of(path)!r} to begin anew')
+            f'{_RESTORE}, or remove {guard_of(path)!r} to begin anew')
 
 
 def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
     if expected is not None and (last or _BEFORE_ALL) < expected:
         raise DatabaseRefused(
             f'{path!r} can be read up to its transaction of {_when(last)}, but one of {_when(expected)} '
-            f'was stored in it: it is damaged or an older copy, and was left as it is; restore a newer '
-            f'backup, or remove {guard_of(path)!r} to go on without what is lost')
+            f'was stored in it: it is damaged or an older copy, and was left as it is; '
+            f'{_RESTORE}, or remove {guard_of(path)!r} to go on without what is lost')
 
 
 def _whole(path: str, file: BinaryIO, size: int) -> int:
@@ -230,8 +235,8 @@ def _whole(path: str, file: BinaryIO, size: int) -> int:
         whole = _end_of_chain(file)
         if whole == size:  # so the damage is within a transaction
             raise DatabaseRefused(
-                f'{path!r} is damaged, and was left as it is ({error}): restore a backup, or save what can be '
-                f'read with "python -m ZODB.fsrecover"') from error
+                f'{path!r} is damaged, and was left as it is ({error}): {_RESTORE}, or save '
+                f'what can be read with "python -m ZODB.fsrecover"') from error
         return whole
 
 

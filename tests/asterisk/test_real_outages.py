@@ -1,9 +1,12 @@
 """Real Asterisk, and a server that is not there, goes or comes back: the dialplan goes on, the count too."""
 
+import resource
 import signal
 
 from counter import Serve, Server
 from telephony import Asterisk
+
+from hitcounter.hits import APOLOGY
 
 TWO_SECONDS = 'queue-thereare'
 HALF_A_MINUTE = 'demo-congrats'
@@ -54,6 +57,22 @@ def test_when_the_server_is_killed_in_a_call_the_dialplan_goes_on_and_the_caller
     assert call.played == (TWO_SECONDS,)
     server.start()
     assert asterisk.call().played == (TWO_SECONDS, 'digits/2')
+
+
+def test_on_a_full_disk_the_caller_hears_an_apology_and_the_dialplan_learns_of_it(
+        asterisk: Asterisk, server: Server) -> None:
+    assert asterisk.call().number == '1'
+
+    # The system now refuses to write to any file, as on a full disk.
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    call = asterisk.call()
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    assert call.played == APOLOGY
+    assert call.status == 'FAILURE'
+    assert call.number == ''
+    assert call.went_on
+    assert asterisk.call().number == '2'
 
 
 def test_who_finds_the_server_full_is_sent_on_in_the_dialplan_and_not_counted(

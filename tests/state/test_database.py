@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import transaction
@@ -88,6 +89,13 @@ def test_the_same_file_under_another_name_is_the_same_database(path: Path, tmp_p
     uri = f'file:{tmp_path}/link/hitcounter.fs'
     with closing(open_database(f'file:{path}', share=True)), closing(open_database(uri)) as database:
         assert 'shared by' in database.description
+
+
+def test_a_name_may_hold_a_question_mark_and_a_percent_sign(tmp_path: Path) -> None:
+    path = tmp_path / 'why?' / '100% #1.fs'
+    with closing(open_database(f'file:{quote(str(path))}', share=True)) as database:
+        assert database.description == str(path)
+    assert path.exists()
 
 
 def test_a_database_in_memory_is_empty_and_of_its_own() -> None:
@@ -319,7 +327,7 @@ def test_the_socket_of_a_killed_server_is_no_obstacle(path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(DatabaseRefused, match='Is a directory'):
+    with pytest.raises(DatabaseRefused, match='is a folder'):
         open_database(f'file:{path}', share=True)
 
 

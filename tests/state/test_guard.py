@@ -176,12 +176,12 @@ def test_damage_with_transactions_after_it_is_refused(filled: Path, damage: byte
 def test_damage_to_the_last_transaction_is_refused(filled: Path) -> None:
     overwrite(filled, ends(filled)[-2] + 8, b'\xff' * 8)
     os.remove(f'{filled}.index')
-    assert 'restore a newer backup' in refusal(filled)
+    assert 'damaged or an older copy' in refusal(filled)
 
 
 def test_a_file_cut_before_its_last_transaction_is_refused(filled: Path) -> None:
     os.truncate(filled, ends(filled)[-2])
-    assert 'restore a newer backup' in refusal(filled)
+    assert 'damaged or an older copy' in refusal(filled)
 
 
 def test_damage_within_a_transaction_is_refused(filled: Path) -> None:
