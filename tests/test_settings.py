@@ -1,15 +1,20 @@
 """Each option by its flag, its variable and its key in a file; what is wrong with one is said."""
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from hitcounter import hits, serve, shell
+
+if TYPE_CHECKING:
+    from conftest import Run
 
 Settings = dict[str, Any]
 Settle = Callable[..., Settings]
@@ -106,6 +111,14 @@ def test_what_is_not_said_is_as_documented(settle: Settle) -> None:
     }
     assert settings['storage'].startswith('file:///')
     assert settings['storage'].endswith('/var/hitcounter.fs')
+
+
+def test_a_tree_may_have_a_question_mark_in_its_path(run: Run, tmp_path: Path) -> None:
+    tree = tmp_path / 'why?' / '100%'
+
+    refused = run('shell', '-c', '1', env={'HITCOUNTER_HOME': str(tree)})
+
+    assert repr(str(tree / 'var/hitcounter.fs')) in refused.stderr
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(
