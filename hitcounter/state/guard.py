@@ -207,7 +207,7 @@ def _size(path: str) -> int:
     if not os.path.exists(path):
         return 0
     if not os.path.isfile(path):  # what is written to a device is gone, and a pipe is waited for
-        raise DatabaseRefused(f'{path!r} is a folder, a device or a pipe: name a file')
+        raise DatabaseRefused(f'{path!r} is a directory, a device or a pipe: name a file')
     return os.path.getsize(path)
 
 

@@ -327,7 +327,7 @@ def test_the_socket_of_a_killed_server_is_no_obstacle(path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(DatabaseRefused, match='is a folder'):
+    with pytest.raises(DatabaseRefused, match='is a directory'):
         open_database(f'file:{path}', share=True)
 
 
