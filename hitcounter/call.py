@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 import click
 
 from .agi.pretend import (
-    COMMANDS,
-    KEYPAD,
     Answered,
     CallerHungUp,
     Channel,
@@ -28,6 +26,7 @@ from .agi.pretend import (
     Played,
     Pressed,
     PretendCall,
+    Ran,
     Recorded,
     SaidDate,
     SaidDateTime,
@@ -38,8 +37,10 @@ from .agi.pretend import (
     SaidTime,
     Waited,
     converse,
-    parse_caller_id,
 )
+from .agi.pretend.channel import parse_caller_id
+from .agi.pretend.commands import COMMANDS
+from .agi.pretend.leg import KEYPAD
 from .agi.server import PORT
 
 _INTERRUPTED = 130
@@ -264,6 +265,8 @@ def _describe(event: Event) -> str:
             return f'waits {seconds:g} s'
         case Recorded(name):
             return f'records "{name}"'
+        case Ran(application, options):
+            return f'runs {application}({options})'
         case Pressed(digit):
             return f'the caller presses {digit}'
         case HungUp():

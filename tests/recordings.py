@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend import parse_args
+from hitcounter.agi.pretend.lines import parse_args
 
 FOLDER = Path(__file__).parent / 'transcripts'
 

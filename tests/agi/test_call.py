@@ -7,7 +7,7 @@ from streams import Scripted
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend import COMMANDS
+from hitcounter.agi.pretend.commands import COMMANDS
 from hitcounter.agi.reply import Reply
 from hitcounter.agi.results import Playback
 from hitcounter.agi.session import RUN_DEAD

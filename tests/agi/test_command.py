@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitcounter.agi.command import LINE_LIMIT, WORD_LIMIT, compose, quote
-from hitcounter.agi.pretend import parse_args
+from hitcounter.agi.pretend.lines import parse_args
 from hitcounter.errors import CommandRefused
 
 SENDABLE = st.text(st.characters(exclude_characters='\n\r\0', exclude_categories=['Cs']))

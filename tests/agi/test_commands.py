@@ -22,7 +22,7 @@ from hitcounter.agi import (
     Utterance,
 )
 from hitcounter.agi.commands import ChannelCommands, DialplanCommands, SoundCommands, SpeechCommands
-from hitcounter.agi.pretend import COMMANDS
+from hitcounter.agi.pretend.commands import COMMANDS
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup, ProtocolError
 
 

@@ -17,10 +17,6 @@ from hypothesis import strategies as st
 from recordings import FOLDER
 
 from hitcounter.agi.pretend import (
-    COMMANDS,
-    KEYPAD,
-    MAX_LINE,
-    MAX_WORDS,
     Answered,
     CallerHungUp,
     Channel,
@@ -43,10 +39,12 @@ from hitcounter.agi.pretend import (
     SaidTime,
     Waited,
     converse,
-    parse_args,
-    parse_caller_id,
     place_call,
 )
+from hitcounter.agi.pretend.channel import parse_caller_id
+from hitcounter.agi.pretend.commands import COMMANDS
+from hitcounter.agi.pretend.leg import KEYPAD
+from hitcounter.agi.pretend.lines import MAX_LINE, MAX_WORDS, parse_args
 
 # Sessions with other channels, applications, voices and databases than the pretence has, and those that break the
 # protocol in ways that it does not follow.

@@ -7,7 +7,8 @@ from recordings import FOLDER, Exchange, Played, recordings_in
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend import COMMANDS, MAX_WORDS, parse_args
+from hitcounter.agi.pretend.commands import COMMANDS
+from hitcounter.agi.pretend.lines import MAX_WORDS, parse_args
 from hitcounter.agi.reply import Reply
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup
 

@@ -1,8 +1,7 @@
 """A pretend Asterisk: it plays the other side of one AGI call, for tests and for people without a PBX."""
 
 from .call import PretendCall
-from .channel import Channel, HangUp, Manner, parse_caller_id
-from .commands import COMMANDS
+from .channel import Channel, HangUp, Manner
 from .heard import (
     Answered,
     CallerHungUp,
@@ -11,6 +10,7 @@ from .heard import (
     Missing,
     Played,
     Pressed,
+    Ran,
     Recorded,
     SaidDate,
     SaidDateTime,
@@ -21,16 +21,12 @@ from .heard import (
     SaidTime,
     Waited,
 )
-from .leg import KEYPAD
-from .lines import MAX_LINE, MAX_WORDS, parse_args
 from .network import Event, LineFromServer, LineToServer, converse, place_call
+from .world import Application, OtherChannel
 
 __all__ = [
-    'COMMANDS',
-    'KEYPAD',
-    'MAX_LINE',
-    'MAX_WORDS',
     'Answered',
+    'Application',
     'CallerHungUp',
     'Channel',
     'Event',
@@ -41,9 +37,11 @@ __all__ = [
     'LineToServer',
     'Manner',
     'Missing',
+    'OtherChannel',
     'Played',
     'Pressed',
     'PretendCall',
+    'Ran',
     'Recorded',
     'SaidDate',
     'SaidDateTime',
@@ -54,7 +52,5 @@ __all__ = [
     'SaidTime',
     'Waited',
     'converse',
-    'parse_args',
-    'parse_caller_id',
     'place_call',
 ]

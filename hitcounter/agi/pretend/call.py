@@ -1,11 +1,12 @@
 """Asterisk's side of one AGI call, without a socket: the server's bytes go in, Asterisk's bytes come out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-from .channel import Channel, Manner, decode, encode
+from .channel import Channel, HangUp, Manner, decode, encode
 from .commands import Command, Outcome, find_command
-from .heard import CallerHungUp, Heard
+from .heard import CallerHungUp, Heard, HungUp
 from .leg import Leg
 from .lines import MAX_WORDS, LineReader, parse_args
 
@@ -20,13 +21,17 @@ _DEAD = '511 Command Not Permitted on a dead channel or intercept routine\n'
 class Running:
     """A command that Asterisk has begun, and how it will end: with `reply`, or `broken` by a hangup.
 
-    `seconds` is how long it keeps the channel busy; it is infinite if only a hangup ends it.
+    `seconds` is how long it keeps the channel busy; it is infinite if only a hangup ends it. It ends by a planned one
+    `left_after` so many, with what `broken` then gives. `interrupted` is the reply if another command, or the end of
+    the connection, arrives meanwhile and the command heeds that.
     """
 
     line: bytes
     reply: str
-    broken: str
+    broken: Callable[[float], str]
+    interrupted: str | None = None
     manner: Manner | None = None
+    left_after: float | None = None
     heard: tuple[Heard, ...] = ()
     seconds: float = 0.0
     hangs_up: bool = False
@@ -55,7 +60,7 @@ class PretendCall:
         self.ended = False
         #: AGISTATUS at the end: SUCCESS, FAILURE or HANGUP; None before, and if Asterisk itself went down.
         self.status: str | None = None
-        self._reader = LineReader()
+        self._reader = LineReader(channel.line_limit)
         self._begun: set[str] = set()
         self._failed = False
 
@@ -73,7 +78,8 @@ class PretendCall:
 
     def opening(self) -> bytes:
         """What Asterisk sends first: the environment block."""
-        leaves_at_once = self._planned({0}) is Manner.AFTER
+        plan = self._planned({0})
+        leaves_at_once = plan is not None and plan.how is Manner.AFTER
         return self.channel.environment_block() + (self.hang_up() if leaves_at_once else b'')
 
     def receive(self, piece: bytes) -> bytes:
@@ -85,6 +91,10 @@ class PretendCall:
         """Take bytes of the server, in any pieces."""
         self._reader.feed(piece)
 
+    def feed_end(self) -> None:
+        """Take note that the server closes its side, which `close` does as well."""
+        self._reader.feed_end()
+
     def begin(self) -> Running | None:
         """Begin the next command; None if Asterisk waits for more bytes, or is through with the call."""
         line = None if self.ended else self._reader.next_line()
@@ -95,15 +105,25 @@ class PretendCall:
         self.heard += running.heard
         return running
 
-    def finish(self, running: Running, *, hung_up: bool = False) -> bytes:
-        """End a command, perhaps by the caller's hangup; give its reply and what comes right after it."""
-        manner = Manner.DURING if hung_up else running.manner
-        reply = running.broken if manner is Manner.DURING else running.reply
-        if manner in (Manner.DURING, Manner.AFTER):
-            reply += self._leave()
-        elif running.hangs_up:
-            reply += self._hang_up()
-        return encode(reply)
+    def finish(self, running: Running, *, left_after: float | None = None) -> bytes:
+        """End a command, perhaps by a hangup after so many seconds; give its reply and what comes right after it.
+
+        Bytes that were fed since it began, as well as `feed_end`, interrupt the commands that look out for them.
+        """
+        left_after = running.left_after if left_after is None else left_after
+        self.leg.pass_time(running.seconds if left_after is None else left_after)
+        if left_after is not None:
+            return encode(running.broken(left_after) + self._leave())
+        if running.interrupted is not None and self._reader.readable:
+            return encode(running.interrupted)
+        if running.manner is Manner.AFTER or self.leg.seconds_left <= 0:
+            return encode(running.reply + self._leave())
+        return encode(running.reply + (self._hang_up() if running.hangs_up else ''))
+
+    def idle(self, seconds: float) -> bytes:
+        """Let time pass while no command runs: SET AUTOHANGUP may hang up meanwhile."""
+        self.leg.pass_time(seconds)
+        return encode(self._leave() if self.leg.seconds_left <= 0 else '')
 
     def hang_up(self) -> bytes:
         """Have the caller hang up while no command runs."""
@@ -111,7 +131,7 @@ class PretendCall:
 
     def close(self) -> bytes:
         """Let the server close its side: what is still unread runs, then Asterisk says HANGUP and closes."""
-        self._reader.feed_end()
+        self.feed_end()
         replies = self._run_all()
         return replies + encode('' if self.ended else self._end(self._last_status()))
 
@@ -129,17 +149,27 @@ class PretendCall:
         words = parse_args(line)
         command = find_command(words)
         points = self._points(command)
-        manner = self._planned(points)
-        if manner is Manner.VANISHING or len(words) > MAX_WORDS:
+        plan = self._planned(points)
+        if (plan is not None and plan.how is Manner.VANISHING) or len(words) > MAX_WORDS:
             self.ended = True
             return _instant(line, '')
-        before = self._leave() if manner is Manner.CROSSING else ''
+        before = self._leave() if plan is not None and plan.how is Manner.CROSSING else ''
         self.leg.hold_keys(''.join(keys for point, keys in self.channel.keys.items() if point in points))
         outcome = self._outcome(command, words)
         if isinstance(outcome, str):
-            return replace(_instant(line, before + outcome), manner=manner)
+            return self._hung_up_during(replace(_instant(line, before + outcome), manner=plan and plan.how), plan)
         self._failed |= outcome.failed
-        return _running(line, before, outcome, manner)
+        return self._hung_up_during(_running(line, before, outcome, plan and plan.how), plan)
+
+    def _hung_up_during(self, running: Running, plan: HangUp | None) -> Running:
+        """The same with the moment at which a plan, or SET AUTOHANGUP, ends it, if one does."""
+        left_after = self.leg.seconds_left if self.leg.seconds_left < running.seconds else inf
+        if plan is not None and plan.how is Manner.DURING:
+            usual = running.seconds / 2 if running.seconds < inf else 0.0
+            left_after = min(left_after, running.seconds, usual if plan.after is None else plan.after)
+        if left_after < inf:
+            return replace(running, left_after=left_after, seconds=left_after)
+        return replace(running, left_after=0.0) if running.seconds == inf else running
 
     def _points(self, command: Command | None) -> set[int | str]:
         """How a plan may name the command that now begins: by its count, and by its name the first time."""
@@ -149,9 +179,9 @@ class PretendCall:
             points.add(command.name)
         return points
 
-    def _planned(self, points: set[int | str]) -> Manner | None:
+    def _planned(self, points: set[int | str]) -> HangUp | None:
         plan = self.channel.hang_up
-        return plan.how if plan is not None and plan.at in points and not self.leg.dead else None
+        return plan if plan is not None and plan.at in points and not self.leg.dead else None
 
     def _outcome(self, command: Command | None, words: list[bytes]) -> Outcome | str:
         """What a command comes to, or the lines of its refusal."""
@@ -170,12 +200,12 @@ class PretendCall:
     def _leave(self) -> str:
         if self.leg.dead or self.ended:
             return ''
-        self.heard.append(CallerHungUp())
+        self.heard.append(CallerHungUp() if self.leg.seconds_left > 0 else HungUp())
         return self._hang_up()
 
     def _hang_up(self) -> str:
         self.leg.dead = True
-        if _is(self.leg.get('AGIEXITONHANGUP'), 'yes', 'true', 'y', 't', '1', 'on'):
+        if self.leg.is_on('AGIEXITONHANGUP'):
             return self._signal() + self._end('HANGUP')
         return self._signal()
 
@@ -184,31 +214,29 @@ class PretendCall:
         return self._signal()
 
     def _signal(self) -> str:
-        silent = _is(self.leg.get('AGISIGHUP'), 'no', 'false', 'n', 'f', '0', 'off')
-        return '' if silent else _HANGUP
+        return '' if self.leg.is_off('AGISIGHUP') else _HANGUP
 
     def _last_status(self) -> str:
-        if self.leg.dead:
+        if self.leg.dead and not self.channel.dead:
             return 'HANGUP'
         return 'FAILURE' if self._failed else 'SUCCESS'
 
 
 def _instant(line: bytes, reply: str) -> Running:
-    return Running(line, reply, reply)
+    return Running(line, reply, lambda seconds: reply)
 
 
 def _running(line: bytes, before: str, outcome: Outcome, manner: Manner | None) -> Running:
-    start = f'{before}{outcome.lead}200 result='
+    def reply(result: str) -> str:
+        return f'{before}{outcome.lead}200 result={result}\n'
+
     return Running(
         line,
-        reply=f'{start}{outcome.result}\n',
-        broken=f'{start}{outcome.result if outcome.broken is None else outcome.broken}\n',
-        manner=Manner.DURING if outcome.seconds == inf else manner,
+        reply(outcome.result),
+        lambda seconds: reply(outcome.after_hangup(seconds)),
+        interrupted=reply(outcome.interrupted) if outcome.interrupted else outcome.interrupted,
+        manner=manner,
         heard=outcome.heard,
         seconds=outcome.seconds,
         hangs_up=outcome.hangs_up,
     )
-
-
-def _is(value: str | None, *words: str) -> bool:
-    return value is not None and value.lower() in words

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from .lines import MAX_LINE
+from .world import Application, OtherChannel
+
 ENCODING: Final = 'utf-8'
 #: Asterisk passes bytes as they are; those that are no UTF-8 are kept as lone surrogates.
 ERRORS: Final = 'surrogateescape'
@@ -27,22 +30,34 @@ class Manner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """When and how the caller goes: at the nth command, counted from 1, or at the first of a name."""
+    """When and how the caller goes: at the nth command, counted from 1, or at the first of a name.
+
+    `after` are the seconds that the command has run by then, of those that it would take; None: half of them.
+    """
 
     at: int | str
     how: Manner = Manner.DURING
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One channel: the values of its environment block, the world around it, and the caller's plans.
 
-    `variables` may hold AGISIGHUP and AGIEXITONHANGUP, which Asterisk itself obeys. Everything exists but
-    what is named in `missing`: prompts, contexts and labels. A prompt plays for one second unless `samples`
-    tells its length, at 8000 to the second; one that is broken off has then played for half of it.
+    `variables` may hold AGISIGHUP, AGIEXITONHANGUP and AGIEXECFULL, which Asterisk itself obeys, and what functions
+    give, as in `{'DEVICE_STATE(PJSIP/100)': 'BUSY'}`. `database` is AstDB, `family/key` to value; `others` are the
+    channels that commands may name. `applications` are further ones for EXEC, by name, or by name and options, as in
+    `Dial(PJSIP/100,20)`. `subroutines` are what those at `context,extension,priority` return to GOSUB.
+
+    Everything exists but what is named in `missing`: prompts, contexts, labels, and folders to record into. A prompt
+    plays for one second unless `samples` tells its length, at 8000 to the second.
 
     The caller presses `digits` one by one, each as soon as a command listens for it, and `keys` during the
-    nth command or the first of a name, whether it listens or not.
+    nth command or the first of a name, whether it listens or not. Each key takes the caller `seconds_per_key`, and
+    comes too late if the command is over by then; None: half of the prompt that plays. `texts` are sent one by one,
+    each when a command would receive it. `dead` is the channel of a script that extension `h` runs.
+
+    `line_limit` is 2047 for Asterisk 16.
     """
 
     url: str = 'agi://127.0.0.1/hits'
@@ -63,11 +78,19 @@ class Channel:
     arguments: tuple[str, ...] = ()
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    database: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, OtherChannel] = field(default_factory=dict)
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    subroutines: Mapping[str, str] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     samples: Mapping[str, int] = field(default_factory=dict)
+    dead: bool = False
+    line_limit: int = MAX_LINE
 
     digits: str = ''
     keys: Mapping[int | str, str] = field(default_factory=dict)
+    seconds_per_key: float | None = None
+    texts: tuple[str, ...] = ()
     hang_up: HangUp | None = None
 
     @property

@@ -88,6 +88,14 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Ran:
+    """One of the channel's own applications, with its options as they were sent."""
+
+    application: str
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pressed:
     """A digit that a command heeded; those that nobody waits for leave no trace."""
 
@@ -107,5 +115,5 @@ class CallerHungUp:
 Heard = (
     Answered | Played | Missing
     | SaidNumber | SaidDigits | SaidLetters | SaidPhonetically | SaidDate | SaidTime | SaidDateTime
-    | Waited | Recorded | Pressed | HungUp | CallerHungUp
+    | Waited | Recorded | Ran | Pressed | HungUp | CallerHungUp
 )

@@ -3,9 +3,13 @@
 import re
 from collections import deque
 from collections.abc import Iterable
+from math import inf
+from pathlib import PurePosixPath
 from typing import Final
 
+from ..results import ChannelState
 from .channel import Channel, encode, parse_caller_id
+from .expressions import expand
 from .heard import Answered, Heard
 
 #: Samples in a second of audio.
@@ -13,9 +17,7 @@ RATE: Final = 8000
 
 KEYPAD: Final = '0123456789*#ABCD'
 
-_RINGING, _UP = 4, 6
 _WITH_EXTENSION: Final = re.compile(r'.*\.(alaw|g722|gsm|mp3|sln\d*|ulaw|wav)', re.DOTALL)
-_EXPRESSION: Final = re.compile(r'\$\{((?:[^{}]|\$\{[^{}]*\})*)\}')
 _LENGTH: Final = re.compile(r'LEN\((.*)\)', re.DOTALL)
 
 
@@ -25,22 +27,21 @@ class Leg:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.up = False
-        self.dead = False
+        self.dead = channel.dead
+        #: Seconds until SET AUTOHANGUP hangs up.
+        self.seconds_left = inf
         self.context = channel.context
         self.extension = channel.extension
         self.priority = str(channel.priority)
         self.caller_id, self.caller_name = channel.caller_id, channel.caller_name
         self.variables = dict(channel.variables)
-        self.database: dict[str, str] = {}
+        self.database = dict(channel.database)
+        self.others = dict(channel.others)
+        self._texts = deque(channel.texts)
         self._digits = deque(channel.digits)
         self._keys: deque[str] = deque()
 
     # The channel itself.
-
-    @property
-    def status(self) -> int:
-        """What CHANNEL STATUS tells of this channel."""
-        return _UP if self.up else _RINGING
 
     def pick_up(self) -> tuple[Heard, ...]:
         """Answer if that is still to be done; tell what the caller notices."""
@@ -51,21 +52,44 @@ class Leg:
         """Whether a command means this channel: it names none, or just this one."""
         return all(name == self.channel.name for name in names)
 
-    # Keys.
+    def state(self, names: list[str]) -> ChannelState | None:
+        """What CHANNEL STATUS tells of this channel, or of the one that is named."""
+        if self.is_called(names):
+            return ChannelState.UP if self.up else ChannelState.RING
+        other = self.others.get(names[0])
+        return None if other is None else other.state
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, until SET AUTOHANGUP hangs up."""
+        self.seconds_left -= seconds
+
+    # Keys and texts.
 
     def hold_keys(self, keys: str) -> None:
         """Have the caller press these during the command that now runs."""
         self._keys = deque(keys)
 
-    def press(self, listened: str) -> str:
-        """The next digit that the caller presses out of those listened for, or nothing."""
-        while self._keys:
+    def press(self, listened: str, playing: float, waiting: float = 0.0) -> tuple[str, float]:
+        """The next digit that the caller presses out of those listened for, and after how many seconds.
+
+        The command plays for `playing` seconds, then waits for `waiting` more: that is all, if none is pressed.
+        """
+        whole = playing + waiting
+        for_each = self.channel.seconds_per_key
+        passed = playing / 2 if for_each is None else 0.0
+        while self._keys and passed + (for_each or 0.0) <= whole:
+            passed += for_each or 0.0
             key = self._keys.popleft()
             if key in listened:
-                return key
-        if self._digits and self._digits[0] in listened:
-            return self._digits.popleft()
-        return ''
+                return key, passed
+        passed += for_each or 0.0
+        if self._digits and self._digits[0] in listened and passed <= whole:
+            return self._digits.popleft(), passed
+        return '', whole
+
+    def receive(self) -> str | None:
+        """The next text that the caller sends."""
+        return self._texts.popleft() if self._texts else None
 
     # Prompts.
 
@@ -80,6 +104,10 @@ class Leg:
     def samples(self, name: str) -> int:
         """The length of a prompt."""
         return self.channel.samples.get(name, RATE)
+
+    def can_record(self, name: str) -> bool:
+        """Whether the folder of a recording exists."""
+        return not any(str(folder) in self.channel.missing for folder in PurePosixPath(name).parents)
 
     # Variables.
 
@@ -115,5 +143,20 @@ class Leg:
         self.caller_name, self.caller_id = parse_caller_id(text)
 
     def expand(self, text: str) -> str:
-        """Put in each `${NAME}`, and one within another; of the dialplan's expressions no more is known here."""
-        return _EXPRESSION.sub(lambda found: self.get(self.expand(found[1])) or '', text)
+        """A text as the dialplan would read it."""
+        return expand(text, self.get)
+
+    def expand_on(self, names: list[str], text: str) -> str | None:
+        """A text as it would be read on this channel or on the one that is named; None if there is none."""
+        if self.is_called(names):
+            return self.expand(text)
+        other = self.others.get(names[0])
+        return None if other is None else expand(text, {'CHANNEL': names[0], **other.variables}.get)
+
+    def is_on(self, name: str) -> bool:
+        """Whether Asterisk takes a variable for a yes."""
+        return (self.get(name) or '').lower() in ('yes', 'true', 'y', 't', '1', 'on')
+
+    def is_off(self, name: str) -> bool:
+        """Whether Asterisk takes a variable for a no; neither is what is not set."""
+        return (self.get(name) or '').lower() in ('no', 'false', 'n', 'f', '0', 'off')

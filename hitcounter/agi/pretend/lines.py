@@ -21,7 +21,8 @@ class LineReader:
     the same piece stay in that buffer, unread, until more bytes come: `next_line` returns None meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self._limit = limit
         self._socket = bytearray()
         self._buffer = bytearray()
         self._at_end = False
@@ -34,9 +35,14 @@ class LineReader:
         """Let the end of the connection arrive, which wakes Asterisk up for whatever is left."""
         self._at_end = True
 
+    @property
+    def readable(self) -> bool:
+        """Whether the socket is: a command that watches it meanwhile takes that for a further command."""
+        return bool(self._socket) or self._at_end
+
     def next_line(self) -> bytes | None:
         """The next line without its newline, or None if Asterisk does not read on as yet."""
-        if not self._socket and not self._at_end:
+        if not self.readable:
             return None
         while self._line_length() is None and self._socket:
             self._buffer += self._socket[:_ONE_READ]
@@ -51,10 +57,10 @@ class LineReader:
         return line.removesuffix(b'\n')
 
     def _line_length(self) -> int | None:
-        newline = self._buffer.find(b'\n', 0, MAX_LINE)
+        newline = self._buffer.find(b'\n', 0, self._limit)
         if newline >= 0:
             return newline + 1
-        return MAX_LINE if len(self._buffer) >= MAX_LINE else None
+        return self._limit if len(self._buffer) >= self._limit else None
 
 
 def parse_args(line: bytes) -> list[bytes]:

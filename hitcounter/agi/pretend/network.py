@@ -104,20 +104,20 @@ class _Conversation:
         while running := self._call.begin():
             yield LineFromServer(running.line)
             yield from running.heard
-            hung_up = self._wait(running)
+            left_after = self._wait(running)
             count = len(self._call.heard)
-            reply = self._call.finish(running, hung_up=hung_up)
+            reply = self._call.finish(running, left_after=left_after)
             yield from self._call.heard[count:]
             yield from self._send(reply)
 
-    def _wait(self, running: Running) -> bool:
-        """Let a command take its time; tell whether the caller's patience ended before."""
+    def _wait(self, running: Running) -> float | None:
+        """Let a command take its time; tell after how much of it the caller's patience ended, if it did before."""
         seconds = min(running.seconds, self._patience)
         if seconds == inf:
-            return True
+            return None
         time.sleep(seconds * self._pace)
         self._patience -= seconds
-        return self._patience <= 0
+        return seconds if self._patience <= 0 else None
 
     def _hang_up(self) -> Iterator[Event]:
         count = len(self._call.heard)

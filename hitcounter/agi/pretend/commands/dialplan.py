@@ -1,0 +1,82 @@
+"""Commands that reach into the dialplan: variables, the database, applications and subroutines."""
+
+from typing import Final
+
+from ..channel import decode, encode
+from ..expressions import expand
+from ..leg import Leg
+from .applications import run_application
+from .command import Outcome, command
+
+#: Bytes of a value that GET VARIABLE gives; GET FULL VARIABLE gives all.
+_MAX_VALUE: Final = 1023
+
+_EXAMPLE: Final = 'Example return code: 200 result=1 (testvariable)\n'
+
+
+# Variables and the database.
+
+@command('SET VARIABLE', '<name> <value>', runs_dead=True)
+def set_variable(leg: Leg, arguments: list[str]) -> Outcome:
+    leg.set(*arguments)
+    return Outcome('1')
+
+
+@command('GET VARIABLE', '<name>', runs_dead=True, example=_EXAMPLE)
+def get_variable(leg: Leg, arguments: list[str]) -> Outcome:
+    value = leg.get(arguments[0])
+    return _value(None if value is None else decode(encode(value)[:_MAX_VALUE]))
+
+
+@command('GET FULL VARIABLE', '<expression> [<channelname>]', runs_dead=True, example=_EXAMPLE)
+def get_full_variable(leg: Leg, arguments: list[str]) -> Outcome:
+    return _value(leg.expand_on(arguments[1:], arguments[0]))
+
+
+@command('DATABASE GET', '<family> <key>', runs_dead=True, example=_EXAMPLE)
+def database_get(leg: Leg, arguments: list[str]) -> Outcome:
+    return _value(leg.database.get('/'.join(arguments)))
+
+
+@command('DATABASE PUT', '<family> <key> <value>', runs_dead=True)
+def database_put(leg: Leg, arguments: list[str]) -> Outcome:
+    leg.database['/'.join(arguments[:2])] = arguments[2]
+    return Outcome('1')
+
+
+@command('DATABASE DEL', '<family> <key>', runs_dead=True)
+def database_del(leg: Leg, arguments: list[str]) -> Outcome:
+    leg.database.pop('/'.join(arguments), None)
+    return Outcome('1')
+
+
+@command('DATABASE DELTREE', '<family> [<keytree>]', runs_dead=True)
+def database_deltree(leg: Leg, arguments: list[str]) -> Outcome:
+    root = '/'.join(arguments)
+    tree = [key for key in leg.database if f'{key}/'.startswith(f'{root}/')]
+    for key in tree:
+        del leg.database[key]
+    return Outcome('0' if tree else '1')
+
+
+def _value(value: str | None) -> Outcome:
+    return Outcome('0' if value is None else f'1 ({value})')
+
+
+# Applications and subroutines.
+
+@command('EXEC', '<application> ...', runs_dead=True)
+def execute(leg: Leg, arguments: list[str]) -> Outcome:
+    options = arguments[1] if arguments[1:] else ''
+    return run_application(leg, arguments[0], leg.expand(options) if leg.is_on('AGIEXECFULL') else options)
+
+
+@command('GOSUB', '<context> <extension> <priority> [<argument>]')
+def gosub(leg: Leg, arguments: list[str]) -> Outcome:
+    if not all(leg.has(name) for name in arguments[:3]):
+        return Outcome('-1 Gosub label not found', failed=True)
+    given = ','.join(arguments[3:]).split(',')
+    local = {f'ARG{number}': argument for number, argument in enumerate(given, 1)}
+    returned = leg.channel.subroutines.get(','.join(arguments[:3]), '')
+    leg.set('GOSUB_RETVAL', expand(returned, lambda name: local.get(name, leg.get(name))))
+    return Outcome('0 Gosub complete', lead='100 result=0 Trying...\n')
