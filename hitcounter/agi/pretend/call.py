@@ -150,16 +150,17 @@ class PretendCall:
         command = find_command(words)
         points = self._points(command)
         plan = self._planned(points)
-        if (plan is not None and plan.how is Manner.VANISHING) or len(words) > MAX_WORDS:
+        how = None if plan is None else plan.how
+        if how is Manner.VANISHING or len(words) > MAX_WORDS:
             self.ended = True
             return _instant(line, '')
-        before = self._leave() if plan is not None and plan.how is Manner.CROSSING else ''
+        before = self._leave() if how is Manner.CROSSING else ''
         self.leg.hold_keys(''.join(keys for point, keys in self.channel.keys.items() if point in points))
         outcome = self._outcome(command, words)
         if isinstance(outcome, str):
-            return self._hung_up_during(replace(_instant(line, before + outcome), manner=plan and plan.how), plan)
+            return self._hung_up_during(replace(_instant(line, before + outcome), manner=how), plan)
         self._failed |= outcome.failed
-        return self._hung_up_during(_running(line, before, outcome, plan and plan.how), plan)
+        return self._hung_up_during(_running(line, before, outcome, how), plan)
 
     def _hung_up_during(self, running: Running, plan: HangUp | None) -> Running:
         """The same with the moment at which a plan, or SET AUTOHANGUP, ends it, if one does."""

@@ -11,7 +11,7 @@ from .channel import decode, encode
 Get = Callable[[str], str | None]
 
 _VARIABLE: Final = re.compile(r'\$\{((?:[^{}]|\$\{[^{}]*\})*)\}')
-_SLICE: Final = re.compile(r'(.*):(-?\d+)(?::(-?\d+))?', re.DOTALL)
+_SLICE: Final = re.compile(r'(.*?):(-?\d+)(?::(-?\d+))?', re.DOTALL)
 _TERM: Final = re.compile(r'\$\[ *(-?\d+) *([-+*=<>]|!=|<=|>=) *(-?\d+) *\]')
 
 _OPERATORS: Final[Mapping[str, Callable[[int, int], int]]] = {
