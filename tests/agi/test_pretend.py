@@ -31,7 +31,6 @@ from hitcounter.agi.pretend import (
     Played,
     Pressed,
     PretendCall,
-    Ran,
     Recorded,
     SaidDate,
     SaidDateTime,
