@@ -5,9 +5,11 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 
 from ..errors import CommandFailed, ConnectionLost, Hangup
+from .arguments import Seconds
 from .audio import Audio
 from .command import LINE_LIMIT, compose
 from .environment import Environment
@@ -81,20 +83,22 @@ class Session:
         """Take note of a hangup told by other means than the line HANGUP; a signal handler may do so."""
         self._replies.hung_up = True
 
-    def command(self, name: str, *arguments: str, timeout: float | None = None) -> Reply:
+    def command(self, name: str, *arguments: str, timeout: Seconds | None = None) -> Reply:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.
 
         `name` is the command's, of one word or more, in any case, and goes out as it is; each of the `arguments`
-        reaches Asterisk as one word. The name is logged, the arguments are not. `timeout` in seconds; None: only
-        the call's deadline.
+        reaches Asterisk as one word. The name is logged, the arguments are not. `timeout` is how long the reply may
+        take; None: until the call's deadline.
         """
         reply = self._exchange(name, arguments, timeout)
         if reply.status == 200 and not self._replies.hung_up:  # mostly, and the quicker for it
             return reply
         return self._settled(name, reply)
 
-    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: float | None) -> Reply:
+    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: Seconds | None) -> Reply:
         """Send a command and take its reply, whatever it is."""
+        if isinstance(timeout, timedelta):
+            timeout = timeout.total_seconds()
         line = compose(name, *arguments, limit=self._line_limit)
         if self._hangup_told and not runs_dead(name):
             raise Hangup(f'the caller has hung up, and {name} needs a live channel')

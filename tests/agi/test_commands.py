@@ -3,6 +3,7 @@
 import inspect
 import math
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from recordings import replay
@@ -31,20 +32,35 @@ def scripted(*pieces: bytes) -> tuple[Call, Scripted]:
     return Call(Environment({}), stream), stream
 
 
+FAMILIES = (ChannelCommands, DialplanCommands, SoundCommands, SpeechCommands)
+
+# What a command is about may be left out, and is no option for that.
+SUBJECTS = {
+    'channel_status': {'channel'},
+    'continue_at': {'priority'},
+    'database_deltree': {'keytree'},
+    'hangup': {'channel'},
+    'receive_char': {'timeout'},
+    'receive_text': {'timeout'},
+    'set_music': {'on'},
+    'speech_create': {'engine'},
+    'wait_for_digit': {'timeout'},
+}
+
+
 def test_there_is_a_method_for_each_of_the_47_commands():
-    families = (ChannelCommands, DialplanCommands, SoundCommands, SpeechCommands)
-    methods = {name for family in families for name in vars(family) if not name.startswith('_')}
+    methods = {name for family in FAMILIES for name in vars(family) if not name.startswith('_')}
     assert len(COMMANDS) == 47
     assert methods == {name.lower().replace(' ', '_') for name in COMMANDS} | {'evaluate', 'continue_at'}
 
 
 def test_options_are_given_by_name():
-    for family in (SoundCommands, SpeechCommands):
+    for family in FAMILIES:
         for name, method in inspect.getmembers(family, inspect.isfunction):
             parameters = inspect.signature(method).parameters.values()
             optional = [p for p in parameters if p.default is not p.empty and p.kind is not p.KEYWORD_ONLY]
             names = {p.name for p in optional}
-            assert name in ('__init__', 'command') or names <= {'timeout', 'engine'}, name
+            assert name in ('__init__', 'command') or names <= SUBJECTS.get(name, set()), name
 
 
 # The channel.
@@ -547,6 +563,14 @@ def test_the_database():
     ]
 
 
+@pytest.mark.parametrize('names', [('',), ('', 'tree'), ('fam', '')])
+def test_no_empty_name_removes_the_whole_database(names):
+    call, stream = scripted()
+    with pytest.raises(CommandRefused, match='more than it names'):
+        call.database_deltree(*names)
+    assert stream.sent == []
+
+
 def test_a_value_that_was_not_stored_is_an_error():
     call, _ = scripted(b'200 result=0\n', b'200 result=0\n')
     with pytest.raises(CommandFailed, match='did not store the value of fam/key'):
@@ -642,7 +666,7 @@ def test_without_a_speech_engine_every_command_fails():
         (call.speech_create, 'nosuch'),
         (call.speech_create,),
         (call.speech_set, 'a', 'b'),
-        (call.speech_recognize, 'beep', 500),
+        (partial(call.speech_recognize, timeout=500), 'beep'),
         (call.speech_load_grammar, 'g', 'p'),
         (call.speech_activate_grammar, 'g'),
         (call.speech_deactivate_grammar, 'g'),
@@ -674,7 +698,7 @@ def test_speech_is_recognized():
         b'200 result=1 (timeout) endpos=0\n',
     )
     call.speech_create()
-    assert call.speech_recognize('beep', 2.5, offset=80) == Recognition(
+    assert call.speech_recognize('beep', timeout=2.5, offset=80) == Recognition(
         RecognitionEnd.SPEECH,
         None,
         1600,
@@ -682,7 +706,7 @@ def test_speech_is_recognized():
     )
     assert call.speech_recognize('beep') == Recognition(RecognitionEnd.SPEECH, None, 0, ())
     assert call.speech_recognize('beep') == Recognition(RecognitionEnd.DIGIT, '#', 800, ())
-    assert call.speech_recognize('beep', 1) == Recognition(RecognitionEnd.TIMEOUT, None, 0, ())
+    assert call.speech_recognize('beep', timeout=1) == Recognition(RecognitionEnd.TIMEOUT, None, 0, ())
     assert stream.sent[1:3] == [b'SPEECH RECOGNIZE beep 3 80\n', b'SPEECH RECOGNIZE beep 0\n']
 
 
@@ -690,6 +714,39 @@ def test_an_unknown_end_of_a_recognition_is_an_error():
     call, _ = scripted(b'200 result=1 (eclipse) endpos=0\n')
     with pytest.raises(ProtocolError, match='ends no speech recognition'):
         call.speech_recognize('beep')
+
+
+# Times.
+
+TIMED = {
+    'command': lambda call, time: call.command('NOOP', timeout=time),
+    'control_stream_file': lambda call, time: call.control_stream_file('beep', skip=time, offset=time),
+    'get_data': lambda call, time: call.get_data('beep', timeout=time),
+    'get_option': lambda call, time: call.get_option('beep', '1', timeout=time),
+    'receive_char': lambda call, time: call.receive_char(time),
+    'receive_text': lambda call, time: call.receive_text(time),
+    'record_file': lambda call, time: call.record_file('x', 'wav', timeout=time, silence=time),
+    'set_autohangup': lambda call, time: call.set_autohangup(time),
+    'speech_recognize': lambda call, time: call.speech_recognize('beep', timeout=time),
+    'wait_for_digit': lambda call, time: call.wait_for_digit(time),
+}
+
+
+@pytest.mark.parametrize('name', TIMED)
+def test_a_time_may_be_seconds_or_a_timedelta(name):
+    sent = []
+    for time in (2.5, timedelta(seconds=2.5)):
+        call, stream = scripted(b'200 result=1 (timeout) endpos=0\n')
+        TIMED[name](call, time)
+        sent += stream.sent
+    assert sent[0] == sent[1]
+
+
+def test_no_method_takes_a_time_in_another_way():
+    methods = inspect.getmembers(Call, inspect.isfunction)
+    public = {name: str(inspect.signature(method)) for name, method in methods if not name.startswith('_')}
+    assert {name for name, signature in public.items() if 'timedelta' in signature} == set(TIMED)
+    assert not [name for name, signature in public.items() if 'timeout' in signature and name not in TIMED]
 
 
 # How long each is waited for.
@@ -720,7 +777,7 @@ class Timed(Scripted):
         (50, lambda call: call.get_data('', timeout=5, max_digits=4), b'200 result=\n'),
         (math.inf, lambda call: call.get_data('beep', timeout=5, max_digits=4), b'200 result=\n'),
         (math.inf, lambda call: call.get_option('beep', '1', timeout=5), b'200 result=0 endpos=0\n'),
-        (math.inf, lambda call: call.speech_recognize('beep', 5), b'200 result=1 (timeout) endpos=0\n'),
+        (math.inf, lambda call: call.speech_recognize('beep', timeout=5), b'200 result=1 (timeout) endpos=0\n'),
         (math.inf, lambda call: call.stream_file('beep'), b'200 result=0 endpos=0\n'),
         (math.inf, lambda call: call.say_number(1), b'200 result=0\n'),
         (math.inf, lambda call: call.exec('NoOp'), b'200 result=0\n'),

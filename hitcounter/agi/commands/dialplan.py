@@ -66,8 +66,11 @@ class DialplanCommands(Session):
     def database_deltree(self, family: str, keytree: str | None = None) -> bool:
         """Remove all of `family`, or what is below `keytree` in it; True if there was something to remove.
 
-        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says.
+        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says. Empty
+        names, which it takes for the whole database or the whole family, are refused.
         """
+        if not family or keytree == '':
+            raise CommandRefused('an empty name would remove more than it names: give the family, and no keytree')
         keytrees = () if keytree is None else (keytree,)
         return self.command('DATABASE DELTREE', family, *keytrees, timeout=COMMAND_TIMEOUT).result == '0'
 

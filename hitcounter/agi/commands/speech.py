@@ -44,7 +44,7 @@ class SpeechCommands(Session):
         """Listen no longer for what the grammar describes."""
         self._speech('SPEECH DEACTIVATE GRAMMAR', name)
 
-    def speech_recognize(self, prompt: str, timeout: Seconds | None = None, *, offset: int = 0) -> Recognition:
+    def speech_recognize(self, prompt: str, *, timeout: Seconds | None = None, offset: int = 0) -> Recognition:
         """Play `prompt` from sample `offset` on, and listen, until the caller has spoken or pressed a key.
 
         `timeout` runs from the prompt's end, in whole seconds, whatever other commands take. With none, and with 0,

@@ -52,8 +52,8 @@ def database_del(leg: Leg, arguments: list[str]) -> Outcome:
 
 @command('DATABASE DELTREE', '<family> [<keytree>]', runs_dead=True)
 def database_deltree(leg: Leg, arguments: list[str]) -> Outcome:
-    root = '/'.join(arguments)
-    tree = [key for key in leg.database if f'{key}/'.startswith(f'{root}/')]
+    root = ''.join(f'{name}/' for name in arguments if name)  # no name at all: the whole database
+    tree = [key for key in leg.database if f'{key}/'.startswith(root)]
     for key in tree:
         del leg.database[key]
     return Outcome('0' if tree else '1')
