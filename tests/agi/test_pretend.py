@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import FOLDER
 
+from hitcounter.agi import ChannelState
 from hitcounter.agi.pretend import (
     Answered,
     Application,
@@ -31,6 +32,7 @@ from hitcounter.agi.pretend import (
     Played,
     Pressed,
     PretendCall,
+    Ran,
     Recorded,
     SaidDate,
     SaidDateTime,
@@ -558,6 +560,150 @@ def test_a_digit_ends_what_listens_for_it(command, reply):
     call = PretendCall(Channel(digits='5'))
 
     assert call.receive(command.encode() + b'\n').decode() == reply + '\n'
+
+
+def test_a_slow_caller_presses_the_key_when_there_is_time_for_it():
+    call = PretendCall(Channel(digits='12', seconds_per_key=2.0))
+
+    assert call.receive(b'WAIT FOR DIGIT 1500\n') == b'200 result=0\n'
+    assert call.receive(b'WAIT FOR DIGIT 3000\n') == b'200 result=49\n'
+    assert call.receive(b'GET DATA hello 1500 1\n') == b'200 result=2\n'
+    assert call.heard == [Waited(1.5), Pressed('1'), Played('hello'), Pressed('2')]
+
+
+def test_a_planned_key_that_comes_too_late_is_lost():
+    call = PretendCall(Channel(keys={1: '12'}, seconds_per_key=0.6))
+
+    assert call.receive(b'STREAM FILE hello 2\n') == b'200 result=0 endpos=8000\n'
+    assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
+
+
+@pytest.mark.parametrize(
+    ('keys', 'options', 'reply'),
+    [
+        ('9', '1000 # * 0', '200 result=57 endpos=1000'),
+        ('#9', '3000 # * 0', '200 result=57 endpos=5000'),
+        ('##9', '5000 # * 0', '200 result=0 endpos=-1'),
+        ('#*9', '1500 # * 0', '200 result=57 endpos=3000'),
+        ('*9', '3000 # * 0', '200 result=57 endpos=1000'),
+        ('09', '3000 # * 0', '200 result=57 endpos=1000'),
+        ('009', '3000 # * 0', '200 result=57 endpos=2000'),
+        ('9', '3000 # * 0 4000', '200 result=57 endpos=5000'),
+        ('8', '', '200 result=0 endpos=-1'),
+    ],
+)
+def test_a_prompt_can_be_wound_and_paused(keys, options, reply):
+    call = PretendCall(Channel(samples={'long': 80000}, keys={1: keys}, seconds_per_key=1.0))
+
+    assert call.receive(f'CONTROL STREAM FILE long 9 {options}\n'.encode()).decode() == reply + '\n'
+
+
+def test_a_prompt_that_is_paused_for_ever_ends_by_a_hangup():
+    call = PretendCall(Channel(keys={1: '0'}))
+
+    assert call.receive(b'CONTROL STREAM FILE hello 9 1000 # * 0\n').endswith(b'\nHANGUP\n')
+
+
+# The world around the channel.
+
+def test_other_channels_can_be_asked_for_and_hung_up():
+    other = OtherChannel(state=ChannelState.RINGING, variables={'LINE': '7'})
+    call = PretendCall(Channel(others={'PJSIP/a': other, 'Local/b;1': OtherChannel(linked=True)}))
+
+    assert call.receive(b'CHANNEL STATUS PJSIP/a\n') == b'200 result=5\n'
+    assert call.receive(b'GET FULL VARIABLE "${CHANNEL} ${LINE}" PJSIP/a\n') == b'200 result=1 (PJSIP/a 7)\n'
+    assert call.receive(b'HANGUP PJSIP/a\n') == b'200 result=1\n'
+    assert call.receive(b'CHANNEL STATUS PJSIP/a\n') == b'200 result=-1\n'
+    assert call.receive(b'HANGUP Local/b;1\n') == b'200 result=1\nHANGUP\n'
+
+
+def test_an_application_of_the_channel_comes_to_what_was_said_for_its_options_or_its_name():
+    busy = Application(variables={'DIALSTATUS': 'BUSY'}, seconds=3)
+    applications = {'Dial(PJSIP/a,20)': busy, 'dial': Application(result=5), 'Playback': Application()}
+    call = PretendCall(Channel(applications=applications))
+
+    assert call.receive(b'EXEC DIAL PJSIP/a,20\n') == b'200 result=0\n'
+    assert call.receive(b'GET VARIABLE DIALSTATUS\n') == b'200 result=1 (BUSY)\n'
+    assert call.receive(b'EXEC Dial PJSIP/b\n') == b'200 result=5\n'
+    assert call.receive(b'EXEC Playback gone\n') == b'200 result=0\n'
+    assert call.heard == [Ran('DIAL', 'PJSIP/a,20'), Ran('Dial', 'PJSIP/b'), Ran('Playback', 'gone')]
+
+
+def test_an_application_of_the_channel_fails_by_a_hangup():
+    call = PretendCall(Channel(applications={'Dial': Application(seconds=3)}, hang_up=HangUp('EXEC', after=1)))
+
+    assert call.receive(b'EXEC Dial PJSIP/a\n') == b'200 result=-1\nHANGUP\n'
+    assert call.receive(b'EXEC Dial PJSIP/a\n') == b'200 result=-1\n'
+
+
+@pytest.mark.parametrize(
+    ('expression', 'value'),
+    [
+        ('${v:2}', 'llo'),
+        ('${v:-3:2}', 'll'),
+        ('${v:0:-1}', 'hell'),
+        ('${v:1:${one}}', 'e'),
+        ('${nosuch:1}', ''),
+        ('$[${one} + 41]', '42'),
+        ('$[7 - 9]$[2*3]', '-26'),
+        ('$[${one} = 1]$[1 > 2]$[1 <= 2]$[1 != 1]', '1010'),
+        ('$[1 / 2]', '$[1 / 2]'),
+    ],
+)
+def test_expressions_are_read_as_the_dialplan_would(expression, value):
+    call = PretendCall(Channel(variables={'v': 'hello', 'one': '1'}))
+
+    assert call.receive(f'GET FULL VARIABLE "{expression}"\n'.encode()).decode() == f'200 result=1 ({value})\n'
+
+
+def test_a_database_is_there_from_the_beginning_and_an_empty_name_removes_all_of_it():
+    channel = Channel(database={'fam/key': 'v', 'other/key': 'w'})
+    call = PretendCall(channel)
+
+    assert call.receive(b'DATABASE GET fam key\n') == b'200 result=1 (v)\n'
+    assert call.receive(b'DATABASE DELTREE ""\n') == b'200 result=0\n'
+    assert call.database == {}
+    assert channel.database == {'fam/key': 'v', 'other/key': 'w'}
+
+
+def test_a_text_that_never_comes_is_waited_for_until_the_hangup():
+    assert PretendCall(Channel()).receive(b'RECEIVE CHAR 0\n') == b'200 result=-1 (hangup)\nHANGUP\n'
+
+
+# Time.
+
+def test_autohangup_ends_the_command_that_lasts_longer():
+    call = PretendCall(Channel(samples={'long': 80000}))
+
+    assert call.receive(b'SET AUTOHANGUP 2.5\n') == b'200 result=0\n'
+    assert call.receive(b'STREAM FILE short ""\n') == b'200 result=0 endpos=8000\n'
+    assert call.receive(b'STREAM FILE long ""\n') == b'200 result=-1 endpos=12000\nHANGUP\n'
+    assert call.heard == [Played('short'), Played('long'), HungUp()]
+
+
+def test_autohangup_comes_between_two_commands_and_can_be_taken_back():
+    call = PretendCall(Channel())
+
+    call.receive(b'SET AUTOHANGUP 1\n')
+    assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=0 endpos=8000\nHANGUP\n'
+
+    call = PretendCall(Channel())
+    call.receive(b'SET AUTOHANGUP 1\n')
+    call.receive(b'SET AUTOHANGUP 0\n')
+    assert call.idle(5.0) == b''
+    assert call.status is None
+
+
+def test_a_caller_leaves_after_as_much_of_a_command_as_was_planned():
+    call = PretendCall(Channel(hang_up=HangUp(1, after=0.25)))
+
+    assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=-1 endpos=2000\nHANGUP\n'
+
+
+def test_no_plan_outlasts_the_command():
+    call = PretendCall(Channel(hang_up=HangUp(1, after=99)))
+
+    assert call.receive(b'GET OPTION hello 1 500\n') == b'200 result=-1 endpos=8000\nHANGUP\n'
 
 
 # The caller goes.
