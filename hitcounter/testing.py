@@ -5,14 +5,16 @@ A pretend Asterisk plays the other side; it is held against recordings of a real
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from .agi import Call, Environment, Script, Server, pretend
 from .agi.pretend import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
 from .agi.pretend import Channel, Manner, PretendCall
-from .errors import ConnectionLost, Hangup
+from .agi.script import Scripts
+from .errors import ConnectionLost, Hangup, ScriptError
 
 __all__ = ['connect', 'dial', 'serving']
 __all__ += pretend.__all__
@@ -25,20 +27,31 @@ def dial(channel: Channel, script: Callable[[Call], object]) -> PretendCall:
     """Lead a whole call with `script`, in memory and in this thread; returns the pretend Asterisk when it is over.
 
     A caller who hangs up, and an Asterisk that vanishes, end the call as they do on a server. Whatever else the
-    script raises is raised here.
+    script raises is raised here. Its path need not be the channel's, unless it has parameters.
     """
-    call, asterisk = connect(channel)
+    call, asterisk = connect(channel, parameters=_parameters(channel, script))
     with suppress(Hangup, ConnectionLost):
         script(call)
     asterisk.close()
     return asterisk
 
 
-def connect(channel: Channel) -> tuple[Call, PretendCall]:
+def _parameters(channel: Channel, script: Callable[[Call], object]) -> Mapping[str, str]:
+    if not isinstance(script, Script):
+        return {}
+    found, parameters = Scripts([script]).find(channel.network_script)
+    if found is None and '{' in script.path:
+        raise ScriptError(f'{channel.url!r} does not ask for the script {script}: give the channel such a url')
+    return parameters
+
+
+def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyType({})) -> tuple[Call, PretendCall]:
     """A call in memory, on which the test itself gives the commands, and the pretend Asterisk that answers them."""
-    asterisk = PretendCall(channel)
+    asterisk = _NearAsterisk(channel)
     block, end, rest = asterisk.opening().partition(b'\n\n')
-    call = Call(Environment.parse(block + end), _Line(asterisk), rest, line_limit=channel.line_limit)
+    environment = Environment.parse(block + end)
+    call = Call(environment, asterisk.line, rest, parameters=parameters, line_limit=channel.line_limit)
+    asterisk.line.clear()  # of what is in `rest`
     return call, asterisk
 
 
@@ -53,6 +66,20 @@ def serving(scripts: Iterable[Script[..., object]]) -> Iterator[tuple[str, int]]
         server.stop(_DRAIN)
 
 
+class _NearAsterisk(PretendCall):
+    """A pretend Asterisk that is heard at once over a line, also what it says unasked."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel)
+        self.line = _Line(self)
+
+    def hang_up(self) -> bytes:
+        return self.line.carry(super().hang_up())
+
+    def idle(self, seconds: float) -> bytes:
+        return self.line.carry(super().idle(seconds))
+
+
 class _Line:
     """The stream between a call and a pretend Asterisk."""
 
@@ -60,12 +87,21 @@ class _Line:
         self._asterisk = asterisk
         self._pieces: deque[bytes] = deque()
 
+    def carry(self, piece: bytes) -> bytes:
+        """Take what Asterisk says unasked, of which the call learns with its next reply."""
+        if piece:
+            self._pieces.append(piece)
+        return piece
+
+    def clear(self) -> None:
+        self._pieces.clear()
+
     def send(self, data: bytes) -> None:
         self._asterisk.feed(data)
         while running := self._asterisk.begin():
-            if running.manner is Manner.AFTER:  # of which the script learns at its next command
+            if running.manner is Manner.AFTER:
                 self._pieces.append(self._asterisk.finish(replace(running, manner=None)))
-                self._pieces.append(self._asterisk.hang_up())
+                self._asterisk.hang_up()
             else:
                 self._pieces.append(self._asterisk.finish(running))
 

@@ -10,12 +10,13 @@ import pytest
 
 from hitcounter import testing
 from hitcounter.agi import script
-from hitcounter.errors import ConnectionLost, Hangup
+from hitcounter.errors import CommandRefused, ConnectionLost, Hangup, ScriptError
 from hitcounter.testing import (
     Answered,
     CallerHungUp,
     Channel,
     HangUp,
+    HungUp,
     Manner,
     Played,
     connect,
@@ -65,6 +66,61 @@ def test_a_hangup_after_a_command_is_learned_at_the_next():
     with pytest.raises(Hangup):
         call.say_number(1)
     call.set_variable('LEFT', 'early')
+
+
+def test_a_test_may_hang_up_itself_and_the_next_command_tells():
+    call, asterisk = connect(Channel())
+    call.answer()
+    asterisk.hang_up()
+    with pytest.raises(Hangup):
+        call.set_variable('LEFT', 'no')
+    call.set_variable('LEFT', 'yes')
+    assert asterisk.variables == {'LEFT': 'yes'}
+
+
+def test_a_test_may_let_time_pass_until_asterisk_hangs_up():
+    call, asterisk = connect(Channel())
+    call.set_autohangup(60)
+    asterisk.idle(59)
+    call.noop()
+    asterisk.idle(1)
+    with pytest.raises(Hangup):
+        call.noop()
+    assert asterisk.heard == [HungUp()]
+
+
+def test_a_script_whose_path_has_parameters_finds_them():
+    @script('vote/{line}')
+    def vote(call):
+        call.set_variable('LINE', call.parameters['line'])
+
+    assert dial(Channel(url='agi://pbx/vote/a%20b'), vote).variables == {'LINE': 'a b'}
+    with pytest.raises(ScriptError, match="'agi://pbx/vote' does not ask for"):
+        dial(Channel(url='agi://pbx/vote'), vote)
+    call, _ = connect(Channel(), parameters={'line': '7'})
+    vote(call)
+    assert call.get_variable('LINE') == '7'
+
+
+def test_a_script_that_lacks_arguments_is_told_so_before_the_call():
+    with pytest.raises(ScriptError, match='bind'):
+        dial(Channel(), script('x')(lambda call, state: None))
+
+
+def test_the_dead_channel_of_extension_h_takes_few_commands():
+    call, asterisk = connect(Channel(dead=True))
+    call.set_variable('LEFT', 'long ago')
+    with pytest.raises(Hangup):
+        call.answer()
+    asterisk.close()
+    assert (asterisk.heard, asterisk.status) == ([], 'SUCCESS')
+
+
+def test_an_asterisk_of_another_limit_gets_no_longer_lines():
+    call, asterisk = connect(Channel(line_limit=2047))
+    with pytest.raises(CommandRefused, match='2047'):
+        call.set_variable('v', 'x' * 3000)
+    assert asterisk.lines == []
 
 
 def test_an_asterisk_that_vanishes_ends_the_call_without_a_status():

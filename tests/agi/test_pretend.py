@@ -606,6 +606,28 @@ def test_a_prompt_that_is_paused_for_ever_ends_by_a_hangup():
 
 # The world around the channel.
 
+@pytest.mark.parametrize(
+    ('channel', 'named'),
+    [
+        (Channel(hang_up=HangUp('SAY NUMBRE')), "'SAY NUMBRE'"),
+        (Channel(keys={'Get Data': '1'}), "'Get Data'"),
+        (Channel(digits='12x'), "'x'"),
+        (Channel(keys={1: '1 2'}), "' '"),
+    ],
+)
+def test_a_plan_that_can_never_come_about_is_an_error(channel, named):
+    with pytest.raises(ValueError, match=named):
+        PretendCall(channel)
+
+
+def test_a_function_is_given_and_set_as_a_variable_is():
+    call = PretendCall(Channel(variables={'DEVICE_STATE(PJSIP/a)': 'BUSY'}))
+
+    assert call.receive(b'GET VARIABLE DEVICE_STATE(PJSIP/a)\n') == b'200 result=1 (BUSY)\n'
+    assert call.receive(b'SET VARIABLE DEVICE_STATE(PJSIP/a) INUSE\n') == b'200 result=1\n'
+    assert call.variables == {'DEVICE_STATE(PJSIP/a)': 'INUSE'}
+
+
 def test_other_channels_can_be_asked_for_and_hung_up():
     other = OtherChannel(state=ChannelState.RINGING, variables={'LINE': '7'})
     call = PretendCall(Channel(others={'PJSIP/a': other, 'Local/b;1': OtherChannel(linked=True)}))

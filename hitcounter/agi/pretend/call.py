@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from .channel import Channel, HangUp, Manner, decode, encode
-from .commands import Command, Outcome, find_command
+from .commands import COMMANDS, Command, Outcome, find_command
 from .heard import CallerHungUp, Heard, HungUp
-from .leg import Leg
+from .leg import KEYPAD, Leg
 from .lines import MAX_WORDS, LineReader, parse_args
 
 _HANGUP = 'HANGUP\n'
@@ -43,6 +43,8 @@ class PretendCall:
     Send `opening()`, then for each piece that the server sends either `receive` it, or `feed` it and go
     through the commands with `begin` and `finish`; `close` when the server closes. It is over once `ended`.
 
+    ValueError if the channel's caller plans what cannot be: a command that there is not, a key that no telephone has.
+
     >>> call = PretendCall(Channel())
     >>> call.receive(b'SAY NUMBER 42 ""\n')
     b'200 result=0\n'
@@ -51,6 +53,7 @@ class PretendCall:
     """
 
     def __init__(self, channel: Channel) -> None:
+        _check_plans(channel)
         self.channel = channel
         self.leg = Leg(channel)
         self.heard: list[Heard] = []
@@ -221,6 +224,17 @@ class PretendCall:
         if self.leg.dead and not self.channel.dead:
             return 'HANGUP'
         return 'FAILURE' if self._failed else 'SUCCESS'
+
+
+def _check_plans(channel: Channel) -> None:
+    """Raise ValueError for a plan that would never come about, and leave a test without what it is for."""
+    plans = [*channel.keys] if channel.hang_up is None else [*channel.keys, channel.hang_up.at]
+    for plan in plans:
+        if isinstance(plan, str) and plan not in COMMANDS:
+            raise ValueError(f'{plan!r} is no AGI command: write one such as STREAM FILE, or the count of one')
+    for key in ''.join([channel.digits, *channel.keys.values()]):
+        if key not in KEYPAD:
+            raise ValueError(f'no telephone has the key {key!r}: use {KEYPAD}')
 
 
 def _instant(line: bytes, reply: str) -> Running:

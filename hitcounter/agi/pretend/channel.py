@@ -3,7 +3,7 @@
 import itertools
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -75,14 +75,14 @@ class Channel:
     priority: int = 1
     account_code: str = ''
     thread_id: int = 140712503998144
-    arguments: tuple[str, ...] = ()
+    arguments: Sequence[str] = ()
 
     variables: Mapping[str, str] = field(default_factory=dict)
     database: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, OtherChannel] = field(default_factory=dict)
     applications: Mapping[str, Application] = field(default_factory=dict)
     subroutines: Mapping[str, str] = field(default_factory=dict)
-    missing: frozenset[str] = frozenset()
+    missing: Set[str] = frozenset()
     samples: Mapping[str, int] = field(default_factory=dict)
     dead: bool = False
     line_limit: int = MAX_LINE
@@ -90,7 +90,7 @@ class Channel:
     digits: str = ''
     keys: Mapping[int | str, str] = field(default_factory=dict)
     seconds_per_key: float | None = None
-    texts: tuple[str, ...] = ()
+    texts: Sequence[str] = ()
     hang_up: HangUp | None = None
 
     @property

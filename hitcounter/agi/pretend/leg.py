@@ -135,7 +135,7 @@ class Leg:
             self.caller_name = value
         elif name == 'CALLERID(all)':
             self.set_caller(value)
-        elif not name.endswith(')'):
+        elif not name.endswith(')') or name in self.variables:
             self.variables[name.removeprefix('_').removeprefix('_')] = value
 
     def set_caller(self, text: str) -> None:
