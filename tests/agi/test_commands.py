@@ -563,8 +563,8 @@ def test_the_database():
     ]
 
 
-@pytest.mark.parametrize('names', [('',), ('', 'tree'), ('fam', '')])
-def test_no_empty_name_removes_the_whole_database(names):
+@pytest.mark.parametrize('names', [('',), ('', 'tree'), ('fam', ''), ('%',), ('fam', 'a%')])
+def test_no_name_removes_more_than_it_names(names):
     call, stream = scripted()
     with pytest.raises(CommandRefused, match='more than it names'):
         call.database_deltree(*names)

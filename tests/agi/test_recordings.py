@@ -19,6 +19,7 @@ FILES = [path for path in sorted(FOLDER.rglob('*.txt')) if recordings_in(path)]
 ABUSED = {
     'conn-close-during-stream',
     'err-interrupted-digit',
+    'err-interrupted-get',
     'err-interrupted-not',
     'err-interrupted-stream',
     'err-long-line-2048',

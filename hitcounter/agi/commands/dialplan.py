@@ -66,11 +66,13 @@ class DialplanCommands(Session):
     def database_deltree(self, family: str, keytree: str | None = None) -> bool:
         """Remove all of `family`, or what is below `keytree` in it; True if there was something to remove.
 
-        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says. Empty
-        names, which it takes for the whole database or the whole family, are refused.
+        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says. It
+        takes an empty name for the whole database or family, and `%` for any text: both are refused. It also takes
+        `_` for any character and `a` for `A`: `a_b` removes `axb` and `A_B` too.
         """
-        if not family or keytree == '':
-            raise CommandRefused('an empty name would remove more than it names: give the family, and no keytree')
+        for name in (family,) if keytree is None else (family, keytree):
+            if not name or '%' in name:
+                raise CommandRefused(f'{name!r} would remove more than it names: give a name without %, or no keytree')
         keytrees = () if keytree is None else (keytree,)
         return self.command('DATABASE DELTREE', family, *keytrees, timeout=COMMAND_TIMEOUT).result == '0'
 

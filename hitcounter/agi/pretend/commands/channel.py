@@ -59,10 +59,11 @@ def set_priority(leg: Leg, arguments: list[str]) -> Outcome | None:
 
 @command('SET AUTOHANGUP', '<seconds>')
 def set_auto_hangup(leg: Leg, arguments: list[str]) -> Outcome | None:
-    found = re.match(r'\s*(\d{1,9}(\.\d*)?)', arguments[0])
+    found = re.match(r'\s*(-?\d{1,9}(\.\d*)?)', arguments[0])
     if found is None:
         return None
-    leg.seconds_left = float(found[1]) or inf
+    seconds = float(found[1])
+    leg.seconds_left = seconds if seconds > 0 else inf
     return Outcome()
 
 

@@ -1,5 +1,6 @@
 """Commands that reach into the dialplan: variables, the database, applications and subroutines."""
 
+import re
 from typing import Final
 
 from ..channel import decode, encode
@@ -53,7 +54,8 @@ def database_del(leg: Leg, arguments: list[str]) -> Outcome:
 @command('DATABASE DELTREE', '<family> [<keytree>]', runs_dead=True)
 def database_deltree(leg: Leg, arguments: list[str]) -> Outcome:
     root = ''.join(f'{name}/' for name in arguments if name)  # no name at all: the whole database
-    tree = [key for key in leg.database if f'{key}/'.startswith(root)]
+    like = re.escape(root).replace('%', '.*').replace('_', '.')  # as SQL has it, which Asterisk asks
+    tree = [key for key in leg.database if re.match(like, f'{key}/', re.IGNORECASE | re.DOTALL)]
     for key in tree:
         del leg.database[key]
     return Outcome('0' if tree else '1')
