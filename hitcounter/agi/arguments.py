@@ -15,6 +15,9 @@ Moment = datetime | float
 #: One argument of an application; a sequence stands for parts joined by `&`.
 Argument = str | int | Sequence[str]
 
+#: What a telephone can send.
+KEYS = '0123456789*#ABCD'
+
 _INT = 2**31  # the numbers of Asterisk end before it (C's int)
 
 _EXPANDED = re.compile(r'\$[{[]').search
@@ -50,6 +53,14 @@ def c_int(number: int) -> str:
     if not -_INT <= number < _INT:
         raise CommandRefused(f'{number} is too large for Asterisk, whose numbers end at {_INT - 1}')
     return str(number)
+
+
+def keys(text: str) -> str:
+    """`text`, if all of it are keys; any other would never be pressed."""
+    for key in text:
+        if key not in KEYS:
+            raise CommandRefused(f'{key!r} is no key of a telephone: give some of {KEYS}')
+    return text
 
 
 def join_arguments(arguments: Sequence[Argument]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import CommandRefused
-from .arguments import Seconds
+from .arguments import KEYS, Seconds
 from .call import Call
 
 #: How often a caller is asked.
@@ -18,7 +18,6 @@ ATTEMPTS = 3
 #: Seconds that a caller has for each key.
 TIMEOUT = 5.0
 
-_KEYS = '0123456789*#ABCD'
 _HASH = '#'  # the one key that ends GET DATA
 
 #: What the caller entered; None if no key was pressed.
@@ -82,8 +81,8 @@ def menu(
     `attempts`, `timeout`, `no_input` and `invalid` are those of `ask`; so are the errors. Any of `choices` may be
     `#` or `*`.
     """
-    if not choices or set(choices) - set(_KEYS):
-        raise CommandRefused(f'{choices!r} are no choices: give some of the keys {_KEYS}')
+    if not choices or set(choices) - set(KEYS):
+        raise CommandRefused(f'{choices!r} are no choices: give some of the keys {KEYS}')
     listen = partial(_listen_for_one, call, prompt, timeout)
     return _try(call, listen, choices.__contains__, attempts, no_input, invalid)
 
@@ -129,7 +128,7 @@ def _listen_for_one(call: Call, prompt: str, timeout: Seconds) -> Entry:
 # By WAIT FOR DIGIT.
 
 def _listen_key_by_key(call: Call, prompt: str, digits: int, timeout: Seconds, terminator: str) -> Entry:
-    key = call.stream_file(prompt, escape_digits=_KEYS).digit if prompt else None
+    key = call.stream_file(prompt, escape_digits=KEYS).digit if prompt else None
     key = key or _next_key(call, timeout)
     if key is None:
         return None

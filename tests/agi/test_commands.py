@@ -347,6 +347,34 @@ def test_digits_are_shown_nowhere(caplog):
     assert '4711' not in caplog.text + repr(digits) + str(failed.value)
 
 
+@pytest.mark.parametrize(
+    'command',
+    [
+        lambda call, digits: call.stream_file('beep', escape_digits=digits),
+        lambda call, digits: call.control_stream_file('beep', escape_digits=digits),
+        lambda call, digits: call.control_stream_file('beep', forward=digits),
+        lambda call, digits: call.control_stream_file('beep', rewind=digits),
+        lambda call, digits: call.control_stream_file('beep', pause=digits),
+        lambda call, digits: call.get_option('beep', digits),
+        lambda call, digits: call.record_file('x', 'wav', escape_digits=digits),
+        lambda call, digits: call.say_number(1, escape_digits=digits),
+        lambda call, digits: call.say_digits(1, escape_digits=digits),
+        lambda call, digits: call.say_alpha('a', escape_digits=digits),
+        lambda call, digits: call.say_phonetic('a', escape_digits=digits),
+        lambda call, digits: call.say_date(0, escape_digits=digits),
+        lambda call, digits: call.say_time(0, escape_digits=digits),
+        lambda call, digits: call.say_datetime(0, escape_digits=digits),
+    ],
+)
+def test_an_escape_digit_is_a_key_of_a_telephone(command):
+    call, stream = scripted(b'200 result=0 (timeout) endpos=0\n')
+    for digits in ('x', '1 2', 'a', '12,3'):
+        with pytest.raises(CommandRefused, match='no key'):
+            command(call, digits)
+    assert stream.sent == []
+    command(call, '0123456789*#ABCD')
+
+
 # Recording.
 
 def test_record_file():

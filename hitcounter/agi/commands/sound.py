@@ -1,13 +1,13 @@
 """Commands that the caller hears, and that listen to the caller's keys and voice.
 
-Where a key may end one of them, `escape_digits` names the keys that do. Keys that are pressed while no command
-listens for them are lost.
+Where a key may end one of them, `escape_digits` names the keys that do, some of `0123456789*#ABCD`. Keys that are
+pressed while no command listens for them are lost.
 """
 
 from typing import Literal
 
 from ...errors import CommandRefused, ProtocolError
-from ..arguments import Moment, Seconds, c_int, milliseconds, timestamp, whole_seconds
+from ..arguments import Moment, Seconds, c_int, keys, milliseconds, timestamp, whole_seconds
 from ..results import (
     ControlledPlayback,
     Digits,
@@ -34,7 +34,7 @@ class SoundCommands(Session):
 
         A key among `escape_digits` ends it. A file that Asterisk does not have is no error here: `played` is False.
         """
-        arguments = (name, escape_digits, str(offset)) if offset else (name, escape_digits)
+        arguments = (name, keys(escape_digits), str(offset)) if offset else (name, keys(escape_digits))
         reply = self.command('STREAM FILE', *arguments)
         return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
 
@@ -53,10 +53,10 @@ class SoundCommands(Session):
 
         Asterisk takes a `forward` or `rewind` key that is empty for `#` and `*`.
         """
-        controls = [str(milliseconds(skip)), forward, rewind, pause, str(milliseconds(offset))]
+        controls = [str(milliseconds(skip)), keys(forward), keys(rewind), keys(pause), str(milliseconds(offset))]
         while controls and controls[-1] == _CONTROLS[len(controls) - 1]:
             controls.pop()
-        reply = self.command('CONTROL STREAM FILE', name, escape_digits, *controls)
+        reply = self.command('CONTROL STREAM FILE', name, keys(escape_digits), *controls)
         position = None if reply.endpos is None or reply.endpos < 0 else reply.endpos / 1000
         return ControlledPlayback(digit_of(reply.result), position, reply.result != '-1')
 
@@ -76,7 +76,7 @@ class SoundCommands(Session):
         as the channel is set up, mostly 5 seconds.
         """
         waits = () if timeout is None else (str(milliseconds(timeout)),)
-        reply = self.command('GET OPTION', name, escape_digits, *waits)
+        reply = self.command('GET OPTION', name, keys(escape_digits), *waits)
         return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
 
     def get_data(self, name: str, *, timeout: Seconds | None = None, max_digits: int | None = None) -> Digits:
@@ -121,7 +121,7 @@ class SoundCommands(Session):
         Hangup, for that is how most recordings end: the next command that needs the caller does.
         """
         limit = None if timeout is None else milliseconds(timeout)
-        words = [name, sound_format, escape_digits, '-1' if limit is None else str(limit)]
+        words = [name, sound_format, keys(escape_digits), '-1' if limit is None else str(limit)]
         if offset or beep or silence is not None:
             words.append(str(offset))
         if beep:
@@ -139,7 +139,7 @@ class SoundCommands(Session):
     def say_number(self, number: int, *, escape_digits: str = '', gender: str | None = None) -> str | None:
         """Say `number` in the channel's language; returns the escape digit that ended it, or None."""
         said = c_int(number)
-        arguments = (said, escape_digits) if gender is None else (said, escape_digits, gender)
+        arguments = (said, keys(escape_digits)) if gender is None else (said, keys(escape_digits), gender)
         return digit_of(self.command('SAY NUMBER', *arguments).result)
 
     def say_digits(self, digits: str | int, *, escape_digits: str = '') -> str | None:
@@ -147,26 +147,26 @@ class SoundCommands(Session):
 
         Asterisk takes them only if they begin with a digit, and answers 520 otherwise: CommandFailed.
         """
-        return digit_of(self.command('SAY DIGITS', str(digits), escape_digits).result)
+        return digit_of(self.command('SAY DIGITS', str(digits), keys(escape_digits)).result)
 
     def say_alpha(
         self, text: str, *, escape_digits: str = '', case: Literal['all', 'lower', 'upper'] | None = None
     ) -> str | None:
         """Spell `text`; `case` has Asterisk say of which letters whether they are upper or lower case."""
         cases = () if case is None else (case[0].upper(),)
-        return digit_of(self.command('SAY ALPHA', text, escape_digits, *cases).result)
+        return digit_of(self.command('SAY ALPHA', text, keys(escape_digits), *cases).result)
 
     def say_phonetic(self, text: str, *, escape_digits: str = '') -> str | None:
         """Spell `text` by a spelling alphabet: Alpha, Bravo."""
-        return digit_of(self.command('SAY PHONETIC', text, escape_digits).result)
+        return digit_of(self.command('SAY PHONETIC', text, keys(escape_digits)).result)
 
     def say_date(self, moment: Moment, *, escape_digits: str = '') -> str | None:
         """Say the day, by Asterisk's own time zone. After January 2038 only `say_datetime` can."""
-        return digit_of(self.command('SAY DATE', c_int(timestamp(moment)), escape_digits).result)
+        return digit_of(self.command('SAY DATE', c_int(timestamp(moment)), keys(escape_digits)).result)
 
     def say_time(self, moment: Moment, *, escape_digits: str = '') -> str | None:
         """Say the time of day, by Asterisk's own time zone. After January 2038 only `say_datetime` can."""
-        return digit_of(self.command('SAY TIME', c_int(timestamp(moment)), escape_digits).result)
+        return digit_of(self.command('SAY TIME', c_int(timestamp(moment)), keys(escape_digits)).result)
 
     def say_datetime(
         self, moment: Moment, *, escape_digits: str = '', pattern: str | None = None, timezone: str | None = None
@@ -178,7 +178,7 @@ class SoundCommands(Session):
         if pattern is None and timezone is not None:
             raise CommandRefused('Asterisk takes a time zone only behind a pattern: give both')
         options = tuple(option for option in (pattern, timezone) if option is not None)
-        return digit_of(self.command('SAY DATETIME', str(timestamp(moment)), escape_digits, *options).result)
+        return digit_of(self.command('SAY DATETIME', str(timestamp(moment)), keys(escape_digits), *options).result)
 
 
 def _recording(result: str, word: str | None, endpos: int, *, limited: bool) -> Recording:
