@@ -1,12 +1,15 @@
-"""A call in a process of its own: what comes before there is a call."""
+"""A call over a pair of streams, as a process of its own has them."""
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
+from hitcounter.agi import Call, Script
+from hitcounter.agi.pretend import Channel, PretendCall, SaidNumber
 from hitcounter.agi.process import run
 from hitcounter.agi.stream import StdioStream
 
@@ -20,6 +23,28 @@ def pipes() -> Iterator[tuple[StdioStream, int, int]]:
         yield stream, from_it, to_it
     os.close(from_it)
     os.close(to_it)
+
+
+def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, int]) -> None:
+    stream, from_it, to_it = pipes
+    asterisk = PretendCall(Channel(url='agi://pbx/say', arguments=['42']))
+
+    def play() -> None:
+        os.write(to_it, asterisk.opening())
+        while line := os.read(from_it, 4096):
+            os.write(to_it, asterisk.receive(line))
+
+    def say(call: Call) -> None:
+        call.say_number(int(call.environment.arguments[0]))
+
+    player = threading.Thread(target=play, name='asterisk')
+    player.start()
+    try:
+        assert run([Script('say', say)], stream)
+    finally:
+        stream.close()
+        player.join()
+    assert asterisk.heard == [SaidNumber(42)]
 
 
 @pytest.mark.parametrize(
