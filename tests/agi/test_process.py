@@ -40,7 +40,7 @@ def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, i
     player = threading.Thread(target=play, name='asterisk')
     player.start()
     try:
-        assert run([Script('say', say)], stream)
+        assert run([Script('say', say)], stream, ['say', '42'])
     finally:
         stream.close()
         player.join()

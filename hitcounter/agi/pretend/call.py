@@ -21,9 +21,9 @@ _DEAD = '511 Command Not Permitted on a dead channel or intercept routine\n'
 class Running:
     """A command that Asterisk has begun, and how it will end: with `reply`, or `broken` by a hangup.
 
-    `seconds` is how long it keeps the channel busy; it is infinite if only a hangup ends it. It ends by a planned one
-    `left_after` so many, with what `broken` then gives. `interrupted` is the reply if another command, or the end of
-    the connection, arrives meanwhile and the command heeds that.
+    `seconds` is how long it keeps the channel busy; it is infinite if only a hangup ends it. One that is planned comes
+    `left_after` so many. `interrupted` is the reply if another command, or the end of the connection, arrives
+    meanwhile; None if the command does not look out for that.
     """
 
     line: bytes
