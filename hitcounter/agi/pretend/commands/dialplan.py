@@ -53,7 +53,8 @@ def database_del(leg: Leg, arguments: list[str]) -> Outcome:
 
 @command('DATABASE DELTREE', '<family> [<keytree>]', runs_dead=True)
 def database_deltree(leg: Leg, arguments: list[str]) -> Outcome:
-    root = ''.join(f'{name}/' for name in arguments if name)  # no name at all: the whole database
+    names = arguments if arguments[0] else []  # the whole database
+    root = ''.join(f'{name}/' for name in names if name)
     like = re.escape(root).replace('%', '.*').replace('_', '.')  # as SQL has it, which Asterisk asks
     tree = [key for key in leg.database if re.match(like, f'{key}/', re.IGNORECASE | re.DOTALL)]
     for key in tree:
