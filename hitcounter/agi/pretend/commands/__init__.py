@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from . import channel, dialplan, sound, speech  # noqa: F401 they enter their commands
+from . import channel, dialplan, saying, sound, speech  # noqa: F401 they enter their commands
 from .command import COMMANDS, Command, Outcome
 
 __all__ = ['COMMANDS', 'Command', 'Outcome', 'find_command']

@@ -8,7 +8,7 @@ from ..heard import HungUp, Missing, Played, Pressed, Ran, SaidDigits, SaidNumbe
 from ..leg import KEYPAD, RATE, Leg
 from ..world import Application
 from .command import Outcome, as_c_int, code_of, minus_one, scan, silence
-from .sound import say
+from .saying import say
 
 
 def run_application(leg: Leg, name: str, options: str) -> Outcome:
