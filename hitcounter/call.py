@@ -1,14 +1,17 @@
 """The command that calls a FastAGI server as Asterisk would, for people without a PBX."""
 
 import itertools
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import click
@@ -296,19 +299,32 @@ class Measured:
 
 def _many_calls(dial: Dial, speak: Speak, calls: int, concurrency: int) -> bool:
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix='call')
+    done: SimpleQueue[Future[Measured]] = SimpleQueue()
     began = time.perf_counter()
     try:
-        futures = [pool.submit(_measure, dial, speak) for _ in range(calls)]
+        with _uninterrupted():  # within the pool, an interrupt could leave a lock of it locked for ever
+            for _ in range(calls):
+                pool.submit(_measure, dial, speak).add_done_callback(done.put)
         with click.progressbar(length=calls, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             measured = []
-            for future in as_completed(futures):
-                measured.append(future.result())
+            for _ in range(calls):
+                measured.append(done.get().result())
                 bar.update(1)
     finally:
         pool.shutdown(cancel_futures=True)
     for line in report(measured, time.perf_counter() - began):
         click.echo(line)
     return not _failures(measured) and not _doubled(measured)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put SIGINT off to the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _measure(dial: Dial, speak: Speak) -> Measured:
