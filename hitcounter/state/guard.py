@@ -45,6 +45,17 @@ class DatabaseFile(FileStorage):
             raise
 
 
+class _IndexedFile(DatabaseFile):
+    """A database file, open to be read, whose index is written if it is missing: who opens it next need not scan it."""
+
+    def _save_index(self) -> None:
+        self._is_read_only = False
+        try:
+            super()._save_index()
+        finally:
+            self._is_read_only = True
+
+
 class GuardedFile(DatabaseFile):
     """A database file, open for writing, whose guard remembers each transaction."""
 
@@ -174,7 +185,7 @@ def remembered(path: str) -> bytes | None:
 def repair(path: str) -> None:
     """Refuse a file that is not what was stored; cut off a last transaction that was never finished."""
     with closing(LockFile(f'{path}.lock')):  # nobody writes while we look; FileStorage takes it again
-        whole = check(path)
+        whole = check(path, _IndexedFile)
         torn = _size(path) - whole
         if torn:
             logger.warning('%s ends with %d bytes of a transaction never finished: cut off', path, torn)
@@ -183,8 +194,8 @@ def repair(path: str) -> None:
                 _truncate(file, path, whole)
 
 
-def check(path: str) -> int:
-    """Up to which byte the file holds whole transactions, all that were stored; changes nothing."""
+def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
+    """Up to which byte the file holds whole transactions, all that were stored; changes nothing of it."""
     expected = remembered(path)  # read first, for the file may grow while we look
     size = _size(path)
     if not size:
@@ -194,7 +205,7 @@ def check(path: str) -> int:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise DatabaseRefused(
                 f'{path!r} is no database of ours, and was left as it is: name another file')
-        whole = _whole(path, file, size)
+        whole = _whole(path, file, size, reader)
         _check_last(path, expected, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             raise DatabaseRefused(
@@ -226,10 +237,10 @@ def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
             f'{_RESTORE}, or remove {guard_of(path)!r} to go on without what is lost')
 
 
-def _whole(path: str, file: BinaryIO, size: int) -> int:
+def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> int:
     """Up to which byte FileStorage reads: with its index at once, and what it does not read it would cut off."""
     try:
-        with closing(DatabaseFile(path, read_only=True)) as storage:
+        with closing(reader(path, read_only=True)) as storage:
             return min(int(storage.getSize()), size)
     except (StorageError, CorruptedError, ValueError, struct.error) as error:
         whole = _end_of_chain(file)
