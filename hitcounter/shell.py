@@ -1,19 +1,19 @@
 """hitcounter-shell: Python on the live database, at a prompt or from a script."""
 
-import inspect
-import os
+import logging
+import signal
 import sys
 import traceback
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+from ZEO.Exceptions import ClientDisconnected
 
 from . import log, settings
-from .errors import ReadOnly
-from .state import Component, Database, Session, WritingSession, open_database
+from .state import open_database
+from .workspace import GONE, Workspace
 
 
 @click.command(
@@ -30,85 +30,63 @@ from .state import Component, Database, Session, WritingSession, open_database
 def main(storage: str, write: bool, code: str | None, script: Path | None, arguments: tuple[str, ...]) -> None:
     """Look into the database, and change it with --write, while the server runs or not.
 
-    With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails. For example:
+    With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
+    uncommitted. ARGUMENTS are in sys.argv. For example:
 
         hitcounter-shell -c 'print(hits.count("31415"))'
     """
     if code is not None and script is not None:
         raise click.UsageError('give a script or -c, not both')
     log.set_up('error')
+    logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
     with (
         closing(open_database(storage, read_only=not write)) as database,
-        closing(WritingSession(database.db) if write else Session(database.db)) as session,
+        closing(Workspace(database, writes=write)) as workspace,
     ):
-        names = _names(session)
-        if code is not None:
-            _run(code, '-c', names)
-        elif script is not None:
-            sys.argv = [str(script), *arguments]
-            _run(script.read_bytes(), str(script), names)
-        elif not sys.stdin.isatty():
-            _run(sys.stdin.buffer.read(), '<stdin>', names)
+        if code is None and script is None and sys.stdin.isatty():
+            # Here, for it takes longer than all that a script may want.
+            from .conversation import converse
+
+            converse(workspace)
+            status = 0
         else:
-            _converse(names, session, _banner(database, names, session))
-        if write and session.is_changed:
+            status = _run(*_source(code, script), arguments, workspace)
+        if workspace.is_changed:
             click.echo('Changes that were not committed are forgotten: call commit() to keep them.', err=True)
+    sys.exit(status)
 
 
-def _names(session: Session) -> dict[str, Any]:
-    """What the shell's user finds there: every component by its name, `root`, `commit` and `abort`."""
-    components = {name: part for name, part in session.root.items() if isinstance(part, Component)}
-    if isinstance(session, WritingSession):
-        commit, abort = session.commit, session.abort
-    else:
-        commit, abort = _refuse, session.refresh
-    return {**components, 'root': session.root, 'commit': commit, 'abort': abort}
+def _source(code: str | None, script: Path | None) -> tuple[str | bytes, str]:
+    """What is to be run, and its name."""
+    if code is not None:
+        return code, '-c'
+    if script is None or str(script) == '-':
+        return sys.stdin.buffer.read(), '-'
+    sys.path.insert(0, str(script.parent.absolute()))
+    return script.read_bytes(), str(script)
 
 
-def _refuse() -> None:
-    raise ReadOnly('this shell only reads: start it with --write to change the database')
-
-
-def _banner(database: Database, names: dict[str, Any], session: Session) -> str:
-    components = [f'  {name}: {inspect.getdoc(part)}' for name, part in names.items() if isinstance(part, Component)]
-    if isinstance(session, WritingSession):
-        rule = 'commit() stores your changes, abort() forgets them.'
-    else:
-        rule = 'For reading only: start with --write to change it.'
-    return '\n'.join([database.description, *components, f'  root: {", ".join(session.root)}', rule, ''])
-
-
-def _converse(names: dict[str, Any], session: Session, banner: str) -> None:
-    """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
-    # Here, for it takes longer than all that a script may want.
-    from IPython.terminal.ipapp import TerminalIPythonApp
-    from traitlets.config import Config
-
-    with ExitStack() as resources:
-        config = Config()
-        config.TerminalInteractiveShell.banner1 = banner
-        config.TerminalInteractiveShell.enable_tip = False
-        config.TerminalInteractiveShell.confirm_exit = False
-        if not _has_home():
-            config.TerminalIPythonApp.ipython_dir = resources.enter_context(TemporaryDirectory())
-        application: Any = TerminalIPythonApp.instance(config=config)
-        application.initialize([])
-        application.shell.push(names)
-        application.shell.events.register('pre_run_cell', lambda _: session.refresh())
-        application.start()
-
-
-def _has_home() -> bool:
-    """Whether IPython has a folder to keep its history in, or can make it."""
-    folder = Path(os.environ.get('IPYTHONDIR', '~/.ipython')).expanduser()
-    return os.access(folder if folder.exists() else folder.parent, os.W_OK | os.X_OK)
-
-
-def _run(source: str | bytes, name: str, names: dict[str, Any]) -> None:
-    """Run a script to its end. One that raises is shown as Python shows it, and ends the shell with status 1."""
+def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: Workspace) -> Any:
+    """Run a script to its end, and tell the exit status. One that raises is shown as Python shows it."""
+    sys.argv = [name, *arguments]
+    workspace.code = str(source) if name == '-c' else name
     try:
-        exec(compile(source, name, 'exec'), {'__name__': '__main__', **names})
+        exec(compile(source, name, 'exec'), {'__name__': '__main__', '__file__': name, **workspace.names})
+    except SystemExit as leaving:
+        return leaving.code or int(workspace.is_changed)
+    except KeyboardInterrupt:
+        click.echo('interrupted', err=True)
+        return 128 + signal.SIGINT
+    except ClientDisconnected as error:
+        click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
+        return 1
     except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
         own = error.__traceback__ and error.__traceback__.tb_next  # without this function
         traceback.print_exception(error.with_traceback(own))
-        sys.exit(1)
+        return 1
+    return int(workspace.is_changed)  # it did not do what it set out to do
+
+
+def _line(error: BaseException, name: str) -> int:
+    """The line of the script that led to `error`."""
+    return max(frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name)

@@ -3,6 +3,7 @@
 from .component import Component, query, update
 from .database import Database, open_database
 from .journal import Journal
+from .reading import ReadingState
 from .session import Session, WritingSession
 from .state import Parts, State
 from .tally import Tally
@@ -12,6 +13,7 @@ __all__ = [
     'Database',
     'Journal',
     'Parts',
+    'ReadingState',
     'Session',
     'State',
     'Tally',

@@ -44,11 +44,17 @@ _CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres', 'zeo'})
 class Database:
     """An open database, and all that was opened for it."""
 
-    def __init__(self, db: Any, description: str, resources: ExitStack) -> None:
+    def __init__(self, db: Any, description: str, resources: ExitStack, frozen: 'FileState | None' = None) -> None:
         self.db = db
         #: What is open and how, in a phrase.
         self.description = description
         self._resources = resources
+        self._frozen = frozen
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the file has changed, and this shows it as it was when it was opened."""
+        return self._frozen is not None and self._frozen.has_changed
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
@@ -220,7 +226,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
     """Go through the process that shares the file; if there is none, open the file."""
     path = address.path
     with ExitStack() as resources:
-        folder = None
+        folder, frozen = None, None
         with suppress(FileNotFoundError):
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
         if folder is not None and folder.answers():
@@ -229,13 +235,32 @@ def _join(address: FileAddress, read_only: bool) -> Database:
             description = f'{path}, shared by {_owner(path)}'
         else:
             _check_there(path)
+            frozen = FileState(path) if read_only else None
             storage = _open_to_read(address) if read_only else _open_to_write(address)
             description = f'{path}, as it was when opened' if read_only else path
         resources.enter_context(closing(storage))
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
         if read_only:
             description += ', read only'
-        return Database(db, description, resources.pop_all())
+        return Database(db, description, resources.pop_all(), frozen)
+
+
+class FileState:
+    """The size of a file at one moment, and whether it is the same file: what was stored since changes either."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen = self._look()
+
+    @property
+    def has_changed(self) -> bool:
+        return self._look() != self._seen
+
+    def _look(self) -> tuple[int, int] | None:
+        with suppress(FileNotFoundError):
+            status = os.stat(self._path)
+            return status.st_ino, status.st_size
+        return None
 
 
 def _check_there(path: str) -> None:

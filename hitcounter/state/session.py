@@ -73,6 +73,12 @@ class WritingSession(Session):
         self.is_changed = False
         self._begin()
 
+    def describe(self, user: str, description: str) -> None:
+        """Name who is about to commit, and what, in the database's history."""
+        current = self._transactions.get()
+        current.user = user
+        current.description = description
+
     def abort(self) -> None:
         """Forget the changes, and see what others have committed."""
         super().refresh()

@@ -1,0 +1,137 @@
+"""What the user of the shell works with: the names there, and one transaction that is committed or aborted."""
+
+import getpass
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import Any
+
+from .errors import ReadOnly, StateError
+from .state import Component, Database, ReadingState, Session, State, WritingSession
+from .state.history import Transactions, history, transactions, undo
+
+#: So much of a line of code is kept as the description of its transaction.
+_DESCRIPTION = 100
+
+#: So many transactions are shown unless more are asked for.
+COUNT = 20
+
+#: What is to be said when the session cannot show what is stored.
+OUTDATED = 'the file has changed since this shell opened it, which shows it as it was: start the shell again'
+
+#: What is to be said when the process that serves the database is gone.
+GONE = 'the process that serves the database is gone, or hangs: go on when it is back'
+
+
+class Workspace:
+    """One session on an open database. Its public methods are functions of the shell."""
+
+    def __init__(self, database: Database, *, writes: bool) -> None:
+        self.database = database
+        #: The code that runs; what it commits is described by its first line.
+        self.code = ''
+        self._changed_by = ''
+        self._resources = ExitStack()
+        #: Whether it may change the database.
+        self.writes = writes
+        self.session = WritingSession(database.db) if writes else Session(database.db)
+        self._resources.enter_context(closing(self.session))
+        self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+        classes = [type(part) for part in self.components.values()]
+        state = _LateState(lambda: self._open_state(classes)) if writes else ReadingState(database.db, classes)
+        functions = [self.commit, self.abort, self.sync, self.transactions, self.undo]
+        #: What the user finds there.
+        self.names: dict[str, Any] = {
+            **{component.__name__: component for component in classes},
+            **self.components,
+            'root': self.session.root,
+            'state': state,
+            **{function.__name__: function for function in functions},
+        }
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there are changes to be committed."""
+        return self.writes and self.session.is_changed
+
+    def close(self) -> None:
+        """Forget what was not committed, and leave the database."""
+        self._resources.close()
+
+    def note_changes(self) -> None:
+        """Remember the code that just ran if it was the first to change something."""
+        if not self.is_changed:
+            self._changed_by = ''
+        elif not self._changed_by:
+            self._changed_by = self.code
+
+    def commit(self, description: str = '') -> None:
+        """Store the changes. The history shows `description`, or else the first line that changed something."""
+        if not isinstance(self.session, WritingSession):
+            raise ReadOnly('this shell only reads: start it with --write to change the database')
+        lines = (description or self._changed_by or self.code).strip().splitlines() or ['']
+        self.session.describe(_user(), f'shell: {lines[0][:_DESCRIPTION]}')
+        self.session.commit()
+
+    def abort(self) -> None:
+        """Forget the changes, and see what others have stored."""
+        if isinstance(self.session, WritingSession):
+            self.session.abort()
+        else:
+            self.session.refresh()
+
+    def sync(self) -> None:
+        """See what others have stored since."""
+        if self.is_changed:
+            raise StateError('there are changes, which this would forget: commit() or abort() them')
+        self.session.refresh()
+        if self.database.is_outdated:
+            raise StateError(OUTDATED)
+
+    def transactions(self, count: int = COUNT, of: Any = None) -> Transactions:
+        """The last transactions: id, time, who, bytes, what. `of` is an object: those that changed it itself."""
+        if of is None:
+            return transactions(self.database.db, count)
+        return history(self.database.db, of, count)
+
+    def undo(self, id: str) -> None:
+        """Take back what one transaction changed, at once; `transactions()` tells its id."""
+        if not self.writes:
+            raise ReadOnly('this shell only reads: start it with --write to undo a transaction')
+        if self.is_changed:
+            raise StateError('there are changes, which come first: commit() or abort() them')
+        undo(self.database.db, id, _user())
+        self.session.refresh()
+
+    def _open_state(self, components: list[type[Component]]) -> State:
+        return self._resources.enter_context(closing(State(self.database, components)))
+
+
+class _LateState:
+    """A state that is opened when it is first used, for that starts a thread and takes a component at its word."""
+
+    def __init__(self, open_state: Callable[[], State]) -> None:
+        self._open = open_state
+        self._state: State | None = None
+
+    def __getitem__(self, component: type[Component]) -> Any:
+        return self._opened()[component]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened(), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(State)
+
+    def _opened(self) -> State:
+        if self._state is None:
+            self._state = self._open()
+        return self._state
+
+
+def _user() -> str:
+    """The name by which the user logged in, or the id of one who has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # since Python 3.13 OSError
+        return str(os.getuid())
