@@ -25,7 +25,7 @@ from .workspace import GONE, Workspace
 @settings.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
-@click.argument('script', type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.argument('script', type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(storage: str, write: bool, code: str | None, script: Path | None, arguments: tuple[str, ...]) -> None:
     """Look into the database, and change it with --write, while the server runs or not.

@@ -88,11 +88,11 @@ class Workspace:
         if self.database.is_outdated:
             raise StateError(OUTDATED)
 
-    def transactions(self, count: int = COUNT, of: Any = None) -> Transactions:
-        """The last transactions: id, time, who, bytes, what. `of` is an object: those that changed it itself."""
-        if of is None:
+    def transactions(self, count: int = COUNT, thing: Any = None) -> Transactions:
+        """The last `count` transactions, or those that changed `thing` itself: id, time, who, bytes, what."""
+        if thing is None:
             return transactions(self.database.db, count)
-        return history(self.database.db, of, count)
+        return history(self.database.db, thing, count)
 
     def undo(self, id: str) -> None:
         """Take back what one transaction changed, at once; `transactions()` tells its id."""

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -55,6 +56,18 @@ def test_the_transcripts_of_the_readme_are_what_the_commands_print(port: int, st
     assert asked == "bin/hitcounter-shell -c 'print(hits.lines())'"
     result = CliRunner().invoke(shell.main, ['--storage', storage, '-c', 'print(hits.lines())'])
     assert (result.output, result.exit_code) == (told, 0)
+
+
+def test_the_transcripts_of_the_shell_are_what_the_commands_print(port: int, storage: str) -> None:
+    for _ in range(2):
+        place_call(('127.0.0.1', port), Channel(caller_id=None))
+    conversation, *commands = transcripts('docs/shell.md').items()
+    assert conversation[0] == 'bin/hitcounter-shell --write'  # tests/test_shell.py leads it
+    for command, told in commands:
+        launcher, *arguments = shlex.split(command.replace('docs/', f'{ROOT}/docs/'))
+        assert launcher == 'bin/hitcounter-shell'
+        result = CliRunner().invoke(shell.main, ['--storage', storage, *arguments])
+        assert (result.output, result.exit_code) == (told, 0)
 
 
 def test_every_option_of_the_server_is_in_the_operators_table() -> None:

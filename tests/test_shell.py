@@ -6,12 +6,18 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect
 import pytest
+import ZEO
+
+from hitcounter.hits import Caller, HitCounter
+from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess, Start
@@ -26,6 +32,15 @@ def counted(start: Start) -> None:
     server.call(caller_id='+44123', unique_id='1.1')
     server.call(unique_id='1.2')
     server.stop()
+
+
+WITH_SERVER = pytest.mark.parametrize('shared', [False, True], ids=['alone', 'beside the server'])
+
+
+@pytest.fixture
+def beside(start: Start, counted: None) -> Callable[[bool], None]:
+    """Have a server run, or none."""
+    return lambda shared: (shared and start()) and None
 
 
 # Scripts.
@@ -119,16 +134,186 @@ def test_a_file_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_script_finds_its_arguments_and_what_lies_beside_it(counted: None, shell: Run, tmp_path: Path) -> None:
+    (tmp_path / 'reports').mkdir()
+    (tmp_path / 'reports' / 'wording.py').write_text('TEXT = "calls"\n')
+    (tmp_path / 'reports' / 'report.py').write_text(
+        'import sys\nfrom wording import TEXT\nprint(sys.argv, hits.count(sys.argv[1]), TEXT)\n')
+
+    done = shell('reports/report.py', '31415', '--write')
+    piped = shell('-', '31415', input='import sys; print(sys.argv)')
+
+    assert (done.returncode, done.stdout) == (0, "['reports/report.py', '31415', '--write'] 2 calls\n")
+    assert (piped.returncode, piped.stdout) == (0, "['-', '31415']\n")
+
+
+def test_a_script_that_is_interrupted_says_so(counted: None, shell: Run) -> None:
+    done = shell('-c', 'import os, signal; os.kill(os.getpid(), signal.SIGINT); signal.pause()')
+
+    assert (done.returncode, done.stderr) == (130, 'interrupted\n')
+
+
+def test_a_script_that_loses_its_server_says_so_in_a_sentence(server: ServerProcess, shell: Run) -> None:
+    code = f"""
+import os, signal
+sync()
+os.kill({server.process.pid}, signal.SIGKILL)
+while True:
+    sync()
+"""
+
+    done = shell(input=code)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        'Error: -, line 6: the process that serves the database is gone, or hangs: go on when it is back.\n')
+
+
+def test_a_script_needs_no_ipython(counted: None, shell: Run) -> None:
+    done = shell('-c', 'import sys; print("IPython" in sys.modules, hits.count("31415"))')
+
+    assert done.stdout == 'False 2\n'
+
+
+# The state.
+
+def test_queries_of_the_state_can_be_asked_and_updates_not(counted: None, shell: Run) -> None:
+    code = 'print(state[HitCounter].count("31415"), state.query(lambda parts: parts[HitCounter].lines()))'
+
+    assert shell('-c', code).stdout == "2 {'31415': 2}\n"
+    for update in ('state[HitCounter].hit("31415", None)', 'state.update(print)'):
+        done = shell('-c', update)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            'hitcounter.errors.ReadOnly: this state is only read: open it for writing to change it')
+
+
+HIT = 'from hitcounter.hits import Caller; print(state[HitCounter].hit("31415", Caller(None, None, "x")))'
+
+
+def test_an_update_of_the_state_is_stored_at_once(server: ServerProcess, shell: Run) -> None:
+    server.call()
+
+    done = shell('--write', '-c', f'{HIT}; print(hits.count("31415")); sync(); print(hits.count("31415"))')
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n1\n2\n', '')
+    assert server.number() == 3
+
+
+# The transactions.
+
+LAST = 'one = transactions(1)[0]; '
+
+
+@WITH_SERVER
+def test_a_transaction_tells_who_stored_what_and_is_taken_back(
+    shell: Run, beside: Callable[[bool], None], shared: bool
+) -> None:
+    beside(shared)
+    shell('--write', '-c', 'root["note"] = 1; commit()')
+    shell('--write', input='root["note"] = 2\ncommit("a better note")\n')
+
+    seen = shell('-c', 'import getpass\nfor one in transactions(3):\n'
+                 ' print(one.user == getpass.getuser(), one.description)')
+    undone = shell('--write', '-c', f'{LAST}undo(one.id); print(root["note"])')
+
+    assert seen.stdout == 'True shell: a better note\nTrue shell: root["note"] = 1; commit()\nFalse hits.hit\n'
+    assert (undone.returncode, undone.stdout, undone.stderr) == (0, '1\n', '')
+    assert shell('-c', f'{LAST}print(one)').stdout.endswith(': shell: a better note\n')
+
+
+def test_what_changed_an_object_is_told(counted: None, shell: Run) -> None:
+    shell('--write', '-c', 'root["note"] = 1; commit("a note")')
+
+    done = shell('-c', 'print(*[one.description for one in transactions(9, hits._lines["31415"].calls)])\n'
+                 'print(transactions(1, root)[0].description)\ntransactions(1, "a text")')
+
+    assert done.stdout == 'hits.hit\nshell: a note\n'
+    assert done.stderr.splitlines()[-1] == (
+        'hitcounter.errors.StateError: str is not stored as an object of its own: ask for the one that holds it')
+
+
+@WITH_SERVER
+@pytest.mark.parametrize(
+    ('which', 'message'),
+    [
+        ('transactions(4)[-2].id', 'for later ones built upon it'),  # the first note
+        ('transactions(4)[-1].id', 'numbers that were told would be given again: leave it'),
+        ('"0" * 16', 'there is no transaction 0000000000000000: take one that transactions() shows'),
+        ('"bogus"', "'bogus' is no id of a transaction: take one that transactions() shows"),
+    ],
+)
+def test_what_cannot_be_undone_is_refused_in_a_sentence(
+    shell: Run, beside: Callable[[bool], None], shared: bool, which: str, message: str
+) -> None:
+    beside(shared)
+    for number in (1, 2, 3):
+        shell('--write', '-c', f'root["note"] = {number}; commit()')
+
+    done = shell('--write', '-c', f'before = transactions(1)\ntry:\n undo({which})\nexcept Exception as error:\n'
+                 ' print(error)\nprint(hits.count("31415"), root["note"], before == transactions(1))')
+
+    said, after = done.stdout.splitlines()
+    assert message in said
+    assert after == '2 3 True'
+    assert done.stderr == ''
+
+
+def test_undo_comes_not_between_a_change_and_its_commit(counted: None, shell: Run) -> None:
+    reading = shell('-c', f'{LAST}undo(one.id)')
+    changed = shell('--write', '-c', f'{LAST}root["note"] = 1; undo(one.id)')
+    synced = shell('--write', '-c', 'root["note"] = 1; sync()')
+
+    assert 'ReadOnly: this shell only reads: start it with --write to undo a transaction' in reading.stderr
+    assert 'there are changes, which come first: commit() or abort() them' in changed.stderr
+    assert 'there are changes, which this would forget: commit() or abort() them' in synced.stderr
+
+
+def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_path: Path) -> None:
+    (host, port), stop = ZEO.server(str(tmp_path / 'elsewhere.fs'))
+    try:
+        uri = f'zeo://{host}:{port}'
+        with closing(open_database(uri)) as database, closing(State(database, [HitCounter])) as state:
+            state[HitCounter].hit('31415', Caller(None, None, '1.1'))
+
+        change = f'{HIT}; root["note"] = 1; commit(); {LAST}undo(one.id)'
+        written = run('shell', '--storage', uri, '--write', '-c', change)
+        read = run('shell', '--storage', uri, '-c', 'print(hits.count("31415"), "note" in root); root["note"] = 1')
+    finally:
+        stop()
+
+    assert (written.returncode, written.stdout, written.stderr) == (0, '2\n', '')
+    assert read.stdout == '2 False\n'
+    assert 'ReadOnly: this may only read' in read.stderr
+
+
+def test_a_script_migrates_in_batches_while_calls_come_in(server: ServerProcess, shell: Run) -> None:
+    for number in range(5):
+        server.call(caller_id=f'+4{number % 2}')
+    script = str(Path(__file__).parent.parent / 'docs' / 'examples' / 'count_callers.py')
+    calling = threading.Event()
+
+    def call_on() -> None:
+        while not calling.is_set():
+            server.call(caller_id='+49')
+
+    caller = threading.Thread(target=call_on)
+    caller.start()
+    try:
+        first = shell('--write', script, '2')
+    finally:
+        calling.set()
+        caller.join()
+    second = shell('--write', script)
+
+    assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, '', 0, '')
+    assert len(first.stdout.splitlines()) >= 3
+    counts = shell('-c', 'print(root["callers"]["+40"], root["callers"]["+41"], '
+                   'sum(root["callers"].values()) == hits.count("31415"))')
+    assert counts.stdout == '3 2 True\n'
+
+
 # For reading only.
-
-WITH_SERVER = pytest.mark.parametrize('shared', [False, True], ids=['alone', 'beside the server'])
-
-
-@pytest.fixture
-def beside(start: Start, counted: None) -> Callable[[bool], None]:
-    """Have a server run, or none."""
-    return lambda shared: (shared and start()) and None
-
 
 CHANGES = [
     'hits._lines["31415"].hours = None',
@@ -194,7 +379,7 @@ def test_what_is_not_committed_is_forgotten_and_that_is_said(
 
     done = shell('--write', '-c', ADD_AN_HOUR)
 
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert done.stderr == 'Changes that were not committed are forgotten: call commit() to keep them.\n'
     assert shell('-c', 'print(0 in hits.hours("31415"))').stdout == 'False\n'
 
@@ -278,6 +463,12 @@ class Terminal:
     def _shown(self) -> str:
         return re.sub(r'\x1b\[[?0-9;]*[a-zA-Z]|\r', '', self._process.before)
 
+    def complete(self, code: str, expected: str) -> None:
+        """Type the beginning of a line, press the tab key, wait for what it is to show, and take the line back."""
+        self._process.send(f'{code}\t')
+        self._process.expect(expected)
+        self._process.send('\x15')
+
     def status(self) -> int | None:
         self._process.wait()
         return self._process.exitstatus
@@ -360,6 +551,85 @@ def test_a_home_folder_is_not_needed(
     assert 'rror' not in banner
     assert 'Out[1]: 2' in answer
     assert terminal.status() == 0
+
+
+def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(
+    counted: None, open_shell: Callable[..., Terminal]
+) -> None:
+    reading, writing = open_shell(), open_shell('--write')
+
+    assert reading.prompt().endswith('read ')
+    assert reading.leave()
+    for begin in (writing.prompt(), writing.run('%transactions 1')):
+        assert begin.endswith('write ')
+    assert writing.run(ADD_AN_HOUR).endswith('write* ')
+    assert writing.run('1').endswith('write* ')
+    assert writing.run('%abort').endswith('write ')
+    assert writing.run('root["note"] = 1').endswith('write* ')
+    assert 'there are changes, which this would forget: commit() or abort() them' in writing.run('%sync')
+    assert writing.run('%commit').endswith('write ')
+    assert 'shell: root["note"] = 1' in writing.run('%transactions 1 root')
+    assert writing.run('%undo ' + 16 * '0').count('there is no transaction') == 1
+    writing.run('one = transactions(1)[0]')
+    assert 'rror' not in writing.run('%undo {one.id}')
+    assert 'False' in writing.run('"note" in root')
+
+
+def test_the_tab_key_completes_names_methods_and_keys(counted: None, open_shell: Callable[..., Terminal]) -> None:
+    terminal = open_shell(env={'TERM': 'xterm'})
+    terminal.prompt()
+
+    terminal.complete('hits.cou', r'nt')
+    terminal.complete('hits._lines["3', r'1415')
+    terminal.complete('root["sch', r'emas')
+    terminal.complete('state[HitCounter].li', r'nes')
+    terminal.complete('%transa', r'ctions')
+
+
+def test_a_conversation_that_loses_its_server_says_so_in_a_sentence(
+    server: ServerProcess, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell()
+    terminal.prompt()
+
+    server.kill()
+    shown = terminal.run('root.keys()') + terminal.run('hits.count("1")')
+
+    assert 'the process that serves the database is gone, or hangs: go on when it is back' in shown
+    assert 'Traceback' not in shown
+
+
+def test_a_shell_that_read_the_file_before_the_server_did_says_that_it_is_outdated(
+    counted: None, start: Start, open_shell: Callable[..., Terminal]
+) -> None:
+    outdated = 'the file has changed since this shell opened it, which shows it as it was: start the shell again'
+    terminal = open_shell()
+    terminal.prompt()
+
+    assert outdated not in terminal.run('%sync')
+    start().call()
+
+    assert outdated in terminal.run('hits.count("31415")')
+    assert outdated not in terminal.run('hits.count("31415")')  # it was said
+    assert f'StateError: {outdated}' in terminal.run('%sync')
+
+
+def test_the_conversation_in_the_documentation_is_what_happens(
+    start: Start, open_shell: Callable[..., Terminal]
+) -> None:
+    server = start()
+    server.call()
+    server.call()
+    text = (Path(__file__).parent.parent / 'docs' / 'shell.md').read_text('utf-8')
+    steps = re.findall(r'^    (\w+\*?) In \[\d\]: (.*)\n(?:    (Out.*)\n)?', text, re.MULTILINE)
+    assert len(steps) == 5
+    terminal = open_shell('--write')
+
+    shown = terminal.prompt()
+    for mode, code, answer in steps:
+        assert shown.endswith(f'{mode} ')
+        shown = terminal.run(code)
+        assert answer in shown
 
 
 # When the server goes.
