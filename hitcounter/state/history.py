@@ -2,14 +2,17 @@
 
 import re
 from base64 import decodebytes, encodebytes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import transaction
 import ZODB
 from persistent.TimeStamp import TimeStamp
+from ZODB.broken import find_global
 from ZODB.POSException import ConflictError, POSKeyError, ReadOnlyError, UndoError
-from ZODB.utils import get_pickle_metadata
+from ZODB.utils import get_pickle_metadata, load_current
 
 from ..errors import ReadOnly, StateError, UpdateFailed
 from . import journal
@@ -79,23 +82,50 @@ def undo(database: ZODB.DB, id: str, user: str) -> None:
     except ReadOnlyError as error:
         raise ReadOnly(f'transaction {id} cannot be undone here: open the database for writing') from error
     except (UndoError, ConflictError) as error:
-        raise UpdateFailed(
-            f'transaction {id} was not undone, for later ones built upon it, or a pack removed what was before: '
-            f'undo the later ones first, or change the objects by hand') from error
+        raise _built_upon(id) from error
     finally:
         manager.abort()
 
 
 def _description(database: ZODB.DB, tid: bytes) -> str:
     """What the transaction was. Raises UpdateFailed if it cannot be undone without harm."""
-    for stored in database.storage.iterator(tid, tid):
-        for record in stored:
-            if record.data and get_pickle_metadata(record.data)[0] == journal.__name__:
-                raise UpdateFailed(
-                    f'transaction {tid.hex()} was not undone, for it changed a journal, and numbers that were told '
-                    f'would be given again: leave it')
-        return _text(stored.description)
+    with _stored(database, tid) as found:
+        for stored in found:
+            for record in stored:
+                _check(database, record)
+            return _text(stored.description)
     raise UpdateFailed(f'there is no transaction {tid.hex()}: take one that transactions() shows')
+
+
+@contextmanager
+def _stored(database: ZODB.DB, tid: bytes) -> Iterator[Any]:
+    found = database.storage.iterator(tid, tid)
+    try:
+        yield found
+    finally:
+        if hasattr(found, 'close'):  # that of a file; no other has one
+            found.close()
+
+
+def _check(database: ZODB.DB, record: Any) -> None:
+    """Raise UpdateFailed if the change of one object cannot be undone, before a server would log that as an error."""
+    module, name = get_pickle_metadata(record.data) if record.data else ('', '')
+    if module == journal.__name__:
+        raise UpdateFailed(
+            f'transaction {record.tid.hex()} was not undone, for it changed a journal, and numbers that were told '
+            f'would be given again: leave it')
+    try:
+        _, current = load_current(database.storage, record.oid)
+    except POSKeyError:  # its making was undone
+        return
+    if current != record.tid and not hasattr(find_global(module, name), '_p_resolveConflict'):
+        raise _built_upon(record.tid.hex())
+
+
+def _built_upon(id: str) -> UpdateFailed:
+    return UpdateFailed(
+        f'transaction {id} was not undone, for later ones built upon it, or a pack removed what was before: '
+        f'undo the later ones first, or change the objects by hand')
 
 
 def _transaction(tid: bytes, entry: dict[str, Any]) -> Transaction:
