@@ -20,6 +20,7 @@ from .state import State, open_database
 @settings.storage
 @settings.prompt(hits.PROMPTS)
 @settings.call_timeout
+@settings.line_limit
 @settings.log_level
 @click.argument('script', required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
@@ -27,6 +28,7 @@ def main(
     storage: str,
     prompt: tuple[str, ...],
     call_timeout: float,
+    line_limit: int,
     log_level: str,
     script: str | None,
     arguments: tuple[str, ...],
@@ -45,5 +47,7 @@ def main(
         ):
             tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
             scripts = [Script('', tell_the_number.function), tell_the_number, *installed.scripts(state=state)]
-            well = run(scripts, stream, (script or '', *arguments), call_timeout=call_timeout)
+            well = run(
+                scripts, stream, (script or '', *arguments), call_timeout=call_timeout, line_limit=line_limit
+            )
     sys.exit(0 if well else 1)

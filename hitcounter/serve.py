@@ -41,6 +41,7 @@ _COLLECTIONS = (5_000, 50, 100)
     '--max-calls-per-peer', type=click.IntRange(1), help='Calls at once from one address; any number if not given.'
 )
 @settings.call_timeout
+@settings.line_limit
 @settings.option(
     '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
 )
@@ -54,6 +55,7 @@ def main(
     max_calls: int,
     max_calls_per_peer: int | None,
     call_timeout: float,
+    line_limit: int,
     drain: float,
     cpu: int | None,
     log_level: str,
@@ -84,6 +86,7 @@ def main(
             max_calls=max_calls,
             max_calls_per_peer=max_calls_per_peer,
             call_timeout=call_timeout,
+            line_limit=line_limit,
         )
         _collect_rarely()
         server.start()

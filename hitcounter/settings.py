@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import click
 
-from .agi.command import compose
+from .agi.command import LINE_LIMIT, compose
 from .errors import CommandRefused, HitcounterError
 
 F = TypeVar('F', bound=Callable[..., Any])
@@ -171,6 +171,14 @@ storage = option(
     default=f'file://{quote(str(_HOME))}/var/hitcounter.fs',
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
+)
+
+line_limit = option(
+    '--line-limit',
+    metavar='BYTES',
+    type=click.IntRange(128),
+    default=LINE_LIMIT,
+    help='What Asterisk takes in one command; 2047 for Asterisk 16.',
 )
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
