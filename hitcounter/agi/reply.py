@@ -9,13 +9,13 @@ from ..errors import ProtocolError
 REPLY_LIMIT = 65_536
 
 _LINE = re.compile(
-    rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d+))?(?: (?P<text>[^\n]*))?',
+    rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d{1,19}))?(?: (?P<text>[^\n]*))?',
     re.DOTALL,
 ).fullmatch
 # SPEECH RECOGNIZE alone has more behind the bracket than a position, and ends without one.
 _SPEECH = re.compile(
     rb'200 result=(?P<result>1) \((?P<data>speech|digit)\) '
-    rb'(?P<text>(?:digit=[^\n] )?endpos=(?P<endpos>-?\d+)(?: results=\d+ .*)?)',
+    rb'(?P<text>(?:digit=[^\n] )?endpos=(?P<endpos>-?\d{1,19})(?: results=\d+ .*)?)',
     re.DOTALL,
 ).fullmatch
 _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search

@@ -1,9 +1,12 @@
 """Results: what a command came to, as small values. Nothing in them changes."""
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from ..errors import ProtocolError
+
+_NUMBER = re.compile('-?[0-9]{1,19}').fullmatch  # C's long has no more digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,13 @@ def digit_of(result: str) -> str | None:
     if result in ('0', '-1', ''):
         return None
     try:
-        return chr(int(result))
+        return chr(number_of(result))
     except (ValueError, OverflowError):
         raise ProtocolError(f'{result!r} is not the code of a key') from None
 
 
 def number_of(result: str) -> int:
     """The number that a reply gives."""
-    try:
-        return int(result)
-    except ValueError:
-        raise ProtocolError(f'{result!r} is no number') from None
+    if not _NUMBER(result):
+        raise ProtocolError(f'{result[:80]!r} is no number')
+    return int(result)

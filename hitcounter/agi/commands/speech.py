@@ -8,7 +8,9 @@ from ..reply import Reply
 from ..results import Recognition, RecognitionEnd, Utterance
 from ..session import COMMAND_TIMEOUT, Session
 
-_UTTERANCES = re.compile(r'score(\d+)=(-?\d+) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL)
+_UTTERANCES = re.compile(
+    r'score(\d+)=(-?\d{1,19}) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL
+)
 
 
 class SpeechCommands(Session):

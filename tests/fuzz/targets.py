@@ -1,0 +1,364 @@
+"""What must hold whatever Asterisk sends: each target takes bytes, and raises what is none of our own errors.
+
+No target waits: all that the other side will ever send is there from the start, then it closes.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from recordings import FOLDER, recordings_in
+
+from hitcounter.agi import Call, Environment, Reply, Script
+from hitcounter.agi.connection import Connection
+from hitcounter.agi.reply import REPLY_LIMIT
+from hitcounter.agi.script import Scripts
+from hitcounter.agi.session import RUN_DEAD
+from hitcounter.agi.stream import SocketStream
+from hitcounter.errors import CallError, CommandFailed, ConnectionLost, Hangup
+
+END = b'\0'
+"""What Asterisk, written in C, cannot send within a reply: it parts the pieces of an input."""
+
+ENVIRONMENT = b'agi_network: yes\nagi_request: agi://127.0.0.1\nagi_uniqueid: 1.1\n\n'
+
+COMMANDS: dict[str, Callable[[Call], object]] = {
+    'ANSWER': Call.answer,
+    'HANGUP': Call.hangup,
+    'CHANNEL STATUS': Call.channel_status,
+    'NOOP': Call.noop,
+    'VERBOSE': partial(Call.verbose, message='hello'),
+    'ASYNCAGI BREAK': Call.asyncagi_break,
+    'SET AUTOHANGUP': partial(Call.set_autohangup, time=1),
+    'SET CALLERID': partial(Call.set_callerid, number='100', name='Ada'),
+    'SET MUSIC': Call.set_music,
+    'TDD MODE': partial(Call.tdd_mode, mode='on'),
+    'SEND TEXT': partial(Call.send_text, text='hello'),
+    'SEND IMAGE': partial(Call.send_image, name='hello'),
+    'RECEIVE CHAR': Call.receive_char,
+    'RECEIVE TEXT': Call.receive_text,
+    'SET VARIABLE': partial(Call.set_variable, name='a', value='b'),
+    'GET VARIABLE': partial(Call.get_variable, name='a'),
+    'GET FULL VARIABLE': partial(Call.get_full_variable, name='a'),
+    'DATABASE GET': partial(Call.database_get, family='a', key='b'),
+    'DATABASE PUT': partial(Call.database_put, family='a', key='b', value='c'),
+    'DATABASE DEL': partial(Call.database_del, family='a', key='b'),
+    'DATABASE DELTREE': partial(Call.database_deltree, family='a'),
+    'EXEC': lambda call: call.exec('Wait', 1),
+    'GOSUB': lambda call: call.gosub('a', 'b', 1),
+    'SET CONTEXT': partial(Call.set_context, context='a'),
+    'SET EXTENSION': partial(Call.set_extension, extension='a'),
+    'SET PRIORITY': partial(Call.set_priority, priority=1),
+    'STREAM FILE': partial(Call.stream_file, name='hello'),
+    'CONTROL STREAM FILE': partial(Call.control_stream_file, name='hello'),
+    'WAIT FOR DIGIT': Call.wait_for_digit,
+    'GET OPTION': partial(Call.get_option, name='hello', escape_digits='1'),
+    'GET DATA': partial(Call.get_data, name='hello'),
+    'RECORD FILE': partial(Call.record_file, name='hello', sound_format='wav', timeout=1),
+    'SAY NUMBER': partial(Call.say_number, number=1),
+    'SAY DIGITS': partial(Call.say_digits, digits=1),
+    'SAY ALPHA': partial(Call.say_alpha, text='a'),
+    'SAY PHONETIC': partial(Call.say_phonetic, text='a'),
+    'SAY DATE': partial(Call.say_date, moment=0),
+    'SAY TIME': partial(Call.say_time, moment=0),
+    'SAY DATETIME': partial(Call.say_datetime, moment=0),
+    'SPEECH CREATE': Call.speech_create,
+    'SPEECH SET': partial(Call.speech_set, name='a', value='b'),
+    'SPEECH DESTROY': Call.speech_destroy,
+    'SPEECH LOAD GRAMMAR': partial(Call.speech_load_grammar, name='a', path='b'),
+    'SPEECH UNLOAD GRAMMAR': partial(Call.speech_unload_grammar, name='a'),
+    'SPEECH ACTIVATE GRAMMAR': partial(Call.speech_activate_grammar, name='a'),
+    'SPEECH DEACTIVATE GRAMMAR': partial(Call.speech_deactivate_grammar, name='a'),
+    'SPEECH RECOGNIZE': partial(Call.speech_recognize, prompt='hello'),
+}
+"""Each command of Asterisk 22 by its method."""
+
+
+class Observed(Call):
+    """A call that remembers which reply it took for which command."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.taken: list[Reply] = []
+
+    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: float | None) -> Reply:
+        reply = super()._exchange(name, arguments, timeout)
+        self.taken.append(reply)
+        return reply
+
+
+class Pieces:
+    """A stream in memory, on which these pieces arrive, one for each read."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = deque(pieces)
+        self.lines = 0
+
+    def send(self, data: bytes) -> None:
+        assert data.count(b'\n') == 1
+        assert data.endswith(b'\n')
+        self.lines += 1
+
+    def receive(self, deadline: float) -> bytes:
+        if not self.pieces:
+            raise ConnectionLost('no more pieces')
+        return self.pieces.popleft()
+
+    def pending(self) -> bytes:
+        return b''
+
+
+# Whatever comes on a connection.
+
+def connection(data: bytes) -> None:
+    """All that a peer may say from its first byte on, in one piece, to a script that asks and says."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        with suppress(CallError, EOFError):
+            _serve(Connection(ours, '127.0.0.1', math.inf))
+
+
+def _serve(connection: Connection) -> None:
+    while not connection.gather():
+        pass
+    block, rest = connection.environment()
+    environment = Environment.parse(block)
+    script, parameters = SCRIPTS.find(environment.script)
+    call = Call(environment, SocketStream(connection.socket), rest, parameters=parameters)
+    assert all(call.parameters.values())
+    repr((environment.caller_id, environment.caller_name, environment.arguments, call.query)).encode()
+    if script:
+        script(call)
+
+
+def _ask_and_say(call: Call) -> None:
+    call.answer()
+    call.say_number(len(call.get_variable('EXTEN') or ''))
+
+
+SCRIPTS = Scripts([Script('', _ask_and_say), Script('hits', _ask_and_say), Script('vote/{line}', _ask_and_say)])
+
+
+# Whatever comes for a reply.
+
+def replies(data: bytes) -> None:
+    """A row of commands, and whatever comes for each, a piece at a time."""
+    choices = Choices(data)
+    stream = Chosen(choices)
+    call = Observed(Environment.parse(ENVIRONMENT), stream)
+    while choices:
+        command = METHODS[choices.number(len(METHODS))]
+        try:
+            command(call)
+        except Hangup:
+            assert call.hung_up
+        except CommandFailed:
+            pass
+        except CallError:  # the connection is of no more use
+            break
+        assert len(call.taken) == stream.lines
+    assert stream.lines - len(call.taken) <= 1
+
+
+METHODS = list(COMMANDS.values())
+
+
+class Chosen:
+    """A stream on which each read gives what is chosen for it."""
+
+    def __init__(self, choices: Choices) -> None:
+        self._choices = choices
+        self.lines = 0
+
+    def send(self, data: bytes) -> None:
+        self.lines += 1
+
+    def receive(self, deadline: float) -> bytes:
+        while self._choices:
+            if piece := self._choices.text():
+                return piece
+        raise ConnectionLost('no more pieces')
+
+    def pending(self) -> bytes:
+        return b''
+
+
+# Replies that are right, and hangups: no step is lost.
+
+def in_step(data: bytes) -> None:
+    """Well-formed replies, each for one command, cut anywhere and with hangups anywhere: each finds its command."""
+    choices = Choices(data)
+    stream = Pieces([])
+    call = Observed(Environment.parse(ENVIRONMENT), stream)
+    expected: list[Reply] = []
+    heard, told = False, False
+    while choices:
+        name = NAMES[choices.number(len(NAMES))]
+        sent, reply = _well_formed(choices)
+        before, behind = HANGUPS[choices.number(len(HANGUPS))]
+        whole = before + sent + behind
+        lines = stream.lines
+        stream.pieces += _cut(whole, len(before), choices)
+        heard = heard or b'HANGUP' in before or reply.status == 511
+        try:
+            assert call.command(name) == reply
+            raised = False
+        except CommandFailed as error:
+            assert f'answered {reply.status} ' in str(error)  # noqa: PT017 -- whether it is raised depends
+            assert reply.status not in (200, 511)
+            raised = False
+        except Hangup:
+            raised = True
+        if told and name not in RUN_DEAD:
+            assert raised
+            assert stream.lines == lines  # without asking
+            stream.pieces.clear()
+            heard = heard or b'HANGUP' in behind
+            continue
+        expected.append(reply)
+        assert stream.lines == lines + 1
+        assert call.taken == expected
+        if told:
+            assert raised == (reply.status == 511)
+        else:
+            assert raised or not heard  # and it may have heard what came behind the reply
+            assert not raised or heard or b'HANGUP' in behind
+            told = raised
+        heard = heard or b'HANGUP' in behind
+
+
+class Choices:
+    """An input as a row of choices, and of texts that end with a NUL."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def number(self, below: int) -> int:
+        first, self._data = self._data[:1], self._data[1:]
+        return int.from_bytes(first, 'big') % below
+
+    def text(self) -> bytes:
+        text, _, self._data = self._data.partition(END)
+        return text[: REPLY_LIMIT // 2]
+
+
+NAMES = ['STREAM FILE', *sorted(RUN_DEAD)]
+
+HANGUPS = [
+    (b'', b''),
+    (b'HANGUP\n', b''),
+    (b'', b'HANGUP\n'),
+    (b'HANGUP\nHANGUP\n', b'HANGUP\n'),
+    (b'\n', b'\n'),
+    (b'', b'\nHANGUP\n'),
+]
+HANGUPS = [HANGUPS[0]] * 8 + HANGUPS  # mostly none
+
+
+def _well_formed(choices: Choices) -> tuple[bytes, Reply]:
+    return FORMS[choices.number(len(FORMS))](choices.text())
+
+
+def _plain(text: bytes) -> tuple[bytes, Reply]:
+    word = b''.join(text.split())
+    return b'200 result=%b\n' % word, Reply(200, _text(word))
+
+
+def _value(text: bytes) -> tuple[bytes, Reply]:
+    return b'200 result=1 (%b)\n' % text, Reply(200, '1', _text(text))
+
+
+def _value_and_end(text: bytes) -> tuple[bytes, Reply]:
+    return b'200 result=-1 (%b) endpos=%d\n' % (text, len(text)), Reply(200, '-1', _text(text), len(text))
+
+
+def _end(text: bytes) -> tuple[bytes, Reply]:
+    return b'200 result=0 endpos=%d\n' % len(text), Reply(200, '0', endpos=len(text))
+
+
+def _announced(text: bytes) -> tuple[bytes, Reply]:
+    said = b'Gosub ' + b''.join(text.split(b'(')).translate(None, b'\r\n')
+    return b'100 result=0 Trying...\n200 result=0 %b\n' % said, Reply(200, '0', text=_text(said))
+
+
+def _usage(text: bytes) -> tuple[bytes, Reply]:
+    usage = b'Usage: ' + text.replace(b'520', b'') + b'.'
+    return (
+        b'520-Invalid command syntax.  Proper usage follows:\n%b\n520 End of proper usage.\n' % usage,
+        Reply(520, text=_text(usage)),
+    )
+
+
+def _refused(status: int, said: str, text: bytes) -> tuple[bytes, Reply]:
+    return f'{status} {said}\n'.encode(), Reply(status, text=said)
+
+
+def _text(data: bytes) -> str:
+    return data.decode('utf-8', 'surrogateescape')
+
+
+FORMS: list[Callable[[bytes], tuple[bytes, Reply]]] = [
+    _plain,
+    _value,
+    _value_and_end,
+    _end,
+    _announced,
+    _usage,
+    partial(_refused, 510, 'Invalid or unknown command'),
+    partial(_refused, 511, 'Command Not Permitted on a dead channel or intercept routine'),
+    partial(_refused, 520, 'Invalid command syntax.  Proper usage not available.'),
+]
+
+
+def _cut(whole: bytes, start: int, choices: Choices) -> list[bytes]:
+    """`whole` in one piece or several, none of which ends with a line of the reply but the last.
+
+    Asterisk writes each reply in one go, and what a value holds may look like the end of one.
+    """
+    size = choices.number(64)
+    if not size:
+        return [whole]
+    cuts = [at for at in range(size, len(whole), size) if at <= start or whole[at - 1 : at] not in b'\r\n']
+    return [whole[at:end] for at, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (connection, replies, in_step)
+}
+
+
+# Where to begin.
+
+def seeds() -> dict[str, set[bytes]]:
+    """Inputs for each target, made of what a real Asterisk once sent."""
+    found: dict[str, set[bytes]] = {name: set() for name in TARGETS}
+    for path in sorted(FOLDER.rglob('*.txt')):
+        for recording in recordings_in(path):
+            environment, *exchanges = recording.exchanges
+            sent = [exchange.replies + exchange.unasked.lstrip(b'\n') for exchange in exchanges]
+            found['connection'].add(environment.replies + b''.join(sent))
+            numbers = [_command_of(exchange.sent[0]) for exchange in exchanges]
+            found['replies'].add(b''.join(bytes([at]) + reply + END for at, reply in zip(numbers, sent, strict=True)))
+            found['in_step'].add(b''.join(map(_as_choices, sent)))
+    return found
+
+
+def _command_of(line: bytes) -> int:
+    """Which of METHODS sends such a line; the first one if none does."""
+    words = line.decode('utf-8', 'replace').upper().split()
+    return next((at for at, name in enumerate(COMMANDS) if name.split() == words[: len(name.split())]), 0)
+
+
+def _as_choices(reply: bytes) -> bytes:
+    value = reply.partition(b'(')[2].rpartition(b')')[0]
+    return bytes([1, int(bool(value))]) + value + END + bytes([0, 0])
