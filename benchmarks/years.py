@@ -59,8 +59,13 @@ def main(calls: str = '1000000') -> None:
 
 
 def _fill(state: State, calls: int) -> None:
-    for _ in range(calls):
-        state[HitCounter].hit('31415', CALLER)
+    """Count so many calls, without waiting for the disk, which is not what is measured here."""
+    fsync, os.fsync = os.fsync, lambda _: None
+    try:
+        for _ in range(calls):
+            state[HitCounter].hit('31415', CALLER)
+    finally:
+        os.fsync = fsync
 
 
 def _restart(uri: str) -> str:
