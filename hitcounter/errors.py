@@ -81,3 +81,11 @@ class OutcomeUnknown(StateError):
 
 class StateClosed(StateError):
     """The state is closed or closing, and takes no more work."""
+
+
+class NoRoom(StateError):
+    """The disk has too little room for what was to be done: make some."""
+
+
+class BackupFailed(StateError):
+    """A backup could not be made, verified or restored; what was there before is as it was."""

@@ -25,6 +25,7 @@ from ZODB.POSException import StorageError
 from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
+from .disk import private_files
 from .guard import DatabaseFile, GuardedFile, check, remembered
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
 from .views import Views
@@ -58,7 +59,7 @@ class Database:
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
-        with _private_files():  # as FileStorage writes its index now
+        with private_files():  # as FileStorage writes its index now
             self._resources.close()
 
 
@@ -213,7 +214,7 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
 
 def _own(address: FileAddress) -> Database:
     """Open the file, or make it, and share it."""
-    with ExitStack() as resources, _private_files():
+    with ExitStack() as resources, private_files():
         os.makedirs(os.path.dirname(address.path), exist_ok=True)
         storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
         views = Views(storage)
@@ -284,7 +285,7 @@ def _locked(path: str) -> bool:
 
 
 def _open_to_write(address: FileAddress) -> GuardedFile:
-    with _private_files():
+    with private_files():
         return GuardedFile(address.path, **address.for_file)
 
 
@@ -298,13 +299,3 @@ def _owner(path: str) -> str:
     with suppress(OSError), open(f'{path}.lock') as file:
         return f'the process with id {file.read().strip()}'
     return 'another process'
-
-
-@contextmanager
-def _private_files() -> Iterator[None]:
-    """Whatever is created meanwhile is for its owner alone: a database holds caller IDs."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)

@@ -21,6 +21,7 @@ from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
 from ..errors import DatabaseRefused
+from .disk import sync
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +108,8 @@ class GuardedFile(DatabaseFile):
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
         super().pack(t, referencesf, gc)
         # FileStorage renames the packed file without waiting until it is on disk.
-        _sync(self._file_name)
-        _sync(os.path.dirname(self._file_name))
+        sync(self._file_name)
+        sync(os.path.dirname(self._file_name))
         for tid, _ in self.lastInvalidations(1):
             self._guard.remember(tid)
 
@@ -302,11 +303,3 @@ def _anew(file: BinaryIO, mode: str) -> BinaryIO:
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _sync(path: str) -> None:
-    file = _open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

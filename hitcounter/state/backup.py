@@ -1,0 +1,208 @@
+"""Backups of a database file, by ZODB's repozo: a folder of full copies, and of what was added since each.
+
+They are made while others write to the file. Nothing but a pack changes what is in it already, and a backup
+that meets one is made again.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from zc.lockfile import LockError, LockFile
+from ZODB.scripts import repozo
+
+from ..errors import BackupFailed, DatabaseInUse, StateError
+from .disk import check_room, private_files, sync
+from .guard import DatabaseFile, check, guard_of
+from .notes import BackedUp
+
+#: Times that a backup is begun again because the file was packed meanwhile.
+ATTEMPTS = 3
+
+_FULL = '.fs'
+_LATEST = '9999-12-31-23-59-59'
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What a backup added to its folder."""
+
+    #: The new file; the last one if the database had not changed.
+    file: str
+    is_new: bool
+    is_full: bool
+    #: Bytes of the database that are in the folder.
+    size: int
+
+
+def full_backup(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
+    """Copy the whole database file at `path` into `folder`, which is made; the name of the verified copy.
+
+    Raises BackupFailed or DatabaseRefused.
+    """
+    return back_up(path, folder, full=True).file
+
+
+def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, full: bool = False) -> Backup:
+    """Add what is new in the database file at `path` to `folder`, and verify all that its restoration needs.
+
+    A full copy is made if asked for, if there is none, or if it is not the beginning of the file, as after a pack.
+    Raises BackupFailed or DatabaseRefused.
+    """
+    path, folder = os.path.realpath(path), os.fspath(folder)
+    check(path)
+    if not os.path.exists(path):
+        raise BackupFailed(f'{path!r} is not there: name the file of a database')
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with _repository(folder) as repository, private_files():
+        for _ in range(ATTEMPTS):
+            before = os.stat(path).st_ino
+            made = _make(path, folder, repository, full)
+            if os.stat(path).st_ino == before:
+                BackedUp(time.time(), made.file, made.size).write(path)
+                return made
+            full = True  # what was just made may hold some of each
+    raise BackupFailed(f'{path!r} was packed again and again meanwhile: do it later')
+
+
+def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
+    """Put the database that was last backed up to `folder` at `path`, where none may be; its size in bytes.
+
+    Raises BackupFailed, or DatabaseInUse if a process has a file of that name open.
+    """
+    path, folder = os.path.realpath(path), os.fspath(folder)
+    if not os.path.isdir(folder):
+        raise BackupFailed(f'{folder!r} is no folder: name the one of the backups')
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with _locked(path), _repository(folder) as repository, private_files():
+        if os.path.exists(path):
+            raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
+        files = _chain(repository)
+        if not files:
+            raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
+        check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
+        return _restore(folder, repository, path)
+
+
+def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
+    _wait_for_a_name(folder, repository)
+    before = _chain(repository)
+    full = full or not _is_listed(before)
+    size = os.path.getsize(path)
+    check_room(folder, size if full else size - sum(map(os.path.getsize, before)), 'the backup')
+    options = _options(repository, file=path, full=full)
+    with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
+        repozo.do_backup(options)
+        repozo.do_verify(options)
+        after = _chain(repository)
+        if after[-1].endswith(_FULL):
+            _check_whole(after[-1])
+    for name in after[-1], repository:
+        sync(name)
+    return Backup(
+        file=os.path.join(folder, os.path.basename(after[-1])),
+        is_new=after != before,
+        is_full=after[-1].endswith(_FULL),
+        size=sum(map(os.path.getsize, after)),
+    )
+
+
+def _restore(folder: str, repository: str, path: str) -> int:
+    restored = f'{path}.restored'
+    try:
+        with _failing(f'{folder!r} cannot be restored', 'restore from another folder'):
+            repozo.do_recover(_options(repository, output=restored, withverify=True))
+            _check_whole(restored)
+        sync(restored)
+        for name in guard_of(path), f'{path}.index':  # of the file that was there before
+            with suppress(FileNotFoundError):
+                os.remove(name)
+        with suppress(FileNotFoundError):
+            os.rename(f'{restored}.index', f'{path}.index')
+        os.rename(restored, path)
+        sync(os.path.dirname(path))
+    finally:
+        for name in restored, f'{restored}.part', f'{restored}.index':
+            with suppress(FileNotFoundError):
+                os.remove(name)
+    return os.path.getsize(path)
+
+
+def _options(repository: str, **options: object) -> SimpleNamespace:
+    """As repozo's command line would give them."""
+    given = {'full': False, 'quick': False, 'gzip': False, 'killold': False, 'withverify': False, **options}
+    return SimpleNamespace(repository=repository, date=_LATEST, **given)
+
+
+@contextmanager
+def _repository(folder: str) -> Iterator[str]:
+    """Another name of the folder, without the blanks that repozo cannot take, for one process at a time."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield f'/proc/self/fd/{file}'
+    except BlockingIOError as error:
+        raise BackupFailed(f'{folder!r} is in use by another backup: wait until that one is done') from error
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    try:
+        lock = LockFile(f'{path}.lock')
+    except LockError as error:
+        raise DatabaseInUse(f'{path!r} is open in another process: stop that one') from error
+    with closing(lock):
+        yield
+
+
+@contextmanager
+def _failing(what: str, todo: str) -> Iterator[None]:
+    try:
+        yield
+    except StateError:
+        raise
+    except OSError as error:
+        raise BackupFailed(f'{what} ({error.strerror or error}): see to the disk') from error
+    except (repozo.RepozoError, KeyError, ValueError, AssertionError) as error:
+        raise BackupFailed(f'{what} ({error}): {todo}') from error
+
+
+def _chain(repository: str) -> list[str]:
+    """The last full copy, and what was added to it."""
+    files: list[str] = repozo.find_files(_options(repository))
+    return files
+
+
+def _is_listed(files: list[str]) -> bool:
+    """Whether repozo's list, from which the files are verified, has each of them; a crash may come in between."""
+    if not files or not files[0].endswith(_FULL):
+        return False
+    try:
+        with open(files[0].removesuffix(_FULL) + '.dat') as list_:
+            listed = [os.path.basename(line.split()[0]) for line in list_ if line.strip()]
+    except FileNotFoundError:
+        return False
+    return listed == list(map(os.path.basename, files))
+
+
+def _wait_for_a_name(folder: str, repository: str) -> None:
+    """Backups are named by the second, and a later one must have a later name."""
+    names = [name for name in os.listdir(repository) if repozo.is_data_file(name)]
+    newest = max((name.partition('.')[0] for name in names), default='')
+    while (now := time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime())) <= newest:
+        if now[:-2] < newest[:-2]:
+            raise BackupFailed(f'{folder!r} has a backup of {newest}, which is to come: set the clock right')
+        time.sleep(0.05)
+
+
+def _check_whole(path: str) -> None:
+    """Raise BackupFailed unless each transaction follows the one before, up to the file's end."""
+    with closing(DatabaseFile(path, read_only=True)) as storage:
+        if storage.getSize() != os.path.getsize(path):
+            raise BackupFailed(f'{path!r} is damaged at byte {storage.getSize()}')
