@@ -89,3 +89,7 @@ class NoRoom(StateError):
 
 class BackupFailed(StateError):
     """A backup could not be made, verified or restored; what was there before is as it was."""
+
+
+class PackFailed(StateError):
+    """The database was not packed, and is as it was."""

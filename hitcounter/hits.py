@@ -1,7 +1,8 @@
 """The hit counter: you call a number, and it tells you which caller you are."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from BTrees.OOBTree import OOBTree
@@ -58,10 +59,29 @@ class HitCounter(Component):
             counted = self._lines[line]
         except KeyError:
             counted = self._lines[line] = Line()
-        now = time.time()
-        counted.hours.add(int(now) // _HOUR * _HOUR)
-        number: int = counted.calls.append((now, *caller))
+        number: int = counted.add(time.time(), caller)
         return number
+
+    @update
+    def take(self, line: str, hit: Hit) -> bool:
+        """Count a call as it was counted elsewhere; False if it is here. Raises ValueError if it is not the next."""
+        last = self.count(line)
+        if hit.number == last + 1:
+            self._lines.setdefault(line, Line()).add(hit.time, hit.caller)
+            return True
+        if not 1 <= hit.number <= last:
+            raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {last + 1}')
+        if hit.number >= self._lines[line].calls.first and self.call(line, hit.number) != hit:
+            raise ValueError(f'call {hit.number} of line {line!r} is here, and another one')
+        return False
+
+    @update
+    def forget(self, line: str, before: float, most: int = 1000) -> int:
+        """Forget the first calls of `line` if they were before that time, `most` at once; how many it were.
+
+        Counts and hours stay, and so do the numbers of the calls behind.
+        """
+        return self._lines[line].forget(before, most) if line in self._lines else 0
 
     @query
     def count(self, line: str) -> int:
@@ -75,7 +95,7 @@ class HitCounter(Component):
 
     @query
     def call(self, line: str, number: int) -> Hit:
-        """The call that was `number` on `line`. Raises KeyError if there is none."""
+        """The call that was `number` on `line`. Raises KeyError if there is none, or it is forgotten."""
         when, *caller = self._lines[line].calls[number]
         return Hit(number, when, Caller(*caller))
 
@@ -84,6 +104,19 @@ class HitCounter(Component):
         """How many calls `line` had in each hour that had any; an hour is the second since 1970, UTC, it began."""
         return dict(self._lines[line].hours.items()) if line in self._lines else {}
 
+    def since(self, line: str, number: int) -> Iterator[Hit]:
+        """The calls of `line` from `number` on, but for those that are forgotten."""
+        for found, (when, *caller) in self._lines[line].calls.since(number):
+            yield Hit(found, when, Caller(*caller))
+
+    def check(self) -> Iterator[str]:
+        for line, counted in self._lines.items():
+            for sentence in counted.calls.check():
+                yield f'line {line!r}: {sentence}'
+            total = sum(count for _, count in counted.hours.items())
+            if total != len(counted.calls):
+                yield f'line {line!r} has {len(counted.calls)} calls, and its hours {total}'
+
 
 class Line(Persistent):
     """One line's part of the counter."""
@@ -91,6 +124,19 @@ class Line(Persistent):
     def __init__(self) -> None:
         self.calls = Journal()
         self.hours = Tally()
+
+    def add(self, when: float, caller: Caller) -> int:
+        self.hours.add(int(when) // _HOUR * _HOUR)
+        return self.calls.append((when, *caller))
+
+    def forget(self, before: float, most: int) -> int:
+        first = end = self.calls.first
+        for number, (when, *_) in islice(self.calls.since(first), most):
+            if when >= before:
+                break
+            end = number + 1
+        self.calls.forget(end)
+        return end - first
 
 
 @script('hits')

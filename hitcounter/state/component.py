@@ -40,6 +40,10 @@ class Component(Persistent):
     #: Components that must be there before this one's first state is made.
     depends: ClassVar[tuple[type['Component'], ...]] = ()
 
+    def check(self) -> Iterable[str]:
+        """What does not agree with itself, each in a sentence; `hitcounter verify` asks each component."""
+        return ()
+
 
 def update(method: Method) -> Method:
     """Mark a method that changes its component: atomic, as if alone, and on disk before it returns."""

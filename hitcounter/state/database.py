@@ -1,9 +1,10 @@
 """Opening a database by its URI, and sharing it: what is particular to one kind of storage is here alone.
 
 Beside a database file `NAME` lie `NAME.lock` (the process that has it open), `NAME.guard` (its last
-transaction, see guard.py), `NAME.shared` (the socket for other processes, see sharing.py), and of
-FileStorage's own `NAME.index` and `NAME.tmp`, which may be lost, `NAME.old` (what it was before the last
-pack) and `NAME.tr0`, `NAME.tr1` ... (what was cut off its end after a crash).
+transaction, see guard.py), `NAME.shared` (the socket for other processes, see sharing.py), `NAME.packed`
+and `NAME.backed-up` (when that was last done, see notes.py), and of FileStorage's own `NAME.index` and
+`NAME.tmp`, which may be lost, `NAME.pack` and `NAME.old` while it is packed, and `NAME.tr0`, `NAME.tr1` ...
+(what was cut off its end after a crash).
 """
 
 import fcntl
@@ -45,10 +46,19 @@ _CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres', 'zeo'})
 class Database:
     """An open database, and all that was opened for it."""
 
-    def __init__(self, db: Any, description: str, resources: ExitStack, frozen: 'FileState | None' = None) -> None:
+    def __init__(
+        self,
+        db: Any,
+        description: str,
+        resources: ExitStack,
+        path: str | None = None,
+        frozen: 'FileState | None' = None,
+    ) -> None:
         self.db = db
         #: What is open and how, in a phrase.
         self.description = description
+        #: The real path of its file, if it is one on this machine.
+        self.path = path
         self._resources = resources
         self._frozen = frozen
 
@@ -76,6 +86,25 @@ def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> 
         if scheme == 'file':
             return _open_file(FileAddress.parse(uri), share, read_only)
         return _open_other(uri, scheme, read_only)
+
+
+def open_as_stored(uri: str) -> Database:
+    """Open what `uri` names only to read it, as it is now; a file itself, even if a process shares it."""
+    if uri.partition(':')[0] != 'file':
+        return open_database(uri, read_only=True)
+    with _refusing(uri), ExitStack() as resources:
+        address = FileAddress.parse(uri)
+        storage = resources.enter_context(closing(_open_to_read(address)))
+        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), address.path)
+
+
+def path_of(uri: str) -> str:
+    """The real path of the database file that `uri` names. Raises DatabaseRefused if it names none."""
+    if uri.partition(':')[0] != 'file':
+        raise DatabaseRefused(f'{_public(uri)!r} is no file: use what its own storage offers for that')
+    with _refusing(uri):
+        return FileAddress.parse(uri).path
 
 
 @contextmanager
@@ -220,7 +249,7 @@ def _own(address: FileAddress) -> Database:
         views = Views(storage)
         db = resources.enter_context(closing(ZODB.DB(views.open(), **address.for_db)))
         resources.enter_context(closing(Sharing(views.open(), address.path)))
-        return Database(db, address.path, resources.pop_all())
+        return Database(db, address.path, resources.pop_all(), address.path)
 
 
 def _join(address: FileAddress, read_only: bool) -> Database:
@@ -243,7 +272,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
         if read_only:
             description += ', read only'
-        return Database(db, description, resources.pop_all(), frozen)
+        return Database(db, description, resources.pop_all(), path, frozen)
 
 
 class FileState:

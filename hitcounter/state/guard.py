@@ -10,18 +10,22 @@ import logging
 import os
 import struct
 import threading
+import time
 from contextlib import closing, suppress
 from typing import Any, BinaryIO, cast
 
 from persistent.TimeStamp import TimeStamp
 from zc.lockfile import LockFile
+from ZODB.blob import remove_committed_dir
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import TempFormatter, _truncate, packed_version
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
-from ..errors import DatabaseRefused
-from .disk import sync
+from ..errors import DatabaseRefused, StateClosed
+from .disk import check_room, sync
+from .notes import Packed
+from .repeated import Repeated
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,9 @@ _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
 _RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
+
+#: Seconds between two times that a pack is synced while it is written; all at once would hold up every commit.
+_SYNC_PAUSE = 0.2
 
 
 class DatabaseFile(FileStorage):
@@ -65,6 +72,7 @@ class GuardedFile(DatabaseFile):
 
     def __init__(self, path: str, **options: Any) -> None:
         repair(path)
+        self._packing = threading.Lock()  # held by who packs, or closes
         super().__init__(path, **options)
         try:
             self._guard = Guard(path)
@@ -106,12 +114,35 @@ class GuardedFile(DatabaseFile):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        super().pack(t, referencesf, gc)
+        """As in FileStorage, but the old file is removed, once the new one is on disk for certain."""
+        with self._packing:
+            if self._file.closed:
+                raise StateClosed(f'{self._file_name!r} is closed: pack it while it is open')
+            self._pack(t, referencesf, gc)
+
+    def _pack(self, t: float, referencesf: Any, gc: bool | None) -> None:
+        path, folder = self._file_name, os.path.dirname(self._file_name)
+        before, started = self.getSize(), time.time()
+        check_room(folder, before, 'a pack')
+        with closing(Repeated('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{path}.pack'))):
+            super().pack(t, referencesf, gc)
         # FileStorage renames the packed file without waiting until it is on disk.
-        sync(self._file_name)
-        sync(os.path.dirname(self._file_name))
+        sync(path)
+        sync(folder)
         for tid, _ in self.lastInvalidations(1):
             self._guard.remember(tid)
+        self._remove_old()
+        now = time.time()
+        packed = Packed(now, before, self.getSize(), now - started)
+        packed.write(path)
+        logger.info('packed %s: %d bytes, now %d, in %.1f s', path, packed.before, packed.after, packed.seconds)
+
+    def _remove_old(self) -> None:
+        """It takes as much room again, and holds what the pack was to remove."""
+        with suppress(FileNotFoundError):
+            os.remove(f'{self._file_name}.old')
+        if self.blob_dir and os.path.exists(f'{self.blob_dir}.old'):
+            remove_committed_dir(f'{self.blob_dir}.old')
 
     @staticmethod
     def packer(storage: 'GuardedFile', *options: Any) -> Any:
@@ -127,8 +158,10 @@ class GuardedFile(DatabaseFile):
             raise
 
     def close(self) -> None:
-        super().close()
-        self._guard.close()
+        """Close the file; a pack that goes on, and would rename it, is waited for."""
+        with self._packing:
+            super().close()
+            self._guard.close()
 
 
 class Guard:
@@ -299,6 +332,11 @@ def _anew(file: BinaryIO, mode: str) -> BinaryIO:
     again = cast(BinaryIO, open(file.name, mode))  # noqa: SIM115 -- the storage closes it
     cast(io.BufferedRandom, file).raw.close()  # the buffer is not flushed so
     return again
+
+
+def _sync_if_there(path: str) -> None:
+    with suppress(FileNotFoundError):
+        sync(path)
 
 
 def _open(path: str, flags: int) -> int:

@@ -1,6 +1,6 @@
-"""A journal: records that are numbered from 1 on, without gaps, and never changed."""
+"""A journal: records that are numbered from 1 on, without gaps, and never changed; the oldest may be forgotten."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from BTrees.LOBTree import LOBTree
 from persistent import Persistent
@@ -34,29 +34,57 @@ class Journal(Persistent):
         """How many have ever been appended, which is the last one's number."""
         return self._last.first + len(self._last) - 1
 
+    @property
+    def first(self) -> int:
+        """The number of the first record that is not forgotten; there may be none yet."""
+        number: int = self._pieces.minKey()
+        return number
+
     def __getitem__(self, number: int) -> Record:
-        """The record `number`. Raises KeyError if there is none."""
+        """The record `number`. Raises KeyError if there is none, or it is forgotten."""
         if not 1 <= number <= len(self):
             raise KeyError(number)
+        if number < self.first:
+            raise KeyError(f'record {number} is forgotten, as are all below {self.first}')
         piece = self._pieces[self._pieces.maxKey(number)]
         record: Record = piece[number - piece.first]
         return record
 
     def since(self, number: int) -> Iterator[tuple[int, Record]]:
         """The records from `number` on, each with its own number; they are read piece by piece."""
-        start = self._pieces.maxKey(number) if number > 1 else None
+        start = self._pieces.maxKey(number) if number > self.first else None
         for first, piece in self._pieces.items(start):
             for index, record in enumerate(piece.records()):
                 if first + index >= number:
                     yield first + index, record
 
+    def forget(self, number: int) -> None:
+        """Forget the records below `number`; the others keep their numbers, and the next one gets the next."""
+        number = min(number, len(self) + 1)
+        for first in list(self._pieces.keys(max=number, excludemax=True)):
+            piece = self._pieces.pop(first)
+            kept = piece.records()[number - first :]
+            if kept or piece is self._last:
+                rest = self._pieces[number] = _Piece(number, kept)
+                if piece is self._last:
+                    self._last = rest
+
+    def check(self) -> Iterator[str]:
+        """What is wrong with it, each in a sentence."""
+        following = self.first
+        for first, piece in self._pieces.items():
+            if not first == piece.first == following:
+                yield f'record {following} should be where record {first} is'
+            following = first + len(piece)
+        if following != len(self) + 1:
+            yield f'record {following} should be there, for {len(self)} have been appended'
 
 class _Piece(Persistent):
     """Some records in a row, in one object of the database."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, records: Iterable[Record] = ()) -> None:
         self.first = first
-        self._records: list[Record] = []
+        self._records = list(records)
 
     def append(self, record: Record) -> None:
         self._records.append(record)

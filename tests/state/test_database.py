@@ -61,7 +61,7 @@ def test_a_file_is_made_with_its_folder_for_its_owner_alone(
             put(database, 'a', 1)
             database.db.pack()
             assert mode(path.parent) == 0o700
-            for suffix in ('', '.guard', '.lock', '.old', '.tmp'):  # .index holds nothing but positions
+            for suffix in ('', '.guard', '.lock', '.packed', '.tmp'):  # .index holds nothing but positions
                 assert mode(Path(f'{path}{suffix}')) == 0o600
         assert os.umask(0o022) == 0o022
     finally:

@@ -54,3 +54,35 @@ def test_a_tally_adds_up_and_is_0_where_nothing_was_added() -> None:
     tally.add(3, 2)
     assert (tally[1], tally[2], tally[3]) == (5, 0, 3)
     assert list(tally.items()) == [(1, 5), (3, 3)]
+
+
+@given(st.integers(0, 4 * PIECE), st.lists(st.integers(-1, 6 * PIECE), max_size=3), st.integers(0, 2 * PIECE))
+def test_what_is_forgotten_is_gone_and_the_rest_keeps_its_numbers(count: int, below: list[int], more: int) -> None:
+    journal = Journal()
+    for number in range(1, count + 1):
+        journal.append((number,))
+    for number in below:
+        journal.forget(number)
+    first = min(max([1, *below]), count + 1)
+    assert journal.first == first
+    assert [journal.append((number,)) for number in range(count + 1, count + more + 1)] == list(
+        range(count + 1, count + more + 1))
+    assert len(journal) == count + more
+    for start in (0, 1, first - 1, first, first + 1):
+        assert list(journal.since(start)) == [(n, (n,)) for n in range(max(start, first), count + more + 1)]
+    for number in range(1, first):
+        with pytest.raises(KeyError, match='is forgotten'):
+            journal[number]
+    assert [journal[number] for number in range(first, count + more + 1)] == [
+        (number,) for number in range(first, count + more + 1)]
+    assert list(journal.check()) == []
+
+
+def test_a_journal_that_lost_a_piece_says_so() -> None:
+    journal = Journal()
+    for number in range(3 * PIECE):
+        journal.append((number,))
+    del journal._pieces[PIECE + 1]
+    assert list(journal.check()) == [f'record {PIECE + 1} should be where record {2 * PIECE + 1} is']
+    del journal._pieces[2 * PIECE + 1]
+    assert list(journal.check()) == [f'record {PIECE + 1} should be there, for {3 * PIECE} have been appended']

@@ -1,0 +1,55 @@
+"""Packing: a database without the history, and the objects, that nobody needs any more."""
+
+import logging
+import os
+import time
+
+from persistent.TimeStamp import TimeStamp
+from ZODB.POSException import StorageError
+from ZODB.serialize import referencesf
+
+from ..errors import PackFailed, StateError
+from .database import Database
+from .notes import Packed
+
+logger = logging.getLogger(__name__)
+
+#: Bytes up to which a file may grow without being packed for its size.
+SMALL = 16 * 1024 * 1024
+
+
+def pack(database: Database, keep: float) -> Packed:
+    """Remove what the database was more than `keep` seconds ago; others may go on writing to it.
+
+    If a process shares the database, that one packs it. Raises PackFailed, NoRoom or ReadOnly.
+    """
+    before, started = _size(database), time.time()
+    try:
+        database.db.storage.pack(started - keep, referencesf)
+    except StateError:
+        raise
+    except (StorageError, OSError) as error:
+        raise PackFailed(f'{database.description} was not packed and is as it was ({error}): do it later') from error
+    now = time.time()
+    return Packed(now, before, _size(database), now - started)
+
+
+def pack_if_due(database: Database, every: float, keep: float) -> None:
+    """Pack the database file if that was last done `every` seconds ago, or the file is twice as large since."""
+    assert database.path is not None
+    last = Packed.read(database.path)
+    since = last.time if last else _begin(database)
+    size = max(SMALL, last.after if last else 0)
+    if not 0 <= time.time() - since < every or _size(database) >= 2 * size:
+        pack(database, keep)
+
+
+def _size(database: Database) -> int:
+    return os.path.getsize(database.path) if database.path else int(database.db.getSize())
+
+
+def _begin(database: Database) -> float:
+    """When the first transaction was stored."""
+    for found in database.db.storage.iterator():
+        return float(TimeStamp(found.tid).timeTime())
+    return time.time()

@@ -1,0 +1,45 @@
+"""What is done again and again while a program runs."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ..errors import HitcounterError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which it is tried again when it failed, unless it is done less often.
+AFTER_FAILURE = 3600.0
+
+
+class Repeated:
+    """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed."""
+
+    def __init__(self, name: str, seconds: float, function: Callable[[], object]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._function = function
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; if it is at work, wait until that is done."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = self._seconds
+        while not self._closing.wait(pause):
+            pause = self._seconds if self._succeeds() else max(self._seconds, AFTER_FAILURE)
+
+    def _succeeds(self) -> bool:
+        try:
+            self._function()
+        except (HitcounterError, OSError) as error:
+            logger.warning('%s failed, and is tried again later: %s', self._name, error)
+            return False
+        except Exception:
+            logger.exception('%s failed, and is tried again later', self._name)
+            return False
+        return True
