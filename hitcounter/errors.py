@@ -45,6 +45,12 @@ class EntryPointError(HitcounterError):
     """An installed package offers a script or a component that cannot be used."""
 
 
+# Calls that come in from a file: raised by hitcounter.exchange.
+
+class ImportRefused(HitcounterError):
+    """A row is no call, or does not continue its line's numbers; rows before it may have been taken."""
+
+
 # The database: raised by hitcounter.state.
 
 class StateError(HitcounterError):

@@ -2,7 +2,7 @@
 
 import click
 
-from . import call, process, serve, shell
+from . import backup, call, export, forget, pack, process, serve, shell, status, verify
 
 
 @click.group(epilog='hitcounter COMMAND --help tells more of each.')
@@ -15,3 +15,11 @@ main.add_command(serve.main, 'serve')
 main.add_command(shell.main, 'shell')
 main.add_command(call.main, 'call')
 main.add_command(process.main, 'agi')
+main.add_command(status.main, 'status')
+main.add_command(backup.main, 'backup')
+main.add_command(backup.restore_main, 'restore')
+main.add_command(verify.main, 'verify')
+main.add_command(pack.main, 'pack')
+main.add_command(forget.main, 'forget')
+main.add_command(export.main, 'export')
+main.add_command(export.import_main, 'import')

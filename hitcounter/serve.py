@@ -6,7 +6,9 @@ import os
 import resource
 import signal
 import threading
-from contextlib import closing, suppress
+import time
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -16,6 +18,8 @@ from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
 from .errors import HitcounterError
 from .state import Component, State, open_database
+from .state.packing import pack_if_due
+from .state.repeated import Repeated
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +28,9 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 #: After so many new objects Python collects the youngest, after so many of these collections the older ones as well,
 #: and then all. A call has about thirty such objects.
 _COLLECTIONS = (5_000, 50, 100)
+
+#: Seconds between two looks whether there is something to pack or to forget.
+_LOOK = 60.0
 
 
 @click.command(cls=settings.Command, short_help='Serve calls.')
@@ -40,6 +47,14 @@ _COLLECTIONS = (5_000, 50, 100)
 @settings.option(
     '--max-calls-per-peer', type=click.IntRange(1), help='Calls at once from one address; any number if not given.'
 )
+@settings.option(
+    '--pack-every',
+    type=settings.Duration(),
+    default='7d',
+    help='How often the database file is packed, which it also is when it has doubled; 0d: never.',
+)
+@settings.pack_keep
+@settings.keep_calls(required=False)
 @settings.call_timeout
 @settings.line_limit
 @settings.option(
@@ -54,6 +69,9 @@ def main(
     prompt: tuple[str, ...],
     max_calls: int,
     max_calls_per_peer: int | None,
+    pack_every: float,
+    pack_keep: float,
+    keep_calls: float | None,
     call_timeout: float,
     line_limit: int,
     drain: float,
@@ -76,7 +94,14 @@ def main(
     with (
         closing(open_database(storage, share=True)) as database,
         closing(State(database, components)) as state,
+        ExitStack() as upkeep,
     ):
+        if pack_every and database.path:
+            packing = partial(pack_if_due, database, pack_every, pack_keep)
+            upkeep.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
+        if keep_calls is not None:
+            forgetting = partial(_forget, state, keep_calls)
+            upkeep.enter_context(closing(Repeated('forgetting', min(keep_calls + 1, _LOOK), forgetting)))
         tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
         by_default = Script('', tell_the_number.function)
         server = Server(
@@ -95,6 +120,12 @@ def main(
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
         threading.Thread(target=_cut_at_signal, args=(server,), name='second signal', daemon=True).start()
         _report(server.stop(drain))
+
+
+def _forget(state: State, keep: float) -> None:
+    forgotten = hits.forget(state, time.time() - keep)
+    if forgotten:
+        logger.info('forgot %d calls of more than %g s ago', forgotten, keep)
 
 
 def _choose_core(cpu: int | None) -> None:

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ _PREFIX = 'HITCOUNTER_'
 _HOME = Path(os.environ.get(_PREFIX + 'HOME', '.')).absolute()
 
 _known: set[str] = set()
+
+_UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 
 
 def option(flag: str, **attributes: Any) -> Callable[[F], F]:
@@ -84,6 +87,20 @@ class Seconds(click.ParamType[float]):
         if not 0 <= seconds < math.inf:
             self.fail(f'{value!r} is no number of seconds, 0 or more', param, ctx)
         return seconds
+
+
+class Duration(click.ParamType[float]):
+    """A time with its unit, in seconds."""
+
+    name = 'duration'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r' *([0-9]{1,9}(?:\.[0-9]{1,9})?) *([smhdw]) *', str(value))
+        if found is None:
+            self.fail(f'{value!r} is no duration: write a number and s, m, h, d or w, as in 12h or 90d', param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
 
 
 class Network(click.ParamType[Any]):
@@ -180,6 +197,22 @@ line_limit = option(
     default=LINE_LIMIT,
     help='What Asterisk takes in one command; 2047 for Asterisk 16.',
 )
+
+pack_keep = option(
+    '--pack-keep', type=Duration(), default='7d', help='How much of its history the database keeps when it is packed.'
+)
+
+
+def keep_calls(*, required: bool) -> Callable[[F], F]:
+    """The option of how long the records of calls are kept."""
+    return option(
+        '--keep-calls',
+        type=Duration(),
+        required=required,
+        show_default=False,
+        help='How long the record of a call is kept; its number and the counts stay.',
+    )
+
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
 

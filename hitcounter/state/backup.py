@@ -18,7 +18,7 @@ from ZODB.scripts import repozo
 from ..errors import BackupFailed, DatabaseInUse, StateError
 from .disk import check_room, private_files, sync
 from .guard import DatabaseFile, check, guard_of
-from .notes import BackedUp
+from .notes import BackedUp, Packed
 
 #: Times that a backup is begun again because the file was packed meanwhile.
 ATTEMPTS = 3
@@ -54,19 +54,13 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
     Raises BackupFailed or DatabaseRefused.
     """
     path, folder = os.path.realpath(path), os.fspath(folder)
-    check(path)
-    if not os.path.exists(path):
-        raise BackupFailed(f'{path!r} is not there: name the file of a database')
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    with _repository(folder) as repository, private_files():
-        for _ in range(ATTEMPTS):
-            before = os.stat(path).st_ino
-            made = _make(path, folder, repository, full)
-            if os.stat(path).st_ino == before:
-                BackedUp(time.time(), made.file, made.size).write(path)
-                return made
-            full = True  # what was just made may hold some of each
-    raise BackupFailed(f'{path!r} was packed again and again meanwhile: do it later')
+    with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
+        check(path)
+        if not os.path.exists(path):
+            raise BackupFailed(f'{path!r} is not there: name the file of a database')
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with _repository(folder) as repository, private_files():
+            return _back_up(path, folder, repository, full)
 
 
 def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
@@ -77,15 +71,28 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     path, folder = os.path.realpath(path), os.fspath(folder)
     if not os.path.isdir(folder):
         raise BackupFailed(f'{folder!r} is no folder: name the one of the backups')
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with _locked(path), _repository(folder) as repository, private_files():
-        if os.path.exists(path):
-            raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
-        files = _chain(repository)
-        if not files:
-            raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
-        check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
-        return _restore(folder, repository, path)
+    with _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with _locked(path), _repository(folder) as repository, private_files():
+            if os.path.exists(path):
+                raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
+            files = _chain(repository)
+            if not files:
+                raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
+            check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
+            _restore(repository, path)
+            return os.path.getsize(path)
+
+
+def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:
+    for _ in range(ATTEMPTS):
+        before = os.stat(path).st_ino
+        made = _make(path, folder, repository, full)
+        if os.stat(path).st_ino == before:
+            BackedUp(time.time(), os.path.abspath(made.file), made.size).write(path)
+            return made
+        full = True  # what was just made may hold some of each
+    raise BackupFailed(f'{path!r} was packed again and again meanwhile: do it later')
 
 
 def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
@@ -95,12 +102,11 @@ def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
     size = os.path.getsize(path)
     check_room(folder, size if full else size - sum(map(os.path.getsize, before)), 'the backup')
     options = _options(repository, file=path, full=full)
-    with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
-        repozo.do_backup(options)
-        repozo.do_verify(options)
-        after = _chain(repository)
-        if after[-1].endswith(_FULL):
-            _check_whole(after[-1])
+    repozo.do_backup(options)
+    repozo.do_verify(options)
+    after = _chain(repository)
+    if after[-1].endswith(_FULL):
+        _check_whole(after[-1])
     for name in after[-1], repository:
         sync(name)
     return Backup(
@@ -111,14 +117,13 @@ def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
     )
 
 
-def _restore(folder: str, repository: str, path: str) -> int:
+def _restore(repository: str, path: str) -> None:
     restored = f'{path}.restored'
     try:
-        with _failing(f'{folder!r} cannot be restored', 'restore from another folder'):
-            repozo.do_recover(_options(repository, output=restored, withverify=True))
-            _check_whole(restored)
+        repozo.do_recover(_options(repository, output=restored, withverify=True))
+        _check_whole(restored)
         sync(restored)
-        for name in guard_of(path), f'{path}.index':  # of the file that was there before
+        for name in guard_of(path), f'{path}.index', path + Packed.SUFFIX:  # of the file that was there before
             with suppress(FileNotFoundError):
                 os.remove(name)
         with suppress(FileNotFoundError):
@@ -129,7 +134,6 @@ def _restore(folder: str, repository: str, path: str) -> int:
         for name in restored, f'{restored}.part', f'{restored}.index':
             with suppress(FileNotFoundError):
                 os.remove(name)
-    return os.path.getsize(path)
 
 
 def _options(repository: str, **options: object) -> SimpleNamespace:

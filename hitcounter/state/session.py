@@ -36,6 +36,10 @@ class Session:
         self._end()
         self._begin()
 
+    def let_go(self) -> None:
+        """Keep no more objects in memory than the cache may hold; for who reads very many."""
+        self._connection.cacheGC()
+
     def close(self) -> None:
         """Give the connection back; changes that were not committed are forgotten."""
         try:

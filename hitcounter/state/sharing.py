@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import stat
+import struct
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -32,6 +33,7 @@ _SOCKET = 'socket'
 _STORAGE = '1'
 _GREETING_TIMEOUT = 1.0
 _JOIN_TIMEOUT = 10.0
+_CREDENTIALS = struct.Struct('iII')
 
 
 class PrivateFolder:
@@ -125,6 +127,11 @@ class _Server(StorageServer):
     def create_client_handler(self) -> '_Client':
         return _Client(self, self.read_only)
 
+    def server_status(self, storage_id: str) -> dict[str, Any]:
+        """As in ZEO, and which processes are connected; `status` asks for it."""
+        connections = [client.connection for client in self.stats[storage_id].connections]
+        return {**super().server_status(storage_id), 'processes': sorted(filter(None, map(_process, connections)))}
+
     async def disconnect_all(self) -> None:
         """Before `close`, which races with its own thread to disconnect anyone before that thread ends."""
         self.acceptor.server.close()
@@ -144,6 +151,16 @@ class _Acceptor(Acceptor):
         connection = super().factory()
         self.connections.add(connection)
         return connection
+
+
+def _process(connection: Any) -> int | None:
+    """The id of the process at the other end, if it is still there."""
+    transport = connection and connection.sm_protocol and connection.sm_protocol.transport
+    peer = transport and transport.get_extra_info('socket')
+    if peer is None:
+        return None
+    id_, _, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(id_)
 
 
 def _disconnect(connection: Any) -> None:

@@ -1,0 +1,44 @@
+"""hitcounter backup and restore: a folder of backups of the database file."""
+
+import click
+
+from . import log, settings
+from .state.backup import back_up, restore
+from .state.database import path_of
+
+
+@click.command(
+    cls=settings.Command, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits'
+)
+@settings.config
+@settings.storage
+@click.option('--full', is_flag=True, help='Copy all of it, also where what was added would do.')
+@click.argument('folder', type=click.Path(file_okay=False))
+def main(storage: str, full: bool, folder: str) -> None:
+    """Add to FOLDER what is new in the database, and verify it, while the server runs or not.
+
+    The first time, and after a pack, all of the database is new. "hitcounter restore" makes it a database again.
+    """
+    log.set_up('error')
+    made = back_up(path_of(storage), folder, full=full)
+    kind = 'full' if made.is_full else 'what was added'
+    click.echo(f'{made.file}: {kind}, verified' if made.is_new else f'{made.file}: nothing is new, verified')
+
+
+@click.command(
+    cls=settings.Command,
+    short_help='Restore the database.',
+    epilog='Example: hitcounter restore --storage file:///srv/hits.fs /srv/backups/hits',
+)
+@settings.config
+@settings.storage
+@click.argument('folder', type=click.Path(file_okay=False))
+def restore_main(storage: str, folder: str) -> None:
+    """Put the database that was last backed up to FOLDER where --storage says, byte by byte.
+
+    It replaces none: stop the server, and move a damaged file away before.
+    """
+    log.set_up('error')
+    path = path_of(storage)
+    size = restore(folder, path)
+    click.echo(f'{path}: {size:,} bytes restored, verified')

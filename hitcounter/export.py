@@ -1,0 +1,123 @@
+"""hitcounter export and import: the records of calls as CSV or JSON lines."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from . import log, settings
+from .errors import HitcounterError
+from .exchange import FORMATS, Format, export_calls, import_calls
+from .hits import HitCounter
+from .progress import Progress
+from .state import Session, State, open_database
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+_STANDARD = '-'
+
+
+def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> Format:
+    """The format that was named, or the one that the file's name ends with."""
+    name = name or str(ctx.params.get('file', '')).rpartition('.')[2]
+    if name not in FORMATS:
+        raise click.UsageError('say --format csv or --format jsonl, or name a file that ends so')
+    return FORMATS[name]
+
+
+def _exchange(command: F) -> F:
+    """What both have in common."""
+    for decorate in (
+        click.option('--format', 'form', type=click.Choice(list(FORMATS)), callback=_form, help='As the file ends.'),
+        click.argument('file', type=click.Path(dir_okay=False, allow_dash=True), is_eager=True),
+        settings.storage,
+        settings.config,
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command(
+    cls=settings.Command, short_help='Write the calls to a file.', epilog='Example: hitcounter export calls.csv'
+)
+@_exchange
+def main(storage: str, file: str, form: Format) -> None:
+    """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
+
+    It may run beside the server, and writes what was counted when it began.
+    """
+    log.set_up('error')
+    progress = Progress('calls written')
+    with (
+        closing(open_database(storage, read_only=True)) as database,
+        closing(Session(database.db)) as session,
+        _new(file) as output,
+    ):
+        if HitCounter.name not in session.root:
+            raise HitcounterError(f'{database.description} holds no calls of the hit counter: choose another')
+        rows = enumerate(export_calls(session, form), 0 if form.header else 1)
+        for count, row in rows:
+            output.write(row)
+            progress.reach(count)
+    progress.finish()
+
+
+@click.command(
+    cls=settings.Command, short_help='Take the calls of a file.', epilog='Example: hitcounter import calls.csv'
+)
+@_exchange
+def import_main(storage: str, file: str, form: Format) -> None:
+    """Take the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
+
+    Each must have the next number of its line. Calls that are there are passed over: what ended in the middle, for
+    a wrong row, say, goes on when the whole file is imported again.
+    """
+    log.set_up('error')
+    progress = Progress('calls read')
+    with (
+        _old(file) as input_,
+        closing(open_database(storage)) as database,
+        closing(State(database, [HitCounter])) as state,
+    ):
+        taken = known = 0
+        for taken, known in import_calls(state, input_, form):
+            progress.reach(taken + known)
+    progress.finish()
+    click.echo(f'{taken:,} calls taken, {known:,} were there')
+
+
+@contextmanager
+def _new(file: str) -> Iterator[BinaryIO]:
+    """A file that was not there, for its owner alone; it gets its name once it is whole."""
+    if file == _STANDARD:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = f'{file}.part'
+    try:
+        if os.path.exists(file):
+            raise HitcounterError(f'{file!r} is there: choose another name')
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as output:
+            yield output
+        os.rename(part, file)
+    except OSError as error:
+        raise HitcounterError(f'{file!r} cannot be written ({error.strerror}): choose another place') from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(part)
+
+
+@contextmanager
+def _old(file: str) -> Iterator[BinaryIO]:
+    if file == _STANDARD:
+        yield sys.stdin.buffer
+        return
+    try:
+        input_ = open(file, 'rb')  # noqa: SIM115 -- what is read from it has errors of its own
+    except OSError as error:
+        raise HitcounterError(f'{file!r} cannot be read ({error.strerror}): name another file') from error
+    with input_:
+        yield input_

@@ -1,0 +1,66 @@
+"""The status of a database: how large it is, what was last done to it, and who works with it."""
+
+import os
+from contextlib import closing, suppress
+from dataclasses import asdict
+from typing import Any
+
+from persistent.TimeStamp import TimeStamp
+
+from .component import SCHEMAS
+from .database import Database
+from .notes import BackedUp, Note, Packed
+from .session import Session
+
+
+def status(database: Database) -> dict[str, Any]:
+    """What there is to say, in plain values, as JSON has them; times are in seconds since 1970, UTC."""
+    storage = database.db.storage
+    with closing(Session(database.db)) as session:
+        schemas = dict(session.root.get(SCHEMAS, {}))
+    return {
+        'database': database.description,
+        'bytes': os.path.getsize(database.path) if database.path else int(storage.getSize()),
+        'objects': len(storage),
+        'last_transaction': _last_transaction(storage),
+        'schemas': schemas,
+        'packed': _note(Packed, database.path),
+        'backed_up': _note(BackedUp, database.path),
+        'server': _server(storage),
+    }
+
+
+def _last_transaction(storage: Any) -> dict[str, Any] | None:
+    last = storage.lastTransaction()
+    if last == bytes(8):
+        return None
+    what = None
+    if hasattr(storage, 'iterator'):
+        for found in storage.iterator(last):
+            what = found.description.decode(errors='backslashreplace')
+    return {'id': last.hex(), 'time': TimeStamp(last).timeTime(), 'what': what}
+
+
+def _note(kind: type[Note], path: str | None) -> dict[str, Any] | None:
+    note = kind.read(path) if path else None
+    return asdict(note) if note else None
+
+
+def _server(storage: Any) -> dict[str, Any] | None:
+    """What the server that shares the database says of itself; None if there is none."""
+    if not hasattr(storage, 'server_status'):
+        return None
+    told = storage.server_status()
+    others = [process for process in told.get('processes', []) if process != os.getpid()]
+    return {
+        'started': told['start'],
+        'commits': told['commits'],
+        'conflicts': told['conflicts'],
+        'processes': [{'id': process, 'command': _command(process)} for process in others],
+    }
+
+
+def _command(process: int) -> str:
+    with suppress(OSError), open(f'/proc/{process}/cmdline', 'rb') as file:
+        return ' '.join(file.read().decode(errors='backslashreplace').split('\0')).strip()
+    return ''

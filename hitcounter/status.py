@@ -1,0 +1,45 @@
+"""hitcounter status: the database and its server at a glance."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from . import log, settings
+from .state import open_database
+from .state.status import status
+
+
+@click.command(cls=settings.Command, short_help='Tell of the database.', epilog='Example: hitcounter status --json')
+@settings.config
+@settings.storage
+@click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')
+def main(storage: str, as_json: bool) -> None:
+    """Tell how large the database is, what was last done to it, and who works with it."""
+    log.set_up('error')
+    with closing(open_database(storage, read_only=True)) as database:
+        told = status(database)
+    click.echo(json.dumps(told) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(told)))
+
+
+def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    last, packed, backed_up, server = (told[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
+    yield 'database', told['database']
+    yield 'size', f'{told["bytes"]:,} bytes, {told["objects"]:,} objects'
+    yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
+    yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
+    yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
+    yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
+    if server is None:
+        yield 'server', 'none runs'
+        return
+    yield 'server', f'runs since {server["started"]}, {server["commits"]:,} commits of other processes'
+    for process in server['processes']:
+        yield 'connected', f'{process["id"]} {process["command"]}'
+
+
+def _time(seconds: float) -> str:
+    return f'{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC'
