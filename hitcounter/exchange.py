@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from itertools import islice
+from math import floor
 from typing import Any, BinaryIO, NamedTuple
 
 from .errors import ImportRefused
@@ -20,6 +21,7 @@ LONGEST = 1_000_000
 #: Calls that are taken in one transaction, so that none holds up the others.
 AT_ONCE = 200
 
+_EXACT = Context(prec=500)
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 _HEADER = ','.join(FIELDS)
@@ -40,8 +42,8 @@ class Format(NamedTuple):
     write: Callable[[Row], str]
     #: Raises ValueError for what is no row.
     read: Callable[[str], Row]
-    #: Whether a text that ends here ends a row.
-    is_whole: Callable[[bytes], bool]
+    #: Whether the end of a text line with so many quotation marks before it ends the row.
+    is_whole: Callable[[int], bool]
 
 
 class Imported(NamedTuple):
@@ -92,24 +94,26 @@ def _take(parts: Parts, rows: Iterable[tuple[int, Row]]) -> int:
 
 def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:
     """Each row with the number of the text line it begins at."""
-    begin, end = 1, 0
-    pending = b''
+    rows = iter(lambda: file.readline(LONGEST), b'')
     if form.header:
-        end, given = 1, file.readline(LONGEST)
-        if given.removeprefix(b'\xef\xbb\xbf').rstrip(b'\r\n') != form.header.encode().rstrip():
+        given = next(rows, b'')
+        if given.removeprefix(b'\xef\xbb\xbf').rstrip() != form.header.encode().rstrip():
             raise ImportRefused(f'row 1 is {given[:80]!r}: it must be {form.header.rstrip()!r}')
-    while text := file.readline(LONGEST):
-        end += 1
-        if not pending:
-            begin = end
-        pending += text
-        if len(pending) >= LONGEST:
+    pieces: list[bytes] = []
+    size = quotes = 0
+    for place, text in enumerate(rows, 2 if form.header else 1):
+        begin = place - len(pieces)
+        pieces.append(text)
+        size += len(text)
+        quotes += text.count(b'"')
+        if size >= LONGEST:
             raise ImportRefused(f'row {begin} has no end within {LONGEST:,} bytes: mend it')
-        if form.is_whole(pending):
-            if pending.strip():
-                yield begin, _parse(pending, form, begin)
-            pending = b''
-    if pending:
+        if form.is_whole(quotes):
+            if text.strip():
+                yield begin, _parse(b''.join(pieces), form, begin)
+            pieces.clear()
+            size = quotes = 0
+    if pieces:
         raise ImportRefused(f'row {begin} has no end: mend it')
 
 
@@ -182,12 +186,8 @@ def _split(text: str) -> list[str | None]:
     return fields
 
 
-def _has_closed_quotes(text: bytes) -> bool:
-    return text.count(b'"') % 2 == 0
-
-
 FORMATS = {
-    'csv': Format(_HEADER + '\n', _to_csv, _from_csv, _has_closed_quotes),
+    'csv': Format(_HEADER + '\n', _to_csv, _from_csv, lambda quotes: quotes % 2 == 0),
     'jsonl': Format('', _to_json, _from_json, lambda _: True),
 }
 
@@ -195,15 +195,15 @@ FORMATS = {
 def format_time(seconds: float) -> str:
     """ISO 8601, UTC, with as many digits as tell this very number from all others, and six at least."""
     exact = Decimal(repr(seconds))
-    whole = int(exact // 1 if exact >= 0 else -(-exact // 1) - (exact % 1 != 0))
-    digits = f'{exact - whole:f}'.partition('.')[2]
+    whole = floor(exact)
+    digits = f'{_EXACT.subtract(exact, whole):f}'.partition('.')[2]
     return f'{_BEGIN + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}.{digits:0<6}Z'
 
 
 def parse_time(text: str) -> float:
     """The number that `format_time` wrote so. Raises ValueError."""
-    found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,20})?Z', text, re.ASCII)
+    found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,400})?Z', text, re.ASCII)
     if not found:
         raise ValueError(f'{text!r} is no time such as 2026-01-31T12:00:00.000000Z')
     whole = (datetime.fromisoformat(found[1] + '+00:00') - _BEGIN) // timedelta(seconds=1)
-    return float(Decimal(whole) + Decimal('0' + (found[2] or '')))
+    return float(_EXACT.add(whole, Decimal(found[2] or 0)))

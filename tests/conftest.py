@@ -17,11 +17,15 @@ from typing import IO
 import pytest
 
 from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
+from hitcounter.hits import Caller, HitCounter
+from hitcounter.state import State, open_database
 
 pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry point of that name has brought it already
 
 #: Seconds after which a wait has failed; no test needs more than a few of them.
 PATIENCE = 10.0
+
+BOB = Caller('555', 'Bob', '17.1')
 
 Run = Callable[..., 'subprocess.CompletedProcess[str]']
 Start = Callable[..., 'ServerProcess']
@@ -220,6 +224,28 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def hitcounter(run: Run, storage: str) -> Run:
+    """Run `hitcounter COMMAND ...` on this test's database."""
+    return lambda *arguments, **options: run(
+        'main', *arguments, **{**options, 'env': {'HITCOUNTER_STORAGE': storage, **(options.get('env') or {})}})
+
+
+@pytest.fixture
+def count(storage: str) -> Callable[..., None]:
+    """Count a call on each of these lines, without a server."""
+
+    def count(*lines: str, caller: Caller = BOB) -> None:
+        with (
+            closing(open_database(storage, share=True)) as database,
+            closing(State(database, [HitCounter])) as state,
+        ):
+            for line in lines:
+                state[HitCounter].hit(line, caller)
+
+    return count
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hitcounter.hits import Caller, Hit, HitCounter, tell_the_number
-from hitcounter.state import State, open_database
+from hitcounter.hits import Caller, Hit, HitCounter, forget, tell_the_number
+from hitcounter.state import Parts, State, open_database
 from hitcounter.testing import Answered, CallerHungUp, Channel, HangUp, Manner, Missing, Played, SaidNumber, dial
 
 BOB = Caller('555', 'Bob', '17.1')
@@ -90,3 +90,45 @@ def test_what_the_phone_says_of_its_caller_is_stored_as_it_came(state: State) ->
     name = b'Zo\xeb "x" \xe9\x9b\xbb'.decode('utf-8', 'surrogateescape')
     dial(Channel(caller_name=name, caller_id='+44 1', unique_id='17.3'), partial(tell_the_number, state=state))
     assert state[HitCounter].call('31415', 1).caller == Caller('+44 1', name, '17.3')
+
+
+def test_the_first_calls_are_forgotten_and_nothing_else(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits = state[HitCounter]
+    for moment in (1000.0, 2000.0, 3000.0, 4000.0):
+        monkeypatch.setattr(time, 'time', lambda moment=moment: moment)
+        hits.hit('31415', BOB)
+        hits.hit('27182', BOB)
+    before = hits.lines(), hits.hours('31415')
+    assert forget(state, 3000.0) == 4
+    assert forget(state, 3000.0) == 0
+    assert (hits.lines(), hits.hours('31415')) == before
+    assert hits.call('31415', 3) == Hit(3, 3000.0, BOB)
+    with pytest.raises(KeyError, match='record 2 is forgotten, as are all below 3'):
+        hits.call('31415', 2)
+    assert hits.hit('31415', BOB) == 5
+
+
+def test_forgetting_many_holds_up_the_calls_for_a_moment_only(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hit_often(parts: Parts) -> None:
+        for _ in range(5000):
+            parts[HitCounter].hit('31415', BOB)
+
+    state.update(hit_often)
+    caplog.clear()
+    assert forget(state, time.time()) == 5000
+    assert 'held up' not in caplog.text
+    assert state[HitCounter].hit('31415', BOB) == 5001
+
+
+def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> None:
+    state[HitCounter].hit('31415', BOB)
+    state[HitCounter].hit('27182', BOB)
+    assert state.query(lambda parts: list(parts[HitCounter].check())) == []
+    state.update(lambda parts: parts[HitCounter]._lines['31415'].hours.add(0))
+    state.update(lambda parts: parts[HitCounter]._lines['27182'].calls._pieces.clear())
+    assert state.query(lambda parts: list(parts[HitCounter].check())) == [
+        "line '27182': record 1 should be there, for 1 have been appended",
+        "line '31415' has 1 calls, and its hours 2",
+    ]

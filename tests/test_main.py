@@ -7,8 +7,10 @@ from click.testing import CliRunner
 
 from hitcounter.main import main
 
+UPKEEP = ['backup', 'export', 'forget', 'import', 'pack', 'restore', 'status', 'verify']
 
-@pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi'])
+
+@pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])
 def test_each_command_is_there_and_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, '--help'])
 
@@ -16,13 +18,22 @@ def test_each_command_is_there_and_explains_itself(command: str) -> None:
     assert result.output.startswith(f'Usage: main {command} [OPTIONS]')
 
 
+@pytest.mark.parametrize('command', UPKEEP)
+def test_the_example_of_a_command_has_nothing_that_the_command_does_not_take(command: str) -> None:
+    output = CliRunner().invoke(main, [command, '--help']).output
+    example = output.partition('Example: hitcounter ')[2].partition('&&')[0].split()
+
+    assert example[0] == command
+    main.commands[command].make_context(command, example[1:])
+
+
 @pytest.mark.parametrize('arguments', [[], ['--help']])
 def test_the_commands_are_listed(arguments: list[str]) -> None:
     output = CliRunner().invoke(main, arguments).output
 
     assert 'Durable call counting for Asterisk.' in output
-    assert [line.split()[0] for line in output.partition('Commands:\n')[2].splitlines()[:4]] == [
-        'agi', 'call', 'serve', 'shell']
+    listed = output.partition('Commands:\n')[2].partition('\n\n')[0].splitlines()
+    assert [line.split()[0] for line in listed] == sorted(['agi', 'call', 'serve', 'shell', *UPKEEP])
 
 
 def test_an_unknown_command_is_said() -> None:

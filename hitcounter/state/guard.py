@@ -143,6 +143,9 @@ class GuardedFile(DatabaseFile):
             os.remove(f'{self._file_name}.old')
         if self.blob_dir and os.path.exists(f'{self.blob_dir}.old'):
             remove_committed_dir(f'{self.blob_dir}.old')
+        with self._commit_lock:  # the objects of earlier transactions still lie in the temporary file
+            self._tfile.seek(0)
+            self._tfile.truncate()
 
     @staticmethod
     def packer(storage: 'GuardedFile', *options: Any) -> Any:

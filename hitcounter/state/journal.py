@@ -71,7 +71,7 @@ class Journal(Persistent):
 
     def check(self) -> Iterator[str]:
         """What is wrong with it, each in a sentence."""
-        following = self.first
+        following = self.first if self._pieces else 1
         for first, piece in self._pieces.items():
             if not first == piece.first == following:
                 yield f'record {following} should be where record {first} is'

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from contextlib import closing
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.POSException import StorageError
@@ -50,6 +51,7 @@ def _size(database: Database) -> int:
 
 def _begin(database: Database) -> float:
     """When the first transaction was stored."""
-    for found in database.db.storage.iterator():
-        return float(TimeStamp(found.tid).timeTime())
+    with closing(database.db.storage.iterator()) as transactions:
+        for found in transactions:
+            return float(TimeStamp(found.tid).timeTime())
     return time.time()

@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import Any
 
 import transaction
+from persistent.TimeStamp import TimeStamp
 from ZODB.broken import Broken
 from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
@@ -44,11 +45,11 @@ def _transactions(storage: Any) -> Iterator[str]:
     at = 'the first one'
     try:
         for found in storage.iterator():
-            at = f'the one behind {found.tid.hex()}'
+            at = f'the one of {TimeStamp(found.tid)} UTC or the next'
             for _ in found:
                 pass
     except Exception as error:  # noqa: BLE001
-        yield f'a transaction cannot be read, {at} ({_reason(error)})'
+        yield f'a transaction cannot be read: {at} ({_reason(error)})'
 
 
 def _objects(storage: Any, connection: Any) -> Iterator[str]:

@@ -1,0 +1,113 @@
+"""Verification: what is damaged is found where it can be."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from persistent.mapping import PersistentMapping
+from ZODB.FileStorage import FileStorage
+from ZODB.utils import p64
+
+from hitcounter.state import Component, Journal, State, open_database, update
+from hitcounter.state.database import open_as_stored
+from hitcounter.state.verification import findings
+
+
+class Diary(Component):
+    """Keeps what it is told."""
+
+    name = 'diary'
+
+    def __init__(self) -> None:
+        self.notes = Journal()
+        self.extra = PersistentMapping()
+
+    @update
+    def note(self, text: str) -> None:
+        self.notes.append((text,))
+
+    def check(self) -> Iterator[str]:
+        yield from self.notes.check()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / 'diary.fs'
+    with closing(open_database(f'file:{path}', share=True)) as database, closing(State(database, [Diary])) as state:
+        for number in range(40):
+            state[Diary].note(f'note {number}')
+    return path
+
+
+def found(path: Path) -> list[str]:
+    with closing(open_as_stored(f'file:{path}')) as database:
+        return list(findings(database))
+
+
+def replace(path: Path, old: bytes, new: bytes) -> None:
+    assert len(old) == len(new)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+
+
+def test_a_whole_database_has_nothing_to_find_also_while_it_is_open_to_others(path: Path) -> None:
+    with closing(open_database(f'file:{path}', share=True)) as database:
+        assert found(path) == []
+        database.db.pack()
+        assert found(path) == []
+
+
+def test_a_class_that_is_missing_is_found(path: Path) -> None:
+    replace(path, b'PersistentMapping', b'PersistentMapping'[::-1])
+    assert any('is of a class that is not installed here' in finding for finding in found(path))
+
+
+def test_a_pickle_that_cannot_be_read_is_found(path: Path) -> None:
+    replace(path, b'}q', b'\xffq')
+    assert any('cannot be loaded (UnpicklingError' in finding for finding in found(path))
+
+
+def test_a_reference_to_nothing_is_found(path: Path) -> None:
+    with closing(FileStorage(str(path), read_only=True)) as storage:
+        mapping = next(oid for oid in storage._index if b'PersistentMapping' in storage.load(oid)[0])
+        owner = next(oid for oid in storage._index if mapping in storage.load(oid)[0])
+    replace(path, b'C\x08' + mapping, b'C\x08' + p64(0xABCDEF)) if b'C\x08' + mapping in path.read_bytes() else replace(
+        path, b'U\x08' + mapping, b'U\x08' + p64(0xABCDEF))
+    assert any(
+        finding.startswith(f'object {int.from_bytes(owner, "big"):#x}, a ') and 'object 0xabcdef, which' in finding
+        for finding in found(path))
+
+
+def test_a_damaged_record_header_is_found(path: Path) -> None:
+    with closing(FileStorage(str(path), read_only=True)) as storage:
+        position = storage._lookup_pos(storage.load(p64(1)) and p64(1))
+    content = bytearray(path.read_bytes())
+    content[position + 7] ^= 0x40  # another object's id
+    path.write_bytes(content)
+    said = found(path)
+    assert any('cannot be read' in finding for finding in said)
+
+
+def test_what_a_component_says_of_itself_is_found(path: Path) -> None:
+    with (
+        closing(open_database(f'file:{path}', share=True)) as database,
+        closing(State(database, [Diary])) as state,
+    ):
+        state.update(lambda parts: parts[Diary].notes._pieces.clear())
+    assert found(path) == ['diary: record 1 should be there, for 40 have been appended']
+
+
+def test_flipped_bits_are_found_where_anything_depends_on_them(path: Path) -> None:
+    content = path.read_bytes()
+    index = path.with_name('diary.fs.index')
+    for position in range(len(content) // 2, len(content), len(content) // 40):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x04
+        path.write_bytes(damaged)
+        index.unlink(missing_ok=True)
+        try:
+            found(path)  # whatever it finds, it comes to an end
+        except Exception as error:
+            assert type(error).__name__ == 'DatabaseRefused', error  # noqa: PT017

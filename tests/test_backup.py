@@ -1,0 +1,55 @@
+"""hitcounter backup and restore, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Run, ServerProcess
+
+
+def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
+    hitcounter: Run, server: ServerProcess, tmp_path: Path
+) -> None:
+    path, lost = tmp_path / 'hits.fs', tmp_path / 'lost.fs'
+    assert server.number() == 1
+    full = hitcounter('backup', 'backups')
+    assert server.number() == 2
+    added = hitcounter('backup', 'backups')
+    again = hitcounter('backup', 'backups')
+    assert [done.returncode for done in (full, added, again)] == [0, 0, 0]
+    assert full.stdout.endswith('.fs: full, verified\n')
+    assert added.stdout.endswith('.deltafs: what was added, verified\n')
+    assert again.stdout.endswith('.deltafs: nothing is new, verified\n')
+
+    refused = hitcounter('restore', 'backups')
+    assert (refused.returncode, refused.stdout) == (1, '')
+    assert 'is open in another process: stop that one' in refused.stderr
+
+    server.stop()
+    before = path.read_bytes()
+    refused = hitcounter('restore', 'backups')
+    assert (refused.returncode, refused.stdout) == (1, '')
+    assert 'is there: move it away' in refused.stderr
+    assert path.read_bytes() == before
+
+    os.rename(path, lost)
+    restored = hitcounter('restore', 'backups')
+    assert (restored.returncode, restored.stdout) == (0, f'{path}: {len(before):,} bytes restored, verified\n')
+    assert path.read_bytes() == before
+    assert hitcounter('shell', '-c', 'print(hits.count("31415"))').stdout == '2\n'
+
+
+def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
+    for arguments, said in [
+        (('backup', 'backups'), 'is not there: name the file of a database'),
+        (('restore', 'backups'), 'is no folder: name the one of the backups'),
+    ]:
+        done = hitcounter(*arguments)
+        assert (done.returncode, done.stdout) == (1, '')
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert hitcounter('restore').returncode == 2
+    assert not (tmp_path / 'hits.fs').exists()

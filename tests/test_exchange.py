@@ -1,0 +1,172 @@
+"""The calls as CSV and as JSON lines, on real databases."""
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hitcounter.errors import ImportRefused
+from hitcounter.exchange import (
+    AT_ONCE,
+    FORMATS,
+    LONGEST,
+    Format,
+    Row,
+    _read,
+    export_calls,
+    format_time,
+    import_calls,
+    parse_time,
+)
+from hitcounter.hits import Caller, Hit, HitCounter
+from hitcounter.state import Session, State, open_database
+
+BOB = Caller('555', 'Bob', '17.1')
+
+texts = st.binary(max_size=20).map(lambda said: said.decode('utf-8', 'surrogateescape'))
+callers = st.builds(Caller, st.none() | texts, st.none() | texts, texts)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with (
+        closing(open_database(f'file://{tmp_path}/hits.fs', share=True)) as database,
+        closing(State(database, [HitCounter])) as state,
+    ):
+        yield state
+
+
+@pytest.fixture(params=['csv', 'jsonl'])
+def form(request: pytest.FixtureRequest) -> Format:
+    return FORMATS[request.param]
+
+
+def exported(state: State, form: Format) -> bytes:
+    with closing(Session(state._database.db)) as session:
+        return b''.join(export_calls(session, form))
+
+
+def imported(state: State, form: Format, content: bytes) -> tuple[int, int]:
+    taken, known = list(import_calls(state, io.BytesIO(content), form))[-1]
+    return taken, known
+
+
+def written(form: Format, *rows: Row) -> bytes:
+    return (form.header + ''.join(map(form.write, rows))).encode('utf-8', 'surrogateescape')
+
+
+@given(st.floats(-1e9, 1e11) | st.floats(1.7e9, 1.8e9))
+def test_every_time_reads_back_as_the_same_number(seconds: float) -> None:
+    assert parse_time(format_time(seconds)) == seconds
+
+
+def test_a_time_is_iso_8601_in_utc() -> None:
+    assert format_time(0.0) == '1970-01-01T00:00:00.000000Z'
+    assert format_time(1795611764.4568636) == '2026-11-25T13:02:44.4568636Z'
+    assert format_time(-0.25) == '1969-12-31T23:59:59.750000Z'
+    assert parse_time('2026-11-25T13:02:44Z') == 1795611764.0
+
+
+@pytest.mark.parametrize('text', ['', 'now', '2026-11-25 13:02:44Z', '2026-11-25T13:02:44', '2026-13-25T13:02:44Z'])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r'time|month'):
+        parse_time(text)
+
+
+@given(st.lists(st.builds(Row, texts, st.builds(Hit, st.integers(1), st.floats(0, 1e10), callers)), max_size=5))
+def test_every_row_reads_back_the_same(rows: list[Row]) -> None:
+    for form in FORMATS.values():
+        assert [row for _, row in _read(io.BytesIO(written(form, *rows)), form)] == rows
+
+
+def test_what_is_exported_is_imported_and_exported_the_same(state: State, form: Format, tmp_path: Path) -> None:
+    odd = Caller(None, b'Zo\xeb "x",\r\n=1+1'.decode('utf-8', 'surrogateescape'), '')
+    for _ in range(AT_ONCE + 7):
+        state[HitCounter].hit('31415', BOB)
+    state[HitCounter].hit('27182', odd)
+    content = exported(state, form)
+    with (
+        closing(open_database(f'file://{tmp_path}/other.fs', share=True)) as database,
+        closing(State(database, [HitCounter])) as other,
+    ):
+        assert imported(other, form, content) == (AT_ONCE + 8, 0)
+        assert exported(other, form) == content
+        assert imported(other, form, content) == (0, AT_ONCE + 8)
+        assert other[HitCounter].call('27182', 1) == state[HitCounter].call('27182', 1)
+        assert other[HitCounter].hours('31415') == state[HitCounter].hours('31415')
+        assert other[HitCounter].hit('31415', BOB) == AT_ONCE + 8
+
+
+def test_what_a_spreadsheet_makes_of_the_csv_is_read_too(state: State) -> None:
+    content = b'\xef\xbb\xbfline,number,time,caller_id,name,unique_id\r\n31415,1,2026-11-25T13:02:44Z,,Bob,17.1\r\n\r\n'
+    assert imported(state, FORMATS['csv'], content) == (1, 0)
+    assert state[HitCounter].call('31415', 1) == Hit(1, 1795611764.0, Caller(None, 'Bob', '17.1'))
+
+
+def test_forgotten_calls_are_not_exported_nor_brought_back(state: State, form: Format) -> None:
+    for _ in range(5):
+        state[HitCounter].hit('31415', BOB)
+    content = exported(state, form)
+    state[HitCounter].forget('31415', math.inf, 3)
+    assert exported(state, form).count(b'31415') == 2
+    assert imported(state, form, content) == (0, 5)
+    with pytest.raises(KeyError, match='forgotten'):
+        state[HitCounter].call('31415', 3)
+
+
+@pytest.mark.parametrize(
+    ('hit', 'said'),
+    [
+        (Hit(3, 0.0, BOB), "row {}: call 3 does not continue line '31415', whose next one is 2"),
+        (Hit(0, 0.0, BOB), "row {}: call 0 does not continue line '31415', whose next one is 2"),
+        (Hit(1, 0.0, BOB), "row {}: call 1 of line '31415' is here, and another one"),
+    ],
+)
+def test_what_does_not_continue_the_numbers_is_refused_with_its_row(
+    state: State, form: Format, hit: Hit, said: str
+) -> None:
+    state[HitCounter].hit('31415', BOB)
+    before = exported(state, form)
+    content = written(form, Row('27182', Hit(1, 0.0, BOB)), Row('31415', hit))
+    with pytest.raises(ImportRefused) as refused:
+        imported(state, form, content)
+    assert str(refused.value).startswith(said.format(3 if form.header else 2))
+    assert exported(state, form) == before
+
+
+JSON = {'line': '1', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': None, 'name': None, 'unique_id': ''}
+
+
+@pytest.mark.parametrize(
+    ('name', 'row', 'said'),
+    [
+        ('jsonl', b'{', 'row 1 is no call'),
+        ('jsonl', b'[' * 100_000, 'row 1 is no call'),
+        ('jsonl', b'[]', 'must be an object of line, number'),
+        ('jsonl', json.dumps({**JSON, 'number': '1'}).encode(), "'1' is no number of a call"),
+        ('jsonl', json.dumps({**JSON, 'number': True}).encode(), 'True is no number of a call'),
+        ('jsonl', json.dumps({**JSON, 'line': None}).encode(), 'None is no text'),
+        ('jsonl', json.dumps({**JSON, 'name': 5}).encode(), '5 is no text'),
+        ('jsonl', json.dumps({**JSON, 'time': 'now'}).encode(), "'now' is no time"),
+        ('jsonl', json.dumps({**JSON, 'more': 1}).encode(), 'must be an object of'),
+        ('jsonl', json.dumps({**JSON, 'name': '\ud800'}).encode(), 'row 1 is no call'),
+        ('csv', b'number,line\n', 'row 1 is'),
+        ('csv', b'', 'row 1 is'),
+        ('csv', FORMATS['csv'].header.encode() + b'1,2,3\n', 'it has 3 fields, not 6'),
+        ('csv', FORMATS['csv'].header.encode() + b'"1"x,1,2026-11-25T13:02:44Z,,,"5"\n', 'a comma is missing'),
+        ('csv', FORMATS['csv'].header.encode() + b'1,one,2026-11-25T13:02:44Z,,,"5"\n', "'one' is no number"),
+        ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5\n', 'row 2 has no end'),
+        ('csv', FORMATS['csv'].header.encode() + b'1,"' + b'x\n' * (LONGEST // 2), 'row 2 has no end within'),
+    ],
+)
+def test_what_is_no_call_is_refused_with_its_row(state: State, name: str, row: bytes, said: str) -> None:
+    with pytest.raises(ImportRefused) as refused:
+        imported(state, FORMATS[name], row)
+    assert said in str(refused.value)
+    assert state[HitCounter].lines() == {}

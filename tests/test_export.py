@@ -1,0 +1,64 @@
+"""hitcounter export and import, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hitcounter.hits import Caller
+
+if TYPE_CHECKING:
+    from conftest import Run, ServerProcess
+
+ODD = Caller(None, b'Zo\xeb "x",\r\n=1+1'.decode('utf-8', 'surrogateescape'), '')
+
+
+def test_what_is_exported_is_imported_elsewhere_and_exported_the_same(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    count('27182', '31415')
+    count('31415', '31415', caller=ODD)
+    done = hitcounter('export', 'calls.csv')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '4 calls written\n')
+    assert (tmp_path / 'calls.csv').stat().st_mode & 0o777 == 0o600
+    os.remove(tmp_path / 'hits.fs')
+    os.remove(tmp_path / 'hits.fs.guard')
+    count()
+    done = hitcounter('import', 'calls.csv')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '4 calls taken, 0 were there\n', '4 calls read\n')
+    hitcounter('export', 'again.csv')
+    assert (tmp_path / 'again.csv').read_bytes() == (tmp_path / 'calls.csv').read_bytes()
+
+
+def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, server: ServerProcess) -> None:
+    server.number()
+    calls = hitcounter('export', '-', '--format', 'jsonl').stdout
+    following = calls.replace('"number": 1,', '"number": 2,')
+    done = hitcounter('import', '--format', 'jsonl', '-', input=calls + following)
+    assert done.stdout == '1 calls taken, 1 were there\n'
+    assert server.number() == 3
+    refused = hitcounter('import', '--format', 'jsonl', '-', input=calls.replace('"number": 1,', '"number": 9,'))
+    assert (refused.returncode, refused.stdout) == (1, '')
+    assert "row 1: call 9 does not continue line '31415', whose next one is 4" in refused.stderr
+
+
+def test_an_existing_file_is_not_replaced(hitcounter: Run, count: Callable[..., None], tmp_path: Path) -> None:
+    count('31415')
+    (tmp_path / 'calls.csv').write_text('precious')
+    done = hitcounter('export', 'calls.csv')
+    assert done.returncode == 1
+    assert "'calls.csv' is there: choose another name" in done.stderr
+    assert (tmp_path / 'calls.csv').read_text() == 'precious'
+
+
+def test_wrong_arguments_are_said(hitcounter: Run, count: Callable[..., None]) -> None:
+    count('31415')
+    for arguments, status, said in [
+        (('export', 'calls.txt'), 2, 'say --format csv or --format jsonl, or name a file that ends so'),
+        (('import', 'nosuch.csv'), 1, "'nosuch.csv' cannot be read (No such file or directory): name another file"),
+    ]:
+        done = hitcounter(*arguments)
+        assert (done.returncode, done.stdout) == (status, '')
+        assert said in done.stderr

@@ -1,0 +1,60 @@
+"""hitcounter status, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hitcounter.state import open_database
+
+if TYPE_CHECKING:
+    from conftest import Run, ServerProcess
+
+
+def test_people_are_told_of_a_database_that_nobody_has_open(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    count('31415')
+    done = hitcounter('status')
+    told = {line[:16].strip(): line[17:] for line in done.stdout.splitlines()}
+    assert (done.returncode, done.stderr) == (0, '')
+    assert list(told) == ['database', 'size', 'last change', 'schemas', 'last pack', 'last backup', 'server']
+    assert told['database'] == f'{tmp_path}/hits.fs, as it was when opened, read only'
+    assert told['size'] == f'{(tmp_path / "hits.fs").stat().st_size:,} bytes, 11 objects'
+    assert told['last change'].endswith(' UTC, hits.hit')
+    assert (told['schemas'], told['last pack'], told['last backup'], told['server']) == (
+        'hits 1', 'none', 'none', 'none runs')
+
+
+def test_programs_are_told_of_the_server_and_who_works_with_it(
+    hitcounter: Run, server: ServerProcess, storage: str, tmp_path: Path
+) -> None:
+    server.number()
+    assert hitcounter('pack', '--pack-keep', '0s').returncode == 0
+    assert hitcounter('backup', 'backups').returncode == 0
+    with closing(open_database(storage)):
+        done = hitcounter('status', '--json')
+        people = hitcounter('status').stdout
+    assert done.stderr == ''
+    told = json.loads(done.stdout)
+    assert told['server']['processes'][0]['id'] == os.getpid()
+    assert 'pytest' in told['server']['processes'][0]['command']
+    assert f'connected        {os.getpid()} ' in people
+    assert told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (
+        tmp_path / 'hits.fs').stat().st_size
+    assert told['schemas'] == {'hits': 1}
+    assert told['last_transaction']['what'] == 'hits.hit'
+    for moment in told['last_transaction']['time'], told['packed']['time'], told['backed_up']['time']:
+        assert time.time() - 60 < moment < time.time()
+    assert Path(told['backed_up']['file']).parent == tmp_path / 'backups'
+
+
+def test_a_database_that_is_not_there_has_none(hitcounter: Run) -> None:
+    done = hitcounter('status')
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'is no database yet' in done.stderr

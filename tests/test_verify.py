@@ -1,0 +1,38 @@
+"""hitcounter verify, as a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Run, ServerProcess
+
+
+def test_a_whole_database_is_whole_also_while_it_is_served(hitcounter: Run, server: ServerProcess) -> None:
+    server.number()
+    done = hitcounter('verify')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout == '11 objects are whole\n'
+
+
+def test_each_finding_is_a_line_and_the_status_is_1(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    count('31415')
+    path = tmp_path / 'hits.fs'
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'_records', b'_recordz'))
+    done = hitcounter('verify')
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == ["hits cannot be checked (AttributeError: '_Piece' object has no attribute "
+                                        "'_records')"]
+    assert 'has 1 findings: restore a backup' in done.stderr
+
+
+def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
+    (tmp_path / 'hits.fs').write_bytes(b'a letter to somebody\n' * 9)
+    done = hitcounter('verify')
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'is no database of ours' in done.stderr
