@@ -1,5 +1,6 @@
 """hitcounter verify: whether the database is whole."""
 
+import logging
 import sys
 from contextlib import closing
 
@@ -23,12 +24,13 @@ def main(storage: str) -> None:
     One line for each finding, and exit status 1 if there are any.
     """
     log.set_up('error')
+    logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding
     found = 0
     with closing(open_as_stored(storage)) as database:
         for finding in findings(database):
             click.echo(finding)
             found += 1
         if found:
-            click.echo(f'{database.description} has {found} findings: restore a backup', err=True)
+            click.echo(f'{database.description} is damaged: {found} findings; restore a backup', err=True)
             sys.exit(1)
         click.echo(f'{len(database.db.storage):,} objects are whole')

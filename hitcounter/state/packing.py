@@ -26,7 +26,9 @@ def pack(database: Database, keep: float) -> Packed:
     """
     before, started = _size(database), time.time()
     try:
-        database.db.storage.pack(started - keep, referencesf)
+        refusal = database.db.storage.pack(started - keep, referencesf)
+        if refusal:  # told by the server
+            raise PackFailed(refusal)
     except StateError:
         raise
     except (StorageError, OSError) as error:

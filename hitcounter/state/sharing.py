@@ -17,9 +17,9 @@ from weakref import WeakSet
 from ZEO.asyncio.server import Acceptor, Result
 from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
-from ZODB.POSException import ReadOnlyError
+from ZODB.POSException import ReadOnlyError, StorageError
 
-from ..errors import DatabaseRefused
+from ..errors import DatabaseRefused, StateError
 
 logger = logging.getLogger(__name__)
 
@@ -248,3 +248,11 @@ class _Client(ZEOStorage):
         if self.read_only:  # ZEO lets readers pack
             raise ReadOnlyError
         return super().pack(*options)
+
+    def _pack_impl(self, time: float) -> str | None:
+        """As in ZEO, in a thread of its own, but a foreseen failure is told to the client, and logged by nobody."""
+        try:
+            super()._pack_impl(time)
+        except (StateError, StorageError, OSError) as error:
+            return str(error)
+        return None

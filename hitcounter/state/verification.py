@@ -93,9 +93,9 @@ def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[
 def _component(component: Component) -> Iterator[str]:
     try:
         for sentence in component.check():
-            yield f'{component.name}: {sentence}'
+            yield f'{type(component).name}: {sentence}'
     except Exception as error:  # noqa: BLE001
-        yield f'{component.name} cannot be checked ({_reason(error)})'
+        yield f'{type(component).name} cannot be checked ({_reason(error)})'
 
 
 def _name(oid: bytes, data: bytes) -> str:

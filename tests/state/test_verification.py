@@ -1,14 +1,16 @@
 """Verification: what is damaged is found where it can be."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
+from ZODB.serialize import referencesf
 from ZODB.utils import p64
 
+from hitcounter.errors import DatabaseRefused
 from hitcounter.state import Component, Journal, State, open_database, update
 from hitcounter.state.database import open_as_stored
 from hitcounter.state.verification import findings
@@ -66,15 +68,15 @@ def test_a_class_that_is_missing_is_found(path: Path) -> None:
 
 def test_a_pickle_that_cannot_be_read_is_found(path: Path) -> None:
     replace(path, b'}q', b'\xffq')
-    assert any('cannot be loaded (UnpicklingError' in finding for finding in found(path))
+    assert any('cannot be loaded (' in finding for finding in found(path)), found(path)
 
 
 def test_a_reference_to_nothing_is_found(path: Path) -> None:
     with closing(FileStorage(str(path), read_only=True)) as storage:
-        mapping = next(oid for oid in storage._index if b'PersistentMapping' in storage.load(oid)[0])
-        owner = next(oid for oid in storage._index if mapping in storage.load(oid)[0])
-    replace(path, b'C\x08' + mapping, b'C\x08' + p64(0xABCDEF)) if b'C\x08' + mapping in path.read_bytes() else replace(
-        path, b'U\x08' + mapping, b'U\x08' + p64(0xABCDEF))
+        owner = next(oid for oid in storage._index if b'Diary' in storage.load(oid)[0])
+        pickle = storage.load(owner)[0]
+    reference = referencesf(pickle)[-1]
+    replace(path, pickle, pickle.replace(reference, p64(0xABCDEF)))
     assert any(
         finding.startswith(f'object {int.from_bytes(owner, "big"):#x}, a ') and 'object 0xabcdef, which' in finding
         for finding in found(path))
@@ -107,7 +109,5 @@ def test_flipped_bits_are_found_where_anything_depends_on_them(path: Path) -> No
         damaged[position] ^= 0x04
         path.write_bytes(damaged)
         index.unlink(missing_ok=True)
-        try:
+        with suppress(DatabaseRefused):
             found(path)  # whatever it finds, it comes to an end
-        except Exception as error:
-            assert type(error).__name__ == 'DatabaseRefused', error  # noqa: PT017
