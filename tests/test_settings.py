@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from hitcounter import hits, serve, shell
+from hitcounter.settings import Duration
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -64,6 +65,9 @@ OPTIONS = [
     ('max_calls', '7', 'max-calls = 7', 7),
     ('max_calls', '7', 'max_calls = 7', 7),
     ('max_calls_per_peer', '7', 'max-calls-per-peer = 7', 7),
+    ('pack_every', '12h', 'pack-every = "12h"', 43200.0),
+    ('pack_keep', '0d', 'pack-keep = "0d"', 0.0),
+    ('keep_calls', '90d', 'keep-calls = "90d"', 7776000.0),
     ('call_timeout', '60', 'call-timeout = 60', 60.0),
     ('line_limit', '2047', 'line-limit = 2047', 2047),
     ('drain', '1.5', 'drain = 1.5', 1.5),
@@ -105,6 +109,9 @@ def test_what_is_not_said_is_as_documented(settle: Settle) -> None:
         'prompt': hits.PROMPTS,
         'max_calls': 1000,
         'max_calls_per_peer': None,
+        'pack_every': 604800.0,
+        'pack_keep': 604800.0,
+        'keep_calls': None,
         'call_timeout': 3600.0,
         'line_limit': 8191,
         'drain': 30.0,
@@ -234,3 +241,17 @@ def test_help_names_each_options_variable(command: click.Command) -> None:
         assert option.envvar is None or f'env var: {option.envvar}' in text
     assert 'HITCOUNTER_STORAGE' in text
     assert 'HITCOUNTER_CONFIG' in text
+
+
+@pytest.mark.parametrize(
+    ('text', 'seconds'),
+    [('7d', 604800), ('12h', 43200), (' 90 d ', 7776000), ('1.5m', 90), ('0s', 0), ('2w', 1209600)],
+)
+def test_a_duration_has_a_unit(text: str, seconds: int) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize('text', ['', '7', 'd', '-1d', '1 year', '1e3s', '1d 2h', '7D', '\u0667d', 'inf', '1' * 10 + 'd'])
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match='is no duration: write a number and s, m, h, d or w'):
+        Duration().convert(text, None, None)

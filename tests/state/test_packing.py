@@ -78,7 +78,8 @@ def test_without_room_for_a_second_file_nothing_is_begun(
 ) -> None:
     size = path.stat().st_size
     monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=size - 1))
-    with closing(open_database(f'file:{path}')) as client, pytest.raises((NoRoom, PackFailed), match=r'make room there$'):
+    refused = pytest.raises((NoRoom, PackFailed), match=r'make room there$')
+    with closing(open_database(f'file:{path}')) as client, refused:
         pack(server if through == 'server' else client, 0.0)
     assert path.stat().st_size == size
     assert Packed.read(str(path)) is None

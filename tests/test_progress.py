@@ -1,0 +1,28 @@
+"""How far a long work is."""
+
+import sys
+
+import pytest
+
+from hitcounter import progress
+from hitcounter.progress import Progress
+
+
+def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    calls = Progress('calls read')
+    for count in range(0, 250_001, 50_000):
+        calls.reach(count)
+    calls.finish()
+    assert capsys.readouterr().err.splitlines() == ['100,000 calls read', '200,000 calls read', '250,000 calls read']
+
+
+def test_on_a_terminal_one_line_counts_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    monkeypatch.setattr(progress, '_PAUSE', -1.0)
+    calls = Progress('calls read')
+    calls.reach(5)
+    calls.reach(1005)
+    calls.finish()
+    assert capsys.readouterr().err == '\r5 calls read\r1,005 calls read\r1,005 calls read\n'
