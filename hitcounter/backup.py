@@ -23,6 +23,10 @@ def main(storage: str, full: bool, folder: str) -> None:
     made = back_up(path_of(storage), folder, full=full)
     kind = 'full' if made.is_full else 'what was added'
     click.echo(f'{made.file}: {kind}, verified' if made.is_new else f'{made.file}: nothing is new, verified')
+    if made.is_unlike:
+        click.echo(
+            'The database is not what was backed up here before, though nobody packed it: keep the older files, and '
+            'look with "hitcounter verify".', err=True)
 
 
 @click.command(

@@ -37,6 +37,8 @@ class Backup:
     is_full: bool
     #: Bytes of the database that are in the folder.
     size: int
+    #: Whether the file is not what was backed up, though nobody packed it; or else the backup is not.
+    is_unlike: bool
 
 
 def full_backup(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
@@ -99,6 +101,7 @@ def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
     _wait_for_a_name(folder, repository)
     before = _chain(repository)
     full = full or not _is_listed(before)
+    is_expected = full or _is_packed_since(path)
     size = os.path.getsize(path)
     check_room(folder, size if full else size - sum(map(os.path.getsize, before)), 'the backup')
     options = _options(repository, file=path, full=full)
@@ -114,7 +117,14 @@ def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
         is_new=after != before,
         is_full=after[-1].endswith(_FULL),
         size=sum(map(os.path.getsize, after)),
+        is_unlike=after != before and after[-1].endswith(_FULL) and not is_expected,
     )
+
+
+def _is_packed_since(path: str) -> bool:
+    """Whether the file was packed since the last backup, as far as is known."""
+    packed, backed_up = Packed.read(path), BackedUp.read(path)
+    return backed_up is None or (packed is not None and packed.time > backed_up.time)
 
 
 def _restore(repository: str, path: str) -> None:

@@ -96,7 +96,20 @@ def test_after_a_pack_the_next_one_is_full(path: Path, folder: Path) -> None:
         back_up(path, folder)
         database.db.pack()
         add(database, 'b')
-        assert back_up(path, folder).is_full
+        made = back_up(path, folder)
+        assert (made.is_full, made.is_unlike) == (True, False)
+
+
+def test_a_bit_that_flipped_in_the_database_since_the_last_one_is_noticed(path: Path, folder: Path) -> None:
+    fill(path, 'a')
+    full_backup(path, folder)
+    fill(path, 'b')
+    content = path.read_bytes()
+    assert b'aaaa' in content
+    path.write_bytes(content.replace(b'aaaa', b'abaa', 1))
+    made = back_up(path, folder)
+    assert (made.is_full, made.is_unlike) == (True, True)
+    assert len(list(folder.glob('*.fs'))) == 2
 
 
 def test_a_pack_in_between_lets_it_begin_again(path: Path, folder: Path) -> None:
