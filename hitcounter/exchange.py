@@ -58,11 +58,11 @@ def export_calls(session: Session, form: Format) -> Iterator[bytes]:
     if form.header:
         yield form.header.encode()
     counter: HitCounter = session.root[HitCounter.name]
-    for line in counter.lines():
-        for hit in counter.since(line, 1):
-            if hit.number % AT_ONCE == 0:
-                session.let_go()
-            yield form.write(Row(line, hit)).encode('utf-8', 'surrogateescape')
+    rows = (Row(line, hit) for line in counter.lines() for hit in counter.since(line, 1))
+    for count, row in enumerate(rows):
+        if count % AT_ONCE == 0:
+            session.let_go()
+        yield form.write(row).encode('utf-8', 'surrogateescape')
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:

@@ -36,7 +36,7 @@ callers = st.builds(Caller, st.none() | texts, st.none() | texts, texts)
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with (
-        closing(open_database(f'file://{tmp_path}/hits.fs', share=True)) as database,
+        closing(open_database(f'file://{tmp_path}/hits.fs?connection_cache_size=5', share=True)) as database,
         closing(State(database, [HitCounter])) as state,
     ):
         yield state

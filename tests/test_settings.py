@@ -251,7 +251,7 @@ def test_a_duration_has_a_unit(text: str, seconds: int) -> None:
     assert Duration().convert(text, None, None) == seconds
 
 
-@pytest.mark.parametrize('text', ['', '7', 'd', '-1d', '1 year', '1e3s', '1d 2h', '7D', '\u0667d', 'inf', '1' * 10 + 'd'])
+@pytest.mark.parametrize('text', ['', '7', 'd', '-1d', '1e3s', '1d 2h', '7D', '\u0667d', 'inf', '1' * 10 + 'd'])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match='is no duration: write a number and s, m, h'):
         Duration().convert(text, None, None)

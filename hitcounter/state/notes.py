@@ -1,10 +1,13 @@
 """Notes beside a database file: when it was last packed and backed up, for later processes to read."""
 
 import json
+import logging
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,16 @@ class Note:
             return None
 
     def write(self, path: str) -> None:
-        """Put it in the place of the one before."""
+        """Put it in the place of the one before; where that fails, what it tells of is done all the same."""
         new = f'{path}{self.SUFFIX}.new'
-        with suppress(FileNotFoundError):
-            os.remove(new)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
-            json.dump(asdict(self), file)
-        os.replace(new, path + self.SUFFIX)
+        try:
+            with suppress(FileNotFoundError):
+                os.remove(new)
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
+                json.dump(asdict(self), file)
+            os.replace(new, path + self.SUFFIX)
+        except OSError as error:
+            logger.warning('%s%s could not be written: %s', path, self.SUFFIX, error)
 
 
 @dataclass(frozen=True)

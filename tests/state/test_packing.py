@@ -159,3 +159,10 @@ def test_a_note_that_a_power_failure_left_unwritten_is_none(path: Path, left: by
     Packed(1.0, 2, 3, 4.0).write(str(path))
     assert Packed.read(str(path)) == Packed(1.0, 2, 3, 4.0)
     assert os.stat(f'{path}{Packed.SUFFIX}').st_mode & 0o777 == 0o600
+
+
+def test_a_note_that_cannot_be_written_does_not_undo_what_it_tells_of(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Packed(1.0, 2, 3, 4.0).write(f'{path}/nosuch')
+    assert 'could not be written' in caplog.text
