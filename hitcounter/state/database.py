@@ -94,6 +94,7 @@ def open_as_stored(uri: str) -> Database:
         return open_database(uri, read_only=True)
     with _refusing(uri), ExitStack() as resources:
         address = FileAddress.parse(uri)
+        _check_made(address.path)
         storage = resources.enter_context(closing(_open_to_read(address)))
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
         return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), address.path)
@@ -297,6 +298,10 @@ def _check_there(path: str) -> None:
     """Raise LockError if another process has the file open, and perhaps is making it just now."""
     if _locked(path):
         raise LockError
+    _check_made(path)
+
+
+def _check_made(path: str) -> None:
     there = os.path.exists(path) and os.path.getsize(path)
     if not there and remembered(path) is None:
         raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it')

@@ -26,7 +26,7 @@ def pack(database: Database, keep: float) -> Packed:
     """
     before, started = _size(database), time.time()
     try:
-        refusal = database.db.storage.pack(started - keep, referencesf)
+        refusal = database.db.storage.pack(max(0.0, started - keep), referencesf)
         if refusal:  # told by the server
             raise PackFailed(refusal)
     except StateError:

@@ -18,11 +18,14 @@ from .session import Session
 #: Objects between two times that the cache is brought back to its size.
 _BREATH = 1000
 
+#: Object ids in a row that cannot be read, after which the others are given up.
+_FAILURES = 1000
+
 
 def findings(database: Database) -> Iterator[str]:
     """What is wrong with the database, each in a sentence; nothing if it is whole.
 
-    Every transaction is read, every object is loaded, each that it refers to must be there, and each component
+    Every transaction is read, every object is loaded where the storage can list them, each that it refers to must be there, and each component
     checks itself. A byte of a text that has changed into another one is not found: no storage of ZODB keeps sums.
     """
     storage = database.db.storage
@@ -53,9 +56,9 @@ def _transactions(storage: Any) -> Iterator[str]:
 
 
 def _objects(storage: Any, connection: Any) -> Iterator[str]:
-    position: bytes | None = p64(0)
-    count, damage = 0, ''
-    while position is not None:
+    position: bytes | None = p64(0) if hasattr(storage, 'record_iternext') else None
+    count, failures, damage = 0, 0, ''
+    while position is not None and failures < _FAILURES:
         try:
             oid, _, data, position = storage.record_iternext(position)
         except ValueError:  # there is no further one
@@ -66,9 +69,10 @@ def _objects(storage: Any, connection: Any) -> Iterator[str]:
             if damage != (damage := _reason(error)):
                 yield f'object {u64(position):#x} or the next one cannot be read ({damage})'
             position = p64(u64(position) + 1)
+            failures += 1
         else:
             yield from _object(storage, connection, oid, data)
-            count += 1
+            count, failures = count + 1, 0
             if count % _BREATH == 0:
                 connection.cacheGC()
 

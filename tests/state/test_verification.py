@@ -111,3 +111,13 @@ def test_flipped_bits_are_found_where_anything_depends_on_them(path: Path) -> No
         index.unlink(missing_ok=True)
         with suppress(DatabaseRefused):
             found(path)  # whatever it finds, it comes to an end
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseRefused, match='is no database yet'):
+        found(tmp_path / 'nosuch.fs')
+
+
+def test_another_storage_is_verified_as_well() -> None:
+    with closing(open_as_stored('memory:')) as database:
+        assert list(findings(database)) == []
