@@ -25,8 +25,9 @@ _FAILURES = 1000
 def findings(database: Database) -> Iterator[str]:
     """What is wrong with the database, each in a sentence; nothing if it is whole.
 
-    Every transaction is read, every object is loaded where the storage can list them, each that it refers to must be there, and each component
-    checks itself. A byte of a text that has changed into another one is not found: no storage of ZODB keeps sums.
+    Every transaction is read, every object is loaded if the storage can list them, each that it refers to must be
+    there, and each component checks itself. A byte of a text that has changed into another one is not found: no
+    storage of ZODB keeps sums.
     """
     storage = database.db.storage
     yield from _transactions(storage)
