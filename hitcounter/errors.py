@@ -82,7 +82,23 @@ class UpdateFailed(StateError):
 
 
 class OutcomeUnknown(StateError):
-    """The storage went away while it was storing an update: it may or may not have happened."""
+    """The storage went away while it stored, and did not come back in time: it may or may not have happened."""
+
+
+class BulkStopped(StateError):
+    """One of many updates failed: those before it are stored, it and those behind it are not.
+
+    Unless it is raised from OutcomeUnknown: then some behind `stored` may be stored.
+    """
+
+    def __init__(self, stored: int, message: str) -> None:
+        super().__init__(message)
+        #: How many are stored, which is also the place of the one that failed, counted from 0.
+        self.stored = stored
+
+
+class SubscriptionLost(StateError):
+    """A subscriber was too slow, and is told no more."""
 
 
 class StateClosed(StateError):

@@ -34,7 +34,7 @@ class Workspace:
         self._resources = ExitStack()
         #: Whether it may change the database.
         self.writes = writes
-        self.session = WritingSession(database.db) if writes else Session(database.db)
+        self.session = _session(database, writes=writes)
         self._resources.enter_context(closing(self.session))
         self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
         classes = [type(part) for part in self.components.values()]
@@ -105,6 +105,12 @@ class Workspace:
 
     def _open_state(self, components: list[type[Component]]) -> State:
         return self._resources.enter_context(closing(State(self.database, components)))
+
+
+def _session(database: Database, *, writes: bool) -> Session:
+    if writes:
+        return WritingSession(database.db, turn=database.new_turn(), is_remote=database.is_remote)
+    return Session(database.db)
 
 
 class _LateState:

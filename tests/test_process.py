@@ -172,6 +172,27 @@ def test_a_hangup_in_the_middle_of_a_commit_leaves_it_whole(server: ServerProces
     assert counted(shell) == "{'31415': 1}"
 
 
+def test_a_call_is_counted_once_though_the_server_is_killed_and_started_again(
+    start: Start, begin: Begin, shell: Run
+) -> None:
+    first = start()
+    call = begin('--log-level', 'debug', 'hits')
+    commands = call.commands()
+
+    assert next(commands) == b'ANSWER'
+    first.process.send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(next, commands)
+        call.log.wait('new transaction', times=2)  # the first one made sure that there is a counter
+        first.kill()
+        start()
+        assert second.result(PATIENCE).startswith(b'SET VARIABLE')
+
+    assert [line[:10] for line in commands][-1] == b'SAY NUMBER'
+    assert (call.status, call.number) == (0, 1)
+    assert counted(shell) == "{'31415': 1}"
+
+
 def test_a_hangup_before_there_is_a_call_is_told_at_its_first_command(begin: Begin) -> None:
     code = SCRIPT.format('call.answer(); call.verbose("never")')
     early = '    import os, signal; os.kill(os.getpid(), signal.SIGHUP)\n'

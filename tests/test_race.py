@@ -202,6 +202,25 @@ def test_another_process_counts_calls_at_the_same_time(state: State, other: Othe
     assert len(set(unique_ids(database))) == 1 + len(ours) + TIMES
 
 
+def test_another_process_comes_through_while_all_threads_count_without_a_pause(
+    state: State, other: Other, database: Database
+) -> None:
+    process = other(HIT, TIMES)
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(count, state, lambda _: not ended.is_set())
+        try:
+            told, _ = process.communicate('go\n', timeout=30)
+        finally:
+            ended.set()
+        ours = [number for own in counted.result() for number in own]
+    theirs = [int(line) for line in told.splitlines()]
+
+    assert len(theirs) == TIMES
+    assert sorted(ours + theirs) == list(range(2, 2 + len(ours) + TIMES))
+    assert len(set(unique_ids(database))) == 1 + len(ours) + TIMES
+
+
 def test_what_was_counted_is_found_again_in_the_file_alone(storage: str, tmp_path: Path) -> None:
     with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
         count(state)

@@ -6,6 +6,7 @@ from .journal import Journal
 from .reading import ReadingState
 from .session import Session, WritingSession
 from .state import Parts, State
+from .subscription import Stored, Subscription
 from .tally import Tally
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     'ReadingState',
     'Session',
     'State',
+    'Stored',
+    'Subscription',
     'Tally',
     'WritingSession',
     'open_database',

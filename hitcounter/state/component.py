@@ -16,6 +16,9 @@ _ACCESS = '__hitcounter_access__'
 #: The key at the root under which the schema of each component in the database stands.
 SCHEMAS = 'schemas'
 
+#: The key at the root under which writers elsewhere leave their marks, see marks.py.
+MARKS = 'marks'
+
 
 class Access(Enum):
     """What a method of a component may do, and in which thread it runs."""
@@ -73,8 +76,8 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
     for component in wanted:
         if not isinstance(getattr(component, 'name', None), str):
             raise ComponentError(f'{component!r} has no name: give it one')
-        if component.name == SCHEMAS:
-            raise ComponentError(f'{component!r} has the name {SCHEMAS!r}, which is taken: choose another')
+        if component.name in (SCHEMAS, MARKS):
+            raise ComponentError(f'{component!r} has the name {component.name!r}, which is taken: choose another')
         if component.__module__ == '__main__':
             raise ComponentError(f'{component!r} is where no other process finds it: put it into a module')
         other = names.setdefault(component.name, component)

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -29,6 +29,7 @@ from ..errors import DatabaseInUse, DatabaseRefused, StateError
 from .disk import private_files
 from .guard import DatabaseFile, GuardedFile, check, remembered
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
+from .turn import Turn
 from .views import Views
 
 #: So many connections may be open at once before ZODB warns: more than a server has threads.
@@ -51,21 +52,31 @@ class Database:
         db: Any,
         description: str,
         resources: ExitStack,
+        *,
         path: str | None = None,
         frozen: 'FileState | None' = None,
+        folder: PrivateFolder | None = None,
+        is_remote: bool = False,
     ) -> None:
         self.db = db
         #: What is open and how, in a phrase.
         self.description = description
         #: The real path of its file, if it is one on this machine.
         self.path = path
+        #: Whether the storage may go away and come back, so that a writer must look up what it last stored.
+        self.is_remote = is_remote
         self._resources = resources
         self._frozen = frozen
+        self._folder = folder
 
     @property
     def is_outdated(self) -> bool:
         """Whether the file has changed, and this shows it as it was when it was opened."""
         return self._frozen is not None and self._frozen.has_changed
+
+    def new_turn(self) -> Turn:
+        """What one writer holds from its first read until its commit, so that all change the database in turn."""
+        return self._resources.enter_context(closing(self._folder.turn())) if self._folder else nullcontext()
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
@@ -152,7 +163,7 @@ def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
         db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))
-        return Database(db, _public(uri), resources.pop_all())
+        return Database(db, _public(uri), resources.pop_all(), is_remote=scheme != 'memory')
 
 
 def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
@@ -250,7 +261,8 @@ def _own(address: FileAddress) -> Database:
         views = Views(storage)
         db = resources.enter_context(closing(ZODB.DB(views.open(), **address.for_db)))
         resources.enter_context(closing(Sharing(views.open(), address.path)))
-        return Database(db, address.path, resources.pop_all(), address.path)
+        folder = resources.enter_context(closing(PrivateFolder(folder_of(address.path))))
+        return Database(db, address.path, resources.pop_all(), path=address.path, folder=folder)
 
 
 def _join(address: FileAddress, read_only: bool) -> Database:
@@ -261,11 +273,13 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         with suppress(FileNotFoundError):
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
         if folder is not None and folder.answers():
+            shared_by = folder
             storage = connect(
                 folder, name=path, wait_timeout=OPEN_TIMEOUT, read_only=read_only, **address.for_client)
             description = f'{path}, shared by {_owner(path)}'
         else:
             _check_there(path)
+            shared_by = None
             frozen = FileState(path) if read_only else None
             storage = _open_to_read(address) if read_only else _open_to_write(address)
             description = f'{path}, as it was when opened' if read_only else path
@@ -273,7 +287,9 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
         if read_only:
             description += ', read only'
-        return Database(db, description, resources.pop_all(), path, frozen)
+        return Database(
+            db, description, resources.pop_all(),
+            path=path, frozen=frozen, folder=shared_by, is_remote=shared_by is not None)
 
 
 class FileState:

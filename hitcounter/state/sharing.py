@@ -20,6 +20,7 @@ from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
 from ..errors import DatabaseRefused, StateError
+from .turn import FileTurn
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,10 @@ class PrivateFolder:
                 return bool(probe.recv(64))  # a ZEO server speaks first
             except OSError:
                 return False
+
+    def turn(self) -> FileTurn:
+        """The turns of all processes that have the database open."""
+        return FileTurn(self._file)
 
     def close(self) -> None:
         if self._file >= 0:

@@ -1,16 +1,20 @@
 """The state: components in a database, their updates in the writer, their queries on snapshots."""
 
 import functools
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+import ZODB
 from persistent.mapping import PersistentMapping
 
 from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
+from . import bulk
 from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
 from .session import Session
+from .subscription import Subscription
 from .writer import Root, Writer, plain
 
 C = TypeVar('C', bound=Component)
@@ -43,7 +47,7 @@ class State:
     def __init__(self, database: Database, components: Iterable[type[Component]]) -> None:
         ordered = in_order(components)
         self._database = database
-        self._writer = Writer(database.db)
+        self._writer = Writer(database)
         try:
             self._writer.run(functools.partial(_prepare, ordered), 'first state')
         except StateError:
@@ -62,7 +66,55 @@ class State:
 
     def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
-        return self._writer.run(lambda root: function(Parts(root), *args, **kwargs), _label(function))
+        return self._writer.run(_over_parts(function), _label(function), args, kwargs)
+
+    def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
+
+        The future has its result, or its error, when it is on disk. It can be cancelled until it runs. What is
+        added to it by `add_done_callback` runs in the writer, and holds up all updates.
+        """
+        call, label = self._as_update(function)
+        return self._writer.submit(call, label, args, kwargs)
+
+    def bulk(
+        self,
+        function: Callable[..., object],
+        arguments: Iterable[tuple[Any, ...]],
+        progress: Callable[[int], object] = lambda stored: None,
+    ) -> int:
+        """Run an update, named as for `submit`, with each of `arguments`, in order; returns how many were stored.
+
+        They are stored in many transactions, between which others find their turn; `progress` is told after each how
+        many are stored until then. `arguments` are taken as they are needed. Raises BulkStopped at the first that
+        fails, which tells how many were stored before it.
+        """
+        call, label = self._as_update(function)
+        return bulk.store(self._writer.run, call, label, arguments, progress)
+
+    @contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        """What this state stores from now on: `with state.subscribe() as updates: for update in updates: ...`.
+
+        Updates of other processes are not among it.
+        """
+        subscription = self._writer.subscribe()
+        try:
+            yield subscription
+        finally:
+            self._writer.unsubscribe(subscription)
+
+    def _as_update(self, function: Callable[..., R]) -> tuple[Callable[..., R], str]:
+        """`function` as the writer calls it, and what it is called in the log."""
+        name = getattr(function, '__name__', '')
+        owners = [component for component in self._handles if getattr(component, name, None) is function]
+        if not owners:
+            return _over_parts(function), _label(function)
+        if accesses(owners[0]).get(name) is not Access.UPDATE:
+            raise NoSuchMethod(f'{_label(function)} is no update: mark it as one')
+        if len(owners) > 1:
+            raise ComponentError(f'{_label(function)} is of {len(owners)} components: use update with a function')
+        return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
@@ -80,27 +132,38 @@ class _Handle:
     def __init__(self, state: State, component: type[Component]) -> None:
         self._component = component
         for name, access in accesses(component).items():
-            run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database)
+            run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database.db)
             setattr(self, name, _method(run, component.name, name))
 
     def __getattr__(self, name: str) -> Any:
         raise NoSuchMethod(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
 
 
-def _method(run: Callable[[Callable[[Root], Any], str], Any], component: str, name: str) -> Callable[..., Any]:
+def _method(run: Callable[..., Any], component: str, name: str) -> Callable[..., Any]:
     label = f'{component}.{name}'
+    call = _of_component(component, name)
 
     def method(*args: Any, **kwargs: Any) -> Any:
-        return run(lambda root: getattr(root[component], name)(*args, **kwargs), label)
+        return run(call, label, args, kwargs)
 
     method.__name__ = name
     method.__qualname__ = label
     return method
 
 
-def _read(database: Database, function: Callable[[Root], R], label: str) -> R:
-    with closing(Session(database.db)) as session:
-        return plain(function(session.root), label)
+def _of_component(component: str, name: str) -> Callable[..., Any]:
+    return lambda root, *args, **kwargs: getattr(root[component], name)(*args, **kwargs)
+
+
+def _over_parts(function: Callable[..., R]) -> Callable[..., R]:
+    return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
+
+
+def _read(
+    database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> R:
+    with closing(Session(database)) as session:
+        return plain(function(session.root, *args, **kwargs), label)
 
 
 def _label(function: Callable[..., Any]) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
+from ZODB.POSException import ConflictError
 
-from hitcounter.errors import ReadOnly, UpdateFailed
+from hitcounter.errors import ReadOnly, StateError, UpdateFailed
 from hitcounter.state import Session, WritingSession, open_database
+from hitcounter.state import session as session_module
 
 
 @pytest.fixture
@@ -72,3 +74,38 @@ def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
             other.commit()
         assert other.root['mapping']['a'] == 2
         assert not other.is_changed
+
+
+def test_run_does_it_again_when_another_was_first(db: Any) -> None:
+    with closing(WritingSession(db)) as one, closing(WritingSession(db)) as other:
+        seen: list[int] = []
+
+        def double(root: Any) -> int:
+            seen.append(root['mapping']['a'])
+            if len(seen) == 1:
+                other.root['mapping']['a'] = 5
+                other.commit()
+            root['mapping']['a'] *= 2
+            return int(root['mapping']['a'])
+
+        assert one.run(double) == 10
+        assert seen == [1, 5]
+
+
+def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first(
+    db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(root: Any, error: Exception) -> None:
+        root['mapping']['a'] = 9
+        raise error
+
+    monkeypatch.setattr(session_module, 'ATTEMPTS', 3)
+    with closing(WritingSession(db)) as session:
+        with pytest.raises(ValueError, match='wrong'):
+            session.run(lambda root: fail(root, ValueError('wrong')))
+        with pytest.raises(UpdateFailed, match='3 times'):
+            session.run(lambda root: fail(root, ConflictError()))
+        assert session.root['mapping']['a'] == 1
+        session.root['mapping']['a'] = 2
+        with pytest.raises(StateError, match='commit or abort them first'):
+            session.run(lambda root: None)

@@ -1,0 +1,148 @@
+"""Marks: what each transaction over a network writes besides, so that its outcome can be looked up.
+
+A storage elsewhere may vanish when it was told to commit and before it answered. Each writer therefore has a mark of
+its own in the database, in which every transaction of it leaves another number.
+"""
+
+import logging
+import time
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from BTrees.OOBTree import OOBTree
+from persistent import Persistent
+from ZODB.POSException import ConflictError
+
+from ..errors import OutcomeUnknown
+from .component import MARKS
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a writer waits for a storage that went away while it committed.
+LOOK_UP_TIMEOUT = 30.0
+
+#: Seconds after which a mark that nobody changed is taken for that of a writer that died.
+STALE = 24 * 3600.0
+
+#: Times that the removal of a mark is tried while other processes remove theirs.
+_REMOVALS = 10
+
+_PAUSE = 0.05
+
+
+class Mark(Persistent):
+    """Which transaction of one writer was stored last, and when."""
+
+    def __init__(self) -> None:
+        self.set(0)
+
+    def set(self, number: int) -> None:
+        self.number = number
+        self.time = time.time()
+
+
+class Voted:
+    """A resource that votes last, and so tells whether a failed commit may have reached the disk."""
+
+    transaction_manager = None
+
+    def __init__(self) -> None:
+        self.passed = False
+
+    def sortKey(self) -> str:
+        return '~'  # behind every storage's
+
+    def tpc_vote(self, _: object) -> None:
+        self.passed = True
+
+    def _nothing(self, _: object) -> None:
+        pass
+
+    abort = commit = tpc_begin = tpc_finish = tpc_abort = _nothing
+
+
+class Marker:
+    """Writes the mark of one writer, on the connection and the transactions that are that writer's own."""
+
+    def __init__(self, transactions: Any, connection: Any) -> None:
+        self._transactions = transactions
+        self._connection = connection
+        self._name = uuid4().hex
+        self._number = 0
+
+    def mark(self) -> None:
+        """Let the transaction leave its number."""
+        self._number += 1
+        root = self._connection.root()
+        if MARKS not in root:
+            root[MARKS] = OOBTree()
+        marks = root[MARKS]
+        if self._name not in marks:
+            _remove_stale(marks)
+            marks[self._name] = Mark()
+        marks[self._name].set(self._number)
+
+    def was_stored(self) -> bool:
+        """Whether the transaction that was marked last is in the database. If not, it never will be.
+
+        Raises OutcomeUnknown when the storage does not come back within LOOK_UP_TIMEOUT.
+        """
+        number = self._number
+        deadline = time.monotonic() + LOOK_UP_TIMEOUT
+        while True:
+            try:
+                stored = self._look_up(number)
+                logger.warning(
+                    'the storage went away while it stored; it is back, and what it stored is %s',
+                    'there' if stored else 'not there')
+                return stored
+            except ConflictError:  # it was stored at the last moment, or another writer's mark came or went
+                continue
+            except Exception as error:  # whatever it is, nothing is known yet
+                self._abort()
+                if time.monotonic() > deadline:
+                    raise OutcomeUnknown(
+                        f'the storage went away while it stored, and was not back in {LOOK_UP_TIMEOUT:g} s: '
+                        f'{error}') from error
+            time.sleep(_PAUSE)
+
+    def _look_up(self, number: int) -> bool:
+        self._abort()
+        self._transactions.begin()
+        mark = self._connection.root().get(MARKS, {}).get(self._name)
+        if mark is not None and mark.number == number:
+            self._transactions.abort()
+            return True
+        # It may still be on its way: another mark in its place, and it conflicts.
+        self.mark()
+        self._transactions.commit()
+        return False
+
+    def remove(self) -> None:
+        """Take the mark out of the database, if it can be reached; others will, if not."""
+        if not self._number:
+            return
+        for _ in range(_REMOVALS):
+            try:
+                self._transactions.begin()
+                if self._connection.root().get(MARKS, {}).pop(self._name, None) is not None:
+                    self._transactions.get().note('mark removed')
+                self._transactions.commit()
+                return
+            except ConflictError:
+                self._abort()
+            except Exception:  # noqa: BLE001 -- it is stale in a day
+                self._abort()
+                return
+
+    def _abort(self) -> None:
+        with suppress(Exception):  # there may be nothing to abort, or nothing that can be
+            self._transactions.abort()
+
+
+def _remove_stale(marks: OOBTree) -> None:
+    """Remove the marks of writers that are gone: the first mark of each new one does that."""
+    past = time.time() - STALE
+    for name in [name for name, mark in marks.items() if mark.time < past]:
+        del marks[name]

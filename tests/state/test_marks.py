@@ -1,0 +1,182 @@
+"""What became of a commit, looked up by what it wrote: on real servers, some of which are killed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import outages
+import pytest
+import transaction
+from mortal import Mortal
+from ZEO.Exceptions import ClientDisconnected
+from ZODB.POSException import ConflictError
+
+from hitcounter.errors import OutcomeUnknown, UpdateFailed
+from hitcounter.hits import Caller, HitCounter
+from hitcounter.state import Database, Session, State, WritingSession, database, marks, open_database
+from hitcounter.state.marks import Marker
+
+BOB = Caller('555', 'Bob', '17.1')
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / 'hits.fs'
+
+
+@pytest.fixture
+def server(path: Path) -> Iterator[Database]:
+    with closing(open_database(f'file:{path}', share=True)) as server:
+        State(server, [HitCounter]).close()
+        yield server
+
+
+@pytest.fixture
+def client(path: Path, server: Database) -> Iterator[Database]:
+    with closing(open_database(f'file:{path}')) as client:
+        yield client
+
+
+@pytest.fixture
+def state(client: Database) -> Iterator[State]:
+    with closing(State(client, [HitCounter])) as state:
+        yield state
+
+
+def lose_the_answer(connection: Any) -> None:
+    """Let the next commit be stored, and its answer be lost."""
+    finish = connection.tpc_finish
+
+    def finish_and_vanish(current: Any) -> None:
+        del vars(connection)['tpc_finish']
+        finish(current)
+        raise ClientDisconnected
+
+    vars(connection)['tpc_finish'] = finish_and_vanish
+
+
+def lose_the_question(connection: Any) -> None:
+    """Let the next commit never reach the storage."""
+
+    def vanish(_: Any) -> None:
+        del vars(connection)['tpc_finish']
+        raise ClientDisconnected
+
+    vars(connection)['tpc_finish'] = vanish
+
+
+def names(database: Database) -> list[str]:
+    with closing(Session(database.db)) as session:
+        return list(session.root.get('marks', {}))
+
+
+@pytest.mark.parametrize('lose', [lose_the_answer, lose_the_question])
+def test_an_update_is_applied_once_whether_the_answer_or_the_question_is_lost(
+    lose: Callable[[Any], None], state: State
+) -> None:
+    assert state[HitCounter].hit('1', BOB) == 1
+    lose(state._writer._connection)
+    assert state[HitCounter].hit('1', BOB) == 2
+    assert state[HitCounter].hit('1', BOB) == 3
+    assert state[HitCounter].count('1') == 3
+
+
+def test_the_first_update_of_a_writer_is_looked_up_too(state: State) -> None:
+    lose_the_answer(state._writer._connection)
+    assert state[HitCounter].hit('1', BOB) == 1
+    assert state[HitCounter].count('1') == 1
+
+
+def test_what_a_session_stored_is_stored_though_the_answer_is_lost(client: Database, state: State) -> None:
+    with closing(WritingSession(client.db, is_remote=client.is_remote)) as session:
+        session.root['hits'].hit('1', BOB)
+        lose_the_answer(session._connection)
+        session.commit()
+        assert state[HitCounter].count('1') == 1
+        session.root['hits'].hit('1', BOB)
+        lose_the_question(session._connection)
+        with pytest.raises(UpdateFailed, match='nothing was stored'):
+            session.commit()
+        assert state[HitCounter].count('1') == 1
+        lose_the_question(session._connection)
+        assert session.run(lambda root: root['hits'].hit('1', BOB)) == 2
+    assert state[HitCounter].count('1') == 2
+
+
+def test_what_was_not_stored_can_never_be_stored_later(server: Database) -> None:
+    transactions, others = (transaction.TransactionManager(explicit=True) for _ in range(2))
+    with (
+        closing(server.db.open(transactions)) as connection,
+        closing(server.db.open(others)) as other,
+    ):
+        late = Marker(transactions, connection)
+        transactions.begin()
+        late.mark()
+        asking = Marker(others, other)
+        asking._name, asking._number = late._name, late._number
+        assert not asking.was_stored()
+        with pytest.raises(ConflictError):
+            transactions.commit()
+        transactions.abort()
+
+
+def test_a_writer_has_a_mark_as_long_as_it_lives(client: Database) -> None:
+    with closing(State(client, [HitCounter])) as state:
+        assert names(client) == []
+        state[HitCounter].hit('1', BOB)
+        state[HitCounter].hit('1', BOB)
+        assert len(names(client)) == 1
+    assert names(client) == []
+
+
+def test_the_marks_of_dead_writers_are_removed_in_time(
+    client: Database, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(WritingSession(client.db)) as session:
+        transactions, connection = session._transactions, session._connection
+        Marker(transactions, connection).mark()
+        session.commit()
+    dead, = names(client)
+    monkeypatch.setattr(marks, 'STALE', -1.0)
+    state[HitCounter].hit('1', BOB)
+    assert len(names(client)) == 1
+    assert dead not in names(client)
+
+
+def test_a_database_of_ones_own_has_no_marks(server: Database) -> None:
+    with closing(State(server, [HitCounter])) as state:
+        state[HitCounter].hit('1', BOB)
+        assert names(server) == []
+
+
+def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, 'OPEN_TIMEOUT', 0.5)
+    with closing(open_database(f'file:{path}', share=True)) as new:
+        State(new, [HitCounter]).close()
+    mortal = Mortal(path, 0, seed=0)
+    with closing(open_database(f'file:{path}')) as client, closing(State(client, [HitCounter])) as state:
+        def vanish(_: Any) -> None:
+            mortal.close()
+            raise ClientDisconnected
+
+        monkeypatch.setattr(marks, 'LOOK_UP_TIMEOUT', 0.1)
+        vars(state._writer._connection)['tpc_finish'] = vanish
+        with pytest.raises(OutcomeUnknown, match=r'not back in 0\.1 s'):
+            state[HitCounter].hit('1', BOB)
+        with pytest.raises(UpdateFailed, match='could not begin'):
+            state[HitCounter].hit('1', BOB)
+
+
+def test_each_call_is_counted_once_though_the_server_is_killed_again_and_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages.be_impatient(monkeypatch)
+    with closing(open_database(f'file:{path}', share=True)) as new:
+        State(new, [HitCounter]).close()
+    with closing(Mortal(path, 20, seed=4)) as mortal:
+        fates, counted = outages.count_through(mortal, f'file:{path}')
+    assert fates.total() == 20
+    assert len(counted.stored) > 20

@@ -1,0 +1,80 @@
+"""Turns of processes, on real locks."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from hitcounter.state import turn
+from hitcounter.state.turn import FileTurn
+
+Open = Callable[[], FileTurn]
+
+
+@pytest.fixture
+def open_turn(tmp_path: Path) -> Iterator[Open]:
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with ExitStack() as resources:
+        resources.callback(os.close, folder)
+        yield lambda: resources.enter_context(closing(FileTurn(folder)))
+
+
+def test_one_after_the_other(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, 'TURN_TIMEOUT', 10.0)
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(mine: FileTurn) -> None:
+        for _ in range(50):
+            with mine:
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work, args=(open_turn(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 200
+
+
+def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, 'TURN_TIMEOUT', 10.0)
+    hot, other = open_turn(), open_turn()
+    has_had_it = threading.Event()
+    passed = 0
+
+    def wait() -> None:
+        with other:
+            has_had_it.set()
+
+    waiting = threading.Thread(target=wait)
+    with hot:
+        waiting.start()
+        while turn._lock(hot._door, 0):  # until the other stands there
+            turn.fcntl.flock(hot._door, turn.fcntl.LOCK_UN)
+    while not has_had_it.is_set():
+        with hot:
+            passed += not has_had_it.is_set()
+    waiting.join(10)
+    assert passed == 0
+
+
+def test_one_that_is_stopped_is_waited_for_once(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, 'TURN_TIMEOUT', 0.3)
+    stopped, other = open_turn(), open_turn()
+    with stopped:
+        started = time.monotonic()
+        with other:
+            assert time.monotonic() - started >= 0.3
+        monkeypatch.setattr(turn, 'TURN_TIMEOUT', 1000.0)  # a wait would show
+        for _ in range(3):
+            with other:
+                pass
+    with other:  # it has its turns again
+        assert not turn._lock(stopped._turn, 0)
