@@ -109,7 +109,8 @@ class Workspace:
 
 def _session(database: Database, *, writes: bool) -> Session:
     if writes:
-        return WritingSession(database.db, turn=database.new_turn(), is_remote=database.is_remote)
+        # It leaves no marks, which would stand in the history and in the way of undo.
+        return WritingSession(database.db, turn=database.new_turn())
     return Session(database.db)
 
 
