@@ -108,7 +108,7 @@ def open_as_stored(uri: str) -> Database:
         _check_made(address.path)
         storage = resources.enter_context(closing(_open_to_read(address)))
         db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
-        return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), address.path)
+        return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), path=address.path)
 
 
 def path_of(uri: str) -> str:
