@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from persistent import Persistent
 
 from ..errors import ComponentError
+
+if TYPE_CHECKING:
+    from .state import State
 
 Method = TypeVar('Method', bound=Callable[..., Any])
 
@@ -46,6 +49,14 @@ class Component(Persistent):
     def check(self) -> Iterable[str]:
         """What does not agree with itself, each in a sentence; `hitcounter verify` asks each component."""
         return ()
+
+    @classmethod
+    def start(cls, state: 'State') -> None:
+        """Begin what lives beside the database, a thread, say; those that this one depends on have started."""
+
+    @classmethod
+    def stop(cls, state: 'State') -> None:
+        """End what `start` began, after all that depend on this one; `state` still takes updates and queries."""
 
 
 def update(method: Method) -> Method:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import ZODB
@@ -40,8 +40,9 @@ class State:
     `state[Class]` has the updates and queries of that component, with their ordinary arguments, for any thread. An
     update that raises has changed nothing; one that returns is on disk. Their results are plain values.
 
-    Opening it makes the first state of components that the database does not have. Raises ComponentError when the
-    components do not fit together, DatabaseRefused when the database does not fit them.
+    Opening it makes the first state of components that the database does not have, then starts each behind those it
+    depends on; closing it stops them in reverse. Raises ComponentError when the components do not fit together or one
+    cannot be started, DatabaseRefused when the database does not fit them.
     """
 
     def __init__(self, database: Database, components: Iterable[type[Component]]) -> None:
@@ -57,6 +58,12 @@ class State:
             self._writer.close()
             raise DatabaseRefused(f'the database cannot be read ({error}): restore a backup') from error
         self._handles = {component: _Handle(self, component) for component in ordered}
+        with ExitStack() as started:
+            started.callback(self._writer.close)
+            for component in ordered:
+                _call(component, 'start', self)
+                started.callback(_call, component, 'stop', self)
+            self._started = started.pop_all()
 
     def __getitem__(self, component: type[C]) -> C:
         try:
@@ -122,8 +129,18 @@ class State:
             return plain(function(Parts(session.root), *args, **kwargs), _label(function))
 
     def close(self) -> None:
-        """Let the updates that wait be stored, then take no more. The database stays open."""
-        self._writer.close()
+        """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
+        self._started.close()
+
+
+def _call(component: type[Component], name: str, state: State) -> None:
+    """Start or stop a component."""
+    try:
+        getattr(component, name)(state)
+    except Exception as error:
+        raise ComponentError(
+            f'component {component.name!r} could not {name} ({type(error).__name__}: {error}): mend its {name}()'
+        ) from error
 
 
 class _Handle:

@@ -326,3 +326,69 @@ def test_a_component_can_be_added_to_a_database(database: Database) -> None:
         state[Notes].add('one')
     with closing(State(database, [Notes, Total])) as state:
         assert (state[Notes].all(), state[Total].value()) == (['one'], 0)
+
+
+happened: list[str] = []
+
+
+class Bell(Component):
+    """Writes down when it starts and stops."""
+
+    name = 'bell'
+    depends = (Notes,)
+
+    @classmethod
+    def start(cls, state: State) -> None:
+        happened.append(f'start {cls.name} {state[Notes].add("start")}')
+
+    @classmethod
+    def stop(cls, state: State) -> None:
+        happened.append(f'stop {cls.name} {state[Notes].add("stop")}')
+
+
+class Tower(Bell):
+    """Depends on the bell."""
+
+    name = 'tower'
+    depends = (Bell, Notes)
+
+
+class Ruin(Bell):
+    """Cannot be started."""
+
+    name = 'ruin'
+    depends = (Tower, Notes)
+
+    @classmethod
+    def start(cls, state: State) -> None:
+        raise OSError('no stones')
+
+
+def test_components_start_behind_those_they_depend_on_and_stop_in_reverse(database: Database) -> None:
+    happened.clear()
+    with closing(State(database, [Tower, Bell, Notes])):
+        assert happened == ['start bell 1', 'start tower 2']
+    assert happened[2:] == ['stop tower 3', 'stop bell 4']
+
+
+def test_one_that_cannot_start_is_named_and_those_that_started_are_stopped(database: Database) -> None:
+    happened.clear()
+    with pytest.raises(ComponentError, match=r"component 'ruin' could not start \(OSError: no stones\)"):
+        State(database, [Ruin, Tower, Bell, Notes])
+    assert happened == ['start bell 1', 'start tower 2', 'stop tower 3', 'stop bell 4']
+    assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
+
+
+def test_one_that_cannot_stop_is_named_and_keeps_no_other_from_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: State) -> None:
+        raise ValueError('stuck')
+
+    happened.clear()
+    monkeypatch.setattr(Tower, 'stop', fail)
+    state = State(database, [Tower, Bell, Notes])
+    with pytest.raises(ComponentError, match=r"component 'tower' could not stop \(ValueError: stuck\)"):
+        state.close()
+    assert happened[2:] == ['stop bell 3']
+    assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
