@@ -77,6 +77,10 @@ class ReadOnly(StateError):
     """A query, or a session opened for reading, tried to write."""
 
 
+class LostChange(StateError):
+    """A test found a persistent object that was changed where ZODB does not see it: use a persistent kind there."""
+
+
 class UpdateFailed(StateError):
     """An update was not stored: nothing of it happened."""
 

@@ -3,6 +3,7 @@
 from .component import Component, query, update
 from .database import Database, open_database
 from .journal import Journal
+from .lost_changes import finding_lost_changes
 from .reading import ReadingState
 from .session import Session, WritingSession
 from .state import Parts, State
@@ -21,6 +22,7 @@ __all__ = [
     'Subscription',
     'Tally',
     'WritingSession',
+    'finding_lost_changes',
     'open_database',
     'query',
     'update',

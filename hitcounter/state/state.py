@@ -10,7 +10,7 @@ import ZODB
 from persistent.mapping import PersistentMapping
 
 from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
-from . import bulk
+from . import bulk, lost_changes
 from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
 from .session import Session
@@ -125,8 +125,7 @@ class State:
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        with closing(Session(self._database.db)) as session:
-            return plain(function(Parts(session.root), *args, **kwargs), _label(function))
+        return _read(self._database, lambda root: function(Parts(root), *args, **kwargs), _label(function))
 
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
@@ -180,7 +179,7 @@ def _read(
     database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> R:
     with closing(Session(database)) as session:
-        return plain(function(session.root, *args, **kwargs), label)
+        return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
 
 
 def _label(function: Callable[..., Any]) -> str:

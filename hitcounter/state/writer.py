@@ -21,6 +21,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 
 from ..errors import OutcomeUnknown, StateClosed, StateError, UpdateFailed
+from . import lost_changes
 from .database import Database
 from .marks import Marker, Voted
 from .subscription import Stored, Subscription
@@ -288,7 +289,8 @@ class _Job(Generic[R]):
 
     def run(self, root: Root) -> None:
         started = time.perf_counter()
-        self._result = plain(self._function(root, *self._arguments, **self._keywords), self.label)
+        result = lost_changes.run(self._function, root, self._arguments, self._keywords, self.label)
+        self._result = plain(result, self.label)
         took = time.perf_counter() - started
         if took > SLOW:
             logger.warning('%s held up all other updates for %.0f ms: make it shorter', self.label, took * 1000)
