@@ -193,11 +193,18 @@ def _prepare(components: list[type[Component]], root: Root) -> None:
             raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
         root[SCHEMAS] = PersistentMapping()
     schemas = root[SCHEMAS]
+    if unknown := sorted({*schemas} - {component.name for component in components}):
+        raise DatabaseRefused(
+            f'the database holds the component {unknown[0]!r}, whose code is missing here: install its package')
     for component in components:
         if component.name not in root:
             root[component.name] = component()
             schemas[component.name] = component.schema
-        elif schemas[component.name] != component.schema:
+        elif schemas[component.name] > component.schema:
+            raise DatabaseRefused(
+                f'the database holds schema {schemas[component.name]} of {component.name!r}, newer than the '
+                f'{component.schema} of this program: install the version that wrote it')
+        elif schemas[component.name] < component.schema:
             raise DatabaseRefused(
                 f'the database holds schema {schemas[component.name]} of {component.name!r}, and this program '
                 f'needs {component.schema}: use the program that wrote it, or restore a backup'

@@ -321,6 +321,21 @@ def test_another_schema_is_refused(database: Database, monkeypatch: pytest.Monke
         State(database, [Notes])
 
 
+def test_a_newer_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    State(database, [Notes]).close()
+    monkeypatch.setattr(Notes, 'schema', 0)
+    with pytest.raises(DatabaseRefused, match="schema 1 of 'notes', newer than the 0 of this program: install"):
+        State(database, [Notes])
+
+
+def test_a_component_whose_code_is_missing_is_named(database: Database) -> None:
+    State(database, [Notes, Total]).close()
+    before = database.db.lastTransaction()
+    with pytest.raises(DatabaseRefused, match="component 'total', whose code is missing here: install its package"):
+        State(database, [Notes])
+    assert database.db.lastTransaction() == before
+
+
 def test_a_component_can_be_added_to_a_database(database: Database) -> None:
     with closing(State(database, [Notes])) as state:
         state[Notes].add('one')
