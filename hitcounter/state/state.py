@@ -193,7 +193,7 @@ def _prepare(components: list[type[Component]], root: Root) -> None:
             raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
         root[SCHEMAS] = PersistentMapping()
     schemas = root[SCHEMAS]
-    if unknown := sorted({*schemas} - {component.name for component in components}):
+    if unknown := sorted(schemas.keys() - {component.name for component in components}):
         raise DatabaseRefused(
             f'the database holds the component {unknown[0]!r}, whose code is missing here: install its package')
     for component in components:
