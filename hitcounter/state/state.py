@@ -125,7 +125,7 @@ class State:
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        return _read(self._database, lambda root: function(Parts(root), *args, **kwargs), _label(function))
+        return _read(self._database.db, _over_parts(function), _label(function), args, kwargs)
 
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
