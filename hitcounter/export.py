@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from . import log, settings
+from . import installed, log, settings
 from .errors import HitcounterError
 from .exchange import FORMATS, Format, export_calls, import_calls
 from .hits import HitCounter
@@ -80,7 +80,7 @@ def import_main(storage: str, file: str, form: Format) -> None:
     with (
         _old(file) as input_,
         closing(open_database(storage)) as database,
-        closing(State(database, [HitCounter])) as state,
+        closing(State(database, installed.components())) as state,
     ):
         taken = known = 0
         for taken, known in import_calls(state, input_, form):

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import click
 
-from . import log, settings
-from .hits import HitCounter, forget
+from . import installed, log, settings
+from .hits import forget
 from .state import State, open_database
 
 
@@ -25,7 +25,7 @@ def main(storage: str, keep_calls: float) -> None:
     log.set_up('error')
     with (
         closing(open_database(storage)) as database,
-        closing(State(database, [HitCounter])) as state,
+        closing(State(database, installed.components())) as state,
     ):
         forgotten = forget(state, time.time() - keep_calls)
     click.echo(f'{forgotten:,} calls are forgotten')

@@ -1,4 +1,4 @@
-"""What other installed packages bring: scripts and components, offered by entry points."""
+"""What is installed: our own component, and the scripts and components that other packages offer by entry points."""
 
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
@@ -6,6 +6,7 @@ from typing import Any
 
 from .agi import Script
 from .errors import EntryPointError
+from .hits import HitCounter
 from .state import Component
 
 _SCRIPTS = 'hitcounter.scripts'
@@ -23,8 +24,8 @@ def scripts(**arguments: object) -> list[Script[..., object]]:
 
 
 def components() -> list[type[Component]]:
-    """Those of the group hitcounter.components. Raises EntryPointError for what is none."""
-    found: list[type[Component]] = []
+    """The hit counter, and those of the group hitcounter.components. Raises EntryPointError for what is none."""
+    found: list[type[Component]] = [HitCounter]
     for offer, component in _offers(_COMPONENTS):
         if not (isinstance(component, type) and issubclass(component, Component)):
             raise _refusal(offer, f'is {component!r}, no component: name a subclass of Component')

@@ -43,7 +43,7 @@ def main(
         log.set_up(log_level)
         with (
             closing(open_database(storage)) as database,
-            closing(State(database, [hits.HitCounter, *installed.components()])) as state,
+            closing(State(database, installed.components())) as state,
         ):
             tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
             scripts = [Script('', tell_the_number.function), tell_the_number, *installed.scripts(state=state)]

@@ -17,7 +17,7 @@ from . import hits, installed, log, settings
 from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
 from .errors import HitcounterError
-from .state import Component, State, open_database
+from .state import State, open_database
 from .state.packing import pack_if_due
 from .state.repeated import Repeated
 
@@ -90,7 +90,7 @@ def main(
     _choose_core(cpu)
     _allow_descriptors()
     log.set_up(log_level)
-    components: list[type[Component]] = [hits.HitCounter, *installed.components()]
+    components = installed.components()
     with (
         closing(open_database(storage, share=True)) as database,
         closing(State(database, components)) as state,

@@ -27,7 +27,11 @@ _PREFIX = 'HITCOUNTER_'
 #: The folder whose `var/` holds the database unless --storage says otherwise.
 _HOME = Path(os.environ.get(_PREFIX + 'HOME', '.')).absolute()
 
-_known: set[str] = set()
+#: What can stand in the file, so that one file serves all commands: each takes its own options from it.
+KEYS = frozenset({
+    'allow', 'call-timeout', 'cpu', 'drain', 'keep-calls', 'line-limit', 'listen', 'log-level', 'max-calls',
+    'max-calls-per-peer', 'pack-every', 'pack-keep', 'prompt', 'storage',
+})
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 
@@ -35,7 +39,6 @@ _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 def option(flag: str, **attributes: Any) -> Callable[[F], F]:
     """A click option that can also be given by a variable and in the file."""
     key = flag.removeprefix('--')
-    _known.add(key)
     return click.option(
         flag,
         envvar=_PREFIX + key.replace('-', '_').upper(),
@@ -125,9 +128,9 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     except OSError as error:
         raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
     values = {key.replace('_', '-'): value for key, value in values.items()}
-    unknown = sorted(set(values) - _known)
+    unknown = sorted(set(values) - KEYS)
     if unknown:
-        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(_known))}')
+        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(KEYS))}')
     own = {parameter.name: parameter for parameter in ctx.command.params}
     ctx.default_map = {}
     for key, value in values.items():

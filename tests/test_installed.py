@@ -86,6 +86,18 @@ def test_the_shell_sees_the_other_component_too(start: Start, shell: Run, instal
     assert shell('-c', 'print(votes.votes)', env=env).stdout == '7\n'
 
 
+def test_calls_are_imported_and_forgotten_beside_the_other_component(
+    start: Start, hitcounter: Run, install: Install
+) -> None:
+    env = install('votes', scripts='vote = votes:vote', components='votes = votes:Votes')
+    start(env=env).number()
+
+    exported = hitcounter('export', '--format', 'csv', '-', env=env).stdout
+
+    assert hitcounter('import', '--format', 'csv', '-', input=exported, env=env).returncode == 0
+    assert hitcounter('forget', '--keep-calls', '0s', env=env).stdout == '1 calls are forgotten\n'
+
+
 def test_scripts_of_several_packages_are_served(start: Start, install: Install) -> None:
     for name in ('one', 'two'):
         source = VOTES.replace('vote/', f'{name}/').replace("'votes'\n", f"'{name}'\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hitcounter import hits, serve, shell
+from hitcounter import hits, serve, settings, shell
+from hitcounter.main import main
 from hitcounter.settings import Duration
 
 if TYPE_CHECKING:
@@ -47,6 +50,16 @@ def config(tmp_path: Path) -> Callable[[str], str]:
         return str(file)
 
     return config
+
+
+def test_one_file_serves_every_command(config: Callable[[str], str], tmp_path: Path) -> None:
+    options = {option for command in main.commands.values() for option in command.params if option.envvar}
+    assert {option.opts[0][2:] for option in options} - {'config'} == settings.KEYS
+    file = config(f'listen = "127.0.0.1:4574"\nstorage = "file://{tmp_path}/nosuch.fs"')
+    done = subprocess.run(
+        [sys.executable, '-c', 'from hitcounter.shell import main; main()', '--config', file, '-c', '1'],
+        capture_output=True, text=True, check=False)  # a process, which has imported no other command
+    assert f"'{tmp_path}/nosuch.fs' is no database yet" in done.stderr
 
 
 # One row for each option: its variable, a value, its line in a file, what comes of it.
