@@ -287,7 +287,7 @@ class Stops:
     abort = commit = tpc_begin = tpc_finish = tpc_abort = nothing
 
 hits._lines['31415'].hours.add(0, 5)
-commit.__self__._transactions.get().join(Stops())
+commit.__self__.session._transactions.get().join(Stops())
 commit()
 print('stored')
 """

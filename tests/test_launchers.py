@@ -172,16 +172,6 @@ def test_two_launchers_at_once_set_up_once(built: Path, environment: dict[str, s
     assert (one.returncode, two.returncode) == (0, 0)
 
 
-def test_a_moved_tree_sets_up_again_in_its_new_place(built: Path, environment: dict[str, str]) -> None:
-    moved = built.rename(built.with_name('moved'))
-    try:
-        there = start(moved / 'bin/hitcounter', env=environment)
-        assert there.stderr.startswith(f'{SETTING_UP}{moved}/')
-        assert there.returncode == 0
-    finally:
-        moved.rename(built)
-
-
 def test_a_copied_tree_sets_up_again_and_leaves_the_first_one_working(built: Path, environment: dict[str, str]) -> None:
     start(built / 'bin/hitcounter', env=environment)
     copy = shutil.copytree(built, built.with_name('copy'), symlinks=True)
@@ -190,6 +180,16 @@ def test_a_copied_tree_sets_up_again_and_leaves_the_first_one_working(built: Pat
     assert there.returncode == 0
     here = start(built / 'bin/hitcounter', env=environment)
     assert (here.stderr, here.returncode) == ('', 0)
+
+
+def test_a_moved_tree_sets_up_again_in_its_new_place(built: Path, environment: dict[str, str]) -> None:
+    moved = built.rename(built.with_name('moved'))
+    try:
+        there = start(moved / 'bin/hitcounter', env=environment)
+        assert there.stderr.startswith(f'{SETTING_UP}{moved}/')
+        assert there.returncode == 0
+    finally:
+        moved.rename(built)
 
 
 # What must be there first. Without it: status 1, and a last line that says what to do.
