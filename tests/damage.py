@@ -15,7 +15,7 @@ from hitcounter.state.guard import GuardedFile
 
 COMMITS = 20
 
-#: Transactions at the end, each byte of which is damaged.
+#: Transactions at the end that are damaged.
 LAST = 3
 
 SECTOR = 512
