@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from hypothesis import settings
 
 from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State, open_database
 
 pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry point of that name has brought it already
+
+settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
+settings.load_profile('no deadline')
 
 #: Seconds after which a wait has failed; no test needs more than a few of them.
 PATIENCE = 10.0

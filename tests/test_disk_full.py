@@ -163,6 +163,7 @@ def test_queries_go_on_while_the_disk_is_full(start: Start, storage: str, shell:
     heard = call_until_full(server)
 
     looked = shell('-c', 'print(hits.count("31415"))')
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     assert (looked.returncode, looked.stdout) == (0, f'{len(heard)}\n')
 

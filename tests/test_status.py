@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -43,7 +44,7 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
     assert done.stderr == ''
     told = json.loads(done.stdout)
     assert told['server']['processes'][0]['id'] == os.getpid()
-    assert 'pytest' in told['server']['processes'][0]['command']
+    assert told['server']['processes'][0]['command'].startswith(' '.join(sys.orig_argv[:3]))
     assert f'connected        {os.getpid()} ' in people
     assert told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (
         tmp_path / 'hits.fs').stat().st_size
