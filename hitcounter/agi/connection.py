@@ -36,7 +36,7 @@ class Connection:
         Raises EOFError when the peer has closed, ProtocolError for what is no environment.
         """
         try:
-            data = self.socket.recv(ENVIRONMENT_LIMIT, socket.MSG_DONTWAIT)
+            data = self.socket.recv(ENVIRONMENT_LIMIT - len(self._received), socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -48,7 +48,7 @@ class Connection:
             raise ProtocolError(f'it sent {self._received[:40]!r}, which begins no AGI environment')
         if _END in self._received:
             return True
-        if len(self._received) > ENVIRONMENT_LIMIT:
+        if len(self._received) == ENVIRONMENT_LIMIT:
             raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
         return False
 

@@ -65,21 +65,20 @@ def run(
         try:
             environment, rest = _opening(stream, started + HANDSHAKE_TIMEOUT)
             environment = _as_by_network(environment, arguments)
+            script, parameters = Scripts(scripts).find(environment.script)
+            call = Call(
+                environment,
+                stream,
+                rest,
+                parameters=parameters,
+                deadline=started + call_timeout,
+                line_limit=line_limit,
+                audio=Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None,
+            )
         except CallError as error:
             logger.error('the call was not taken: %s', error)
             _fail(stream)
             return False
-        audio = Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None
-        script, parameters = Scripts(scripts).find(environment.script)
-        call = Call(
-            environment,
-            stream,
-            rest,
-            parameters=parameters,
-            deadline=started + call_timeout,
-            line_limit=line_limit,
-            audio=audio,
-        )
         with _hangup_by_signal(call):
             well, ending = _run(script, call)
         if not well:

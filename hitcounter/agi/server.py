@@ -120,25 +120,16 @@ class Server:
             connection.cut()
         started = time.monotonic()
         try:
-            environment, rest = _opening(connection)
+            script, call = self._call(connection, started)
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
-            script, parameters = self._scripts.find(environment.script)
-            call = Call(
-                environment,
-                SocketStream(connection.socket),
-                rest,
-                parameters=parameters,
-                deadline=started + self._call_timeout,
-                line_limit=self._line_limit,
-            )
             ending = self._run(script, call, connection)
             logger.info(
                 '%s: %r called %r, %s after %.3f s',
-                environment.unique_id,
-                environment.caller_id,
-                environment.extension,
+                call.environment.unique_id,
+                call.environment.caller_id,
+                call.environment.extension,
                 ending,
                 time.monotonic() - started,
             )
@@ -146,6 +137,21 @@ class Server:
             self._peers.leave(connection.peer)
             connection.close()
             self._calls.discard(connection)
+
+    def _call(self, connection: Connection, started: float) -> tuple[Script[..., object] | None, Call]:
+        """The call, and the script that it asks for. The block itself is not kept for as long as the call lasts."""
+        block, rest = connection.environment()
+        environment = Environment.parse(block)
+        script, parameters = self._scripts.find(environment.script)
+        call = Call(
+            environment,
+            SocketStream(connection.socket),
+            rest,
+            parameters=parameters,
+            deadline=started + self._call_timeout,
+            line_limit=self._line_limit,
+        )
+        return script, call
 
     def _run(self, script: Script[..., object] | None, call: Call, connection: Connection) -> str:
         """Run the call's script, if there is one; returns how the call ended, for the log."""
@@ -169,12 +175,6 @@ class Server:
             connection.fail()
             return 'failed'
         return 'hung up' if call.hung_up else 'ended'
-
-
-def _opening(connection: Connection) -> tuple[Environment, bytes]:
-    """The environment, and what came right behind it. The block itself is not kept for as long as the call lasts."""
-    block, rest = connection.environment()
-    return Environment.parse(block), rest
 
 
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:

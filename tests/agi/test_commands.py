@@ -4,6 +4,7 @@ import inspect
 import math
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import process_time
 
 import pytest
 from recordings import replay
@@ -736,6 +737,13 @@ def test_speech_is_recognized():
     assert call.speech_recognize('beep') == Recognition(RecognitionEnd.DIGIT, '#', 800, ())
     assert call.speech_recognize('beep', timeout=1) == Recognition(RecognitionEnd.TIMEOUT, None, 0, ())
     assert stream.sent[1:3] == [b'SPEECH RECOGNIZE beep 3 80\n', b'SPEECH RECOGNIZE beep 0\n']
+
+
+def test_what_was_recognized_is_read_in_one_go_whatever_stands_in_it():
+    call, _ = scripted(b'200 result=1 (speech) endpos=0 results=1' + b' score0=9 text0="' * 3800 + b'\n')
+    before = process_time()
+    assert call.speech_recognize('beep').utterances == ()
+    assert process_time() - before < 0.5  # a search from each score on takes seconds
 
 
 def test_an_unknown_end_of_a_recognition_is_an_error():

@@ -47,6 +47,19 @@ def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, i
     assert asterisk.heard == [SaidNumber(42)]
 
 
+def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
+    pipes: tuple[StdioStream, int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 100)
+    stream, from_it, to_it = pipes
+    os.write(to_it, b'agi_request: x\n\n' + b'x' * 200)
+
+    assert not run([], stream)
+
+    assert os.read(from_it, 100) == b'FAILURE\n'
+    assert 'a reply of more than' in caplog.text
+
+
 @pytest.mark.parametrize(
     ('opening', 'said'),
     [

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import math
 import resource
 import socket
 import threading
@@ -13,8 +14,9 @@ import pytest
 
 from hitcounter.agi import Call, Drained, Script, Server, gatherer, workers
 from hitcounter.agi import server as server_module
+from hitcounter.agi.connection import ENVIRONMENT_LIMIT, Connection
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
-from hitcounter.errors import CommandRefused, ListenError, UpdateFailed
+from hitcounter.errors import CommandRefused, ListenError, ProtocolError, UpdateFailed
 
 Handler = Callable[[Call], object]
 
@@ -185,6 +187,36 @@ def test_what_is_no_environment_is_sent_away_in_one_line(
         assert_serves(server)
     assert len(caplog.messages) == 1
     assert said in caplog.messages[0]
+
+
+def test_more_behind_an_environment_than_a_reply_may_have_ends_that_call_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 1000)
+    with serving(max_calls=1) as server:
+        with socket.create_connection(server.address) as peer:
+            peer.sendall(Channel().environment_block() + b'x' * 1001)
+            assert closes(peer) == b''
+        assert_serves(server)
+    assert 'a reply of more than' in caplog.messages[0]
+
+
+@pytest.mark.parametrize('over', [0, 1])
+def test_an_environment_has_no_more_than_its_limit_however_it_comes(over: int) -> None:
+    block = Channel().environment_block().removesuffix(b'\n')
+    block += b'agi_arg_1: ' + b'x' * (ENVIRONMENT_LIMIT + over - len(block) - 13) + b'\n\n'
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(ours, '127.0.0.1', math.inf)
+        theirs.sendall(block[:-2])
+        assert not connection.gather()
+        theirs.sendall(block[-2:] + b'HANGUP\n')
+        if over:
+            with pytest.raises(ProtocolError, match='more than 65536 bytes'):
+                connection.gather()
+        else:
+            assert connection.gather()
+            assert connection.environment() == (block, b'')
 
 
 def test_half_an_environment_and_a_close_is_said_and_a_bare_probe_is_not(caplog: pytest.LogCaptureFixture) -> None:

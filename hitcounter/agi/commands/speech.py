@@ -1,6 +1,7 @@
 """Commands that have a speech engine listen. Asterisk brings none of its own."""
 
 import re
+from collections.abc import Iterator
 
 from ...errors import CommandFailed, ProtocolError
 from ..arguments import Seconds, whole_seconds
@@ -8,9 +9,9 @@ from ..reply import Reply
 from ..results import Recognition, RecognitionEnd, Utterance
 from ..session import COMMAND_TIMEOUT, Session
 
-_UTTERANCES = re.compile(
-    r'score(\d+)=(-?\d{1,19}) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL
-)
+_UTTERANCE = re.compile(
+    r' score(\d+)=(-?\d{1,19}) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL
+).match
 
 
 class SpeechCommands(Session):
@@ -70,6 +71,14 @@ def _recognition(reply: Reply) -> Recognition:
     except ValueError:
         raise ProtocolError(f'{reply.data!r} ends no speech recognition') from None
     digit = reply.text.removeprefix('digit=')[:1] if end is RecognitionEnd.DIGIT else None
-    found = _UTTERANCES.findall(reply.text) if end is RecognitionEnd.SPEECH else ()
-    utterances = tuple(Utterance(text, int(score), grammar) for _, score, text, grammar in found)
+    utterances = tuple(_utterances(reply.text)) if end is RecognitionEnd.SPEECH else ()
     return Recognition(end, digit, reply.endpos or 0, utterances)
+
+
+def _utterances(text: str) -> Iterator[Utterance]:
+    """One behind the other, up to the first that is not whole: who seeks further takes a time that grows squarely."""
+    at = max(0, text.find(' score'))
+    while found := _UTTERANCE(text, at):
+        _, score, said, grammar = found.groups()
+        yield Utterance(said, int(score), grammar)
+        at = found.end()
