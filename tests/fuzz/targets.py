@@ -6,10 +6,12 @@ No target waits: all that the other side will ever send is there from the start,
 from __future__ import annotations
 
 import math
+import os
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 
 import pytest
@@ -17,10 +19,11 @@ from recordings import FOLDER, recordings_in
 
 from hitcounter.agi import Call, Environment, Reply, Script
 from hitcounter.agi.connection import Connection
+from hitcounter.agi.process import run
 from hitcounter.agi.reply import REPLY_LIMIT
 from hitcounter.agi.script import Scripts
 from hitcounter.agi.session import RUN_DEAD
-from hitcounter.agi.stream import SocketStream
+from hitcounter.agi.stream import FAILURE, SocketStream, StdioStream
 from hitcounter.errors import CallError, CommandFailed, ConnectionLost, Hangup
 
 END = b'\0'
@@ -124,6 +127,47 @@ def connection(data: bytes) -> None:
         theirs.shutdown(socket.SHUT_WR)
         with suppress(CallError, EOFError):
             _serve(Connection(ours, '127.0.0.1', math.inf))
+
+
+def answers(data: bytes) -> None:
+    """An environment that is right, with a path, an argument and a caller's name, then whatever comes."""
+    choices = Choices(data)
+    path, argument, name = (choices.text().replace(b'\n', b'') for _ in range(3))
+    connection(ENVIRONMENT_OF % (path, argument, name) + choices.rest())
+
+
+ENVIRONMENT_OF = b'agi_network: yes\nagi_network_script: %b\nagi_uniqueid: 1.1\nagi_arg_1: %b\nagi_calleridname: %b\n\n'
+
+
+def process(data: bytes) -> None:
+    """All that Asterisk may say to a process that it has started, over two pipes."""
+    incoming, to_it = os.pipe()
+    from_it, outgoing = os.pipe()
+    commands = bytearray()
+    raised: list[BaseException] = []
+
+    def script(call: Call) -> None:
+        try:
+            _ask_and_say(call)
+        except CallError:
+            raise
+        except BaseException as error:  # which goes to the log
+            raised.append(error)
+            raise
+
+    try:
+        with closing(StdioStream(incoming, outgoing)) as stream:
+            os.write(to_it, data[: select.PIPE_BUF * 16])  # as much as a pipe holds
+            os.close(to_it)
+            well = run([Script('', script)], stream, ['', 'an argument'])
+        while piece := os.read(from_it, 4096):
+            commands += piece
+    finally:
+        os.close(from_it)
+    if raised:
+        raise raised[0]
+    assert not commands or commands.endswith(b'\n')
+    assert well == (not commands.endswith(FAILURE))
 
 
 def _serve(connection: Connection) -> None:
@@ -246,6 +290,10 @@ class Choices:
         first, self._data = self._data[:1], self._data[1:]
         return int.from_bytes(first, 'big') % below
 
+    def rest(self) -> bytes:
+        rest, self._data = self._data, b''
+        return rest
+
     def text(self) -> bytes:
         text, _, self._data = self._data.partition(END)
         return text[: REPLY_LIMIT // 2]
@@ -332,7 +380,7 @@ def _cut(whole: bytes, start: int, choices: Choices) -> list[bytes]:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (connection, replies, in_step)
+    target.__name__: target for target in (connection, answers, process, replies, in_step)
 }
 
 
@@ -345,11 +393,17 @@ def seeds() -> dict[str, set[bytes]]:
         for recording in recordings_in(path):
             environment, *exchanges = recording.exchanges
             sent = [exchange.replies + exchange.unasked.lstrip(b'\n') for exchange in exchanges]
-            found['connection'].add(environment.replies + b''.join(sent))
+            said = environment.replies + b''.join(sent)
+            found['connection'].add(said)
+            found['process'].add(said)
+            found['answers'].update(path + END + b'1' + END + b'Ada' + END + b''.join(sent) for path in PATHS)
             numbers = [_command_of(exchange.sent[0]) for exchange in exchanges]
             found['replies'].add(b''.join(bytes([at]) + reply + END for at, reply in zip(numbers, sent, strict=True)))
             found['in_step'].add(b''.join(map(_as_choices, sent)))
     return found
+
+
+PATHS = [b'hits', b'vote/31415', b'vote/a%2Fb?for=x&for=%79+&now']
 
 
 def _command_of(line: bytes) -> int:
