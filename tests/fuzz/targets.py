@@ -120,20 +120,16 @@ class Pieces:
 # Whatever comes on a connection.
 
 def connection(data: bytes) -> None:
-    """All that a peer may say from its first byte on, in one piece, to a script that asks and says."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(data)
-        theirs.shutdown(socket.SHUT_WR)
-        with suppress(CallError, EOFError):
-            _serve(Connection(ours, '127.0.0.1', math.inf))
+    """All that a peer may say from its first byte on, to a script that asks and says."""
+    opening, end, answers = data.partition(b'\n\n')
+    _converse(opening + end, answers)
 
 
 def answers(data: bytes) -> None:
-    """An environment that is right, with a path, an argument and a caller's name, then whatever comes."""
+    """An environment that is right, with a path, an argument and a caller's name; then whatever comes."""
     choices = Choices(data)
     path, argument, name = (choices.text().replace(b'\n', b'') for _ in range(3))
-    connection(ENVIRONMENT_OF % (path, argument, name) + choices.rest())
+    _converse(ENVIRONMENT_OF % (path, argument, name) + choices.text(), choices.rest())
 
 
 ENVIRONMENT_OF = b'agi_network: yes\nagi_network_script: %b\nagi_uniqueid: 1.1\nagi_arg_1: %b\nagi_calleridname: %b\n\n'
@@ -170,9 +166,20 @@ def process(data: bytes) -> None:
     assert well == (not commands.endswith(FAILURE))
 
 
+def _converse(opening: bytes, answers: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, suppress(CallError, EOFError):
+        connection = Connection(ours, '127.0.0.1', math.inf)
+        theirs.sendall(opening)
+        whole = connection.gather()
+        theirs.sendall(answers)
+        theirs.shutdown(socket.SHUT_WR)
+        while not whole:
+            whole = connection.gather()
+        _serve(connection)
+
+
 def _serve(connection: Connection) -> None:
-    while not connection.gather():
-        pass
     block, rest = connection.environment()
     environment = Environment.parse(block)
     script, parameters = SCRIPTS.find(environment.script)
@@ -396,7 +403,7 @@ def seeds() -> dict[str, set[bytes]]:
             said = environment.replies + b''.join(sent)
             found['connection'].add(said)
             found['process'].add(said)
-            found['answers'].update(path + END + b'1' + END + b'Ada' + END + b''.join(sent) for path in PATHS)
+            found['answers'].update(path + END + b'1' + END + b'Ada' + END + END + b''.join(sent) for path in PATHS)
             numbers = [_command_of(exchange.sent[0]) for exchange in exchanges]
             found['replies'].add(b''.join(bytes([at]) + reply + END for at, reply in zip(numbers, sent, strict=True)))
             found['in_step'].add(b''.join(map(_as_choices, sent)))
