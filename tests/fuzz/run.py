@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 TREE = Path(__file__).parents[2]
-INSTALLED = TREE / '.build/fuzz'
+INSTALLED = TREE / '.build/fuzz' / str(sys.implementation.cache_tag)
 sys.path[:0] = [str(TREE), str(TREE / 'tests'), str(INSTALLED)]
 
 ATHERIS = 'atheris==3.0.0'
