@@ -18,10 +18,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from counter import Serve, Server
+from session import Lead, Session
 from telephony import HERE, Asterisk
 
 
@@ -71,3 +73,11 @@ def serve(asterisk: Asterisk, tmp_path: Path, request: pytest.FixtureRequest) ->
 @pytest.fixture
 def server(serve: Serve) -> Server:
     return serve('--prompt', 'hello')
+
+
+@pytest.fixture
+def lead(asterisk: Asterisk) -> Iterator[Lead]:
+    """Lets someone call and leads the call from the test, until it closes the session or ends."""
+    with ExitStack() as sessions, asterisk.listen(4574) as listener:
+        listener.settimeout(30)
+        yield lambda **caller: sessions.enter_context(Session(asterisk.dial('31422', **caller), listener))

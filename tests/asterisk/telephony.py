@@ -6,7 +6,9 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,13 @@ LOCAL = 'Local/{}@incoming'
 "A call that never leaves Asterisk."
 SIP = 'PJSIP/{}@phone'
 "A call by SIP and RTP, as from a telephone on the network."
+
+#: Listens at a port, and passes the socket on.
+_LISTEN = """
+import socket, sys
+with socket.socket(fileno=int(sys.argv[1])) as out, socket.create_server(('127.0.0.1', int(sys.argv[2]))) as listener:
+    socket.send_fds(out, [b'.'], [listener.fileno()])
+"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,15 @@ class Asterisk:
     def inside(self, *command: str) -> list[str]:
         """The command line that runs `command` in Asterisk's network."""
         return ['nsenter', f'--net=/proc/{self._process.pid}/ns/net', '--', *command]
+
+    def listen(self, port: int) -> socket.socket:
+        """A socket that listens in Asterisk's network, for this process."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            subprocess.run(self.inside(sys.executable, '-c', _LISTEN, str(theirs.fileno()), str(port)),
+                           pass_fds=[theirs.fileno()], check=True, timeout=30)
+            _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=listener)
 
     def install(self, name: str, *command: str, **variables: str) -> None:
         """Let AGI(name) run `command`, of the machine around Asterisk's, in the process that Asterisk starts."""
