@@ -28,6 +28,13 @@ with socket.socket(fileno=int(sys.argv[1])) as out, socket.create_server(('127.0
     socket.send_fds(out, [b'.'], [listener.fileno()])
 """
 
+#: Returns when someone listens at a port.
+_WAIT_FOR_SERVER = """
+import socket, sys, time
+while socket.socket().connect_ex(('127.0.0.1', int(sys.argv[1]))):
+    time.sleep(0.05)  # nothing else tells of it
+"""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -86,6 +93,10 @@ class Asterisk:
             _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
         return socket.socket(fileno=listener)
 
+    def wait_for_server(self, port: int) -> None:
+        """Return when something listens at `port` of Asterisk's network."""
+        subprocess.run(self.inside(sys.executable, '-c', _WAIT_FOR_SERVER, str(port)), check=True, timeout=30)
+
     def install(self, name: str, *command: str, **variables: str) -> None:
         """Let AGI(name) run `command`, of the machine around Asterisk's, in the process that Asterisk starts."""
         script = self._run / 'agi' / name
@@ -122,6 +133,7 @@ class Caller:
     def __init__(self, asterisk: Asterisk, caller_id: str) -> None:
         self._asterisk = asterisk
         self._log = asterisk.log
+        self._start = len(asterisk.log)
         self.caller_id = caller_id
 
     @property
@@ -129,20 +141,35 @@ class Caller:
         """The channel that is called, which runs AGI."""
         return self._log.wait(fr'^ call from {self.caller_id} is (\S+)$')[1]
 
-    def hears(self, sound: str) -> None:
-        """Wait until `sound` begins."""
-        self._log.wait(fr"<{re.escape(self.channel)}> Playing '{re.escape(sound)}\.")
+    @property
+    def _own_channel(self) -> str:
+        """The channel of the one who calls, where the call is by LOCAL."""
+        return self.channel.removesuffix('2') + '1'
+
+    def hears(self, sound: str, start: int = 0) -> None:
+        """Wait until `sound` begins, in line `start` of Asterisk's log or later."""
+        self._log.wait(fr"<{re.escape(self.channel)}> Playing '{re.escape(sound)}\.", start)
 
     def reaches_agi(self) -> None:
         """Wait until Asterisk turns to the server."""
         self._log.wait(fr'Executing .* AGI\("{re.escape(self.channel)}"')
 
+    def misses(self, sound: str) -> None:
+        """Wait until Asterisk has found that there is no `sound`."""
+        self._log.wait(fr'File {re.escape(sound)} does not exist', self._start)
+
+    def press(self, keys: str) -> None:
+        """Press the `keys`, from a second later on; return when it is done, or the call over. For a call by LOCAL."""
+        start = len(self._log)
+        extension = f'presses-{re.escape(keys)}'
+        self._asterisk.cli(f'channel redirect {self._own_channel} caller,presses-{keys},1')
+        self._log.wait(fr'{extension}@caller:3\]|Spawn extension \(caller, {extension}, 2\)', start)
+
     def hang_up(self) -> None:
         """Put the receiver down, on the caller's side; return when Asterisk has noticed."""
         start = len(self._log)
-        mine = self.channel.removesuffix('2') + '1'
-        self._asterisk.cli(f'channel request hangup {mine}')
-        self._log.wait(fr'^ {re.escape(mine)} has hung up|Queued call to .* expired', start)
+        self._asterisk.cli(f'channel request hangup {self._own_channel}')
+        self._log.wait(fr'^ {re.escape(self._own_channel)} has hung up|Queued call to .* expired', start)
 
     def ends(self) -> Call:
         """Wait until the call is over."""
