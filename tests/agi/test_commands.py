@@ -825,3 +825,37 @@ def test_a_reply_is_waited_for_as_long_as_its_command_takes(monkeypatch, wait, c
     stream = Timed(1000.0, reply)
     command(Call(Environment({}), stream))
     assert stream.waits == [wait]
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        lambda call: call.asyncagi_break(),
+        lambda call: call.channel_status(),
+        lambda call: call.database_del('a', 'b'),
+        lambda call: call.database_deltree('a'),
+        lambda call: call.database_get('a', 'b'),
+        lambda call: call.database_put('a', 'b', 'c'),
+        lambda call: call.get_full_variable('a'),
+        lambda call: call.get_variable('a'),
+        lambda call: call.hangup(),
+        lambda call: call.noop(),
+        lambda call: call.send_image('a'),
+        lambda call: call.send_text('a'),
+        lambda call: call.set_autohangup(5),
+        lambda call: call.set_callerid('5'),
+        lambda call: call.set_context('a'),
+        lambda call: call.set_extension('a'),
+        lambda call: call.set_music(True),
+        lambda call: call.set_priority(1),
+        lambda call: call.set_variable('a', 'b'),
+        lambda call: call.speech_create('a'),
+        lambda call: call.tdd_mode('on'),
+        lambda call: call.verbose('a'),
+    ],
+)
+def test_what_asterisk_does_at_once_is_waited_for_half_a_minute(monkeypatch, command):
+    monkeypatch.setattr('time.monotonic', lambda: 1000.0)
+    stream = Timed(1000.0, b'200 result=1\n')
+    command(Call(Environment({}), stream))
+    assert stream.waits == [30]

@@ -71,6 +71,7 @@ def test_a_path_is_divided_and_then_decoded(path: str, segments: tuple[str, ...]
         ('a=1&a=2&flag&empty=', {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}),
         ('a=1=2&&b=?', {'a': ('1=2',), 'b': ('?',)}),
         ('a;b=%26%3D%2B+', {'a;b': ('&=+ ',)}),
+        ('a=%2541', {'a': ('%41',)}),
         ('%61=%ff%&\udcff=1', {'a': ('\udcff%',), '\udcff': ('1',)}),
     ],
 )

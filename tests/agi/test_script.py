@@ -65,6 +65,7 @@ def test_other_paths_find_nothing(asked: str) -> None:
         ('vote/é?x=1', 'é'),
         ('vote/%C3%A9/', 'é'),
         ('vote/a%2Fb', 'a/b'),
+        ('vote/a%252Fb', 'a%2Fb'),
         ('vote/..', '..'),
         ('vote/*31#', '*31#'),
         ('vote/%', '%'),

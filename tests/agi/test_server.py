@@ -499,27 +499,59 @@ def test_a_call_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch, caplog: py
     assert 'lost (Asterisk did not answer SAY NUMBER in time)' in caplog.text
 
 
+def test_a_command_ends_at_its_own_time_long_before_its_call(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, 'TICK', 0.01)
+    caplog.set_level(logging.INFO)
+
+    def wait_twice(call: Call) -> None:
+        call.exec('Wait', 1)  # as long as it takes
+        call.command('NOOP', timeout=0.05)
+
+    with serving(wait_twice, call_timeout=60) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel().environment_block())
+        assert asterisk.recv(100) == b'EXEC Wait 1\n'
+        asterisk.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            asterisk.recv(100)
+        asterisk.sendall(b'200 result=0\n')
+        assert closes(asterisk) == b'NOOP\n'
+    assert 'lost (Asterisk did not answer NOOP in time)' in caplog.text
+
+
 def test_peers_outside_the_allowed_networks_are_sent_away(caplog: pytest.LogCaptureFixture) -> None:
     with serving() as server:
         gathering = server._gatherer
         allowed = ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1', 'fe80::1%lo']
         assert [gathering._is_allowed(peer) for peer in allowed] == [True, True, True, True, False]
         assert not gathering._is_allowed('192.0.2.1')
-    with serving(allow=[ipaddress.ip_network('192.0.2.0/24')]) as server:
-        assert server._gatherer._is_allowed('192.0.2.1')
-        assert not server._gatherer._is_allowed('198.51.100.1')
+    networks = [ipaddress.ip_network(network) for network in ('192.0.2.0/24', '2001:db8::/32')]
+    with serving(allow=networks) as server:
+        peers = ['192.0.2.1', '::ffff:192.0.2.1', '2001:db8::1', '198.51.100.1', '::ffff:198.51.100.1', '2001:db9::1']
+        assert [server._gatherer._is_allowed(peer) for peer in peers] == [True] * 3 + [False] * 3
 
 
+@pytest.mark.parametrize(('host', 'other'), [('127.0.0.1', '192.0.2.0/24'), ('::1', '2001:db8::/32')])
 def test_a_peer_that_is_not_allowed_is_not_even_read(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    host: str, other: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gatherer, '_LOOPBACK', (ipaddress.ip_network('127.0.0.1/32'),))
-    with serving() as server:
-        with socket.create_connection(server.address, source_address=('127.0.0.2', 0)) as peer:
-            peer.sendall(Channel().environment_block())
-            assert closes(peer) == b''
+    monkeypatch.setattr(gatherer, '_LOOPBACK', ())
+    with (
+        serving(host=host, allow=[ipaddress.ip_network(other)]) as server,
+        socket.create_connection(server.address) as peer,
+    ):
+        peer.sendall(Channel().environment_block())
+        with pytest.raises(ConnectionResetError):  # what Linux says of a connection closed with bytes unread
+            peer.recv(100)
+    with serving(host=host, allow=[ipaddress.ip_network(host)]) as server:
         assert_serves(server)
-    assert caplog.messages == ['127.0.0.2 was sent away: it is in no allowed network']
+    assert caplog.messages == [f'{host} was sent away: it is in no allowed network']
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    with serving() as server:
+        assert server.address[0] == '127.0.0.1'
 
 
 def test_it_listens_to_other_machines_only_with_an_allow_list() -> None:
