@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import ProcessCall
 
-from hitcounter.agi.pretend import SaidNumber
+from hitcounter.agi.pretend import Channel, SaidNumber
 
 if TYPE_CHECKING:
     from conftest import Run, Start
@@ -33,6 +34,28 @@ class Votes(Component):
 def vote(call: Call, state: State) -> None:
     call.say_number(state[Votes].vote(int(call.parameters['votes'])))
 """
+
+LONG_COMMAND = """
+from hitcounter.agi import Call, script
+from hitcounter.errors import CommandRefused
+from hitcounter.state import State
+
+@script('long')
+def send_long(call: Call, state: State) -> None:
+    try:
+        call.set_variable('A', 'x' * 2032)
+    except CommandRefused as error:
+        call.verbose(str(error))
+"""
+
+#: The one line of LONG_COMMAND with these options.
+LIMITED = [
+    ([], b'SET VARIABLE A ' + b'x' * 2032),
+    (
+        ['--line-limit', '2047'],
+        b'VERBOSE "SET VARIABLE makes a line of 2048 bytes, Asterisk takes 2047: shorten it" 1',
+    ),
+]
 
 Install = Callable[..., dict[str, str]]
 
@@ -106,6 +129,28 @@ def test_scripts_of_several_packages_are_served(start: Start, install: Install) 
     server = start(env=env)
 
     assert [server.call(url=f'agi://127.0.0.1/{name}/5').heard for name in ('one', 'two')] == [[SaidNumber(5)]] * 2
+
+
+@pytest.mark.parametrize(('options', 'line'), LIMITED)
+def test_the_server_hands_the_line_limit_on_to_its_calls(
+    options: list[str], line: bytes, start: Start, install: Install
+) -> None:
+    server = start(*options, env=install('long', LONG_COMMAND, scripts='long = long:send_long'))
+
+    assert server.call(url='agi://127.0.0.1/long').lines == [line]
+
+
+@pytest.mark.parametrize(('options', 'line'), LIMITED)
+def test_a_process_hands_the_line_limit_on_to_its_call(
+    options: list[str], line: bytes, install: Install, environment: dict[str, str], tmp_path: Path
+) -> None:
+    env = install('long', LONG_COMMAND, scripts='long = long:send_long')
+    variables = {**environment, **env, 'HITCOUNTER_STORAGE': 'memory:'}
+    call = ProcessCall(Channel(), *options, 'long', environment=variables, folder=tmp_path)
+    try:
+        assert call.lead().pretend.lines == [line]
+    finally:
+        call.close()
 
 
 @pytest.mark.parametrize(
