@@ -1,6 +1,8 @@
 """What the documentation shows is what happens."""
 
+import doctest
 import functools
+import importlib
 import importlib.util
 import re
 import shlex
@@ -21,6 +23,7 @@ from hitcounter.state import State, open_database
 from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidNumber, dial, place_call
 
 ROOT = Path(__file__).parent.parent
+MODULES = [path for path in sorted((ROOT / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
@@ -87,6 +90,14 @@ def test_every_snippet_runs(path: Path, fastagi: object) -> None:
     for name, test in document.namespace.items():
         if name.startswith('test_'):
             test(fastagi)
+
+
+@pytest.mark.parametrize('path', MODULES, ids=lambda path: path.stem)
+def test_the_examples_in_docstrings_give_what_they_show(path: Path) -> None:
+    module = importlib.import_module('.'.join(path.relative_to(ROOT).with_suffix('').parts))
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
 
 
 def test_every_snippet_is_fenced_and_thus_run() -> None:
