@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
-from ..errors import CallError, ConnectionLost, Hangup, ProtocolError, StateError
+from ..errors import CallError, ConnectionLost, ProtocolError
 from .audio import Audio
 from .call import Call
 from .command import LINE_LIMIT
 from .connection import ENVIRONMENT_LIMIT
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT
-from .script import Script, Scripts
+from .script import Script, Scripts, lead
 from .stream import FAILURE, StdioStream, Stream
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def run(
             _fail(stream)
             return False
         with _hangup_by_signal(call):
-            well, ending = _run(script, call)
+            well, ending = lead(call, script)
         if not well:
             _fail(stream)
     logger.info(
@@ -128,26 +128,6 @@ def _hangup_by_signal(call: Call) -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         signal.signal(signal.SIGHUP, before)
-
-
-def _run(script: Script[..., object] | None, call: Call) -> tuple[bool, str]:
-    """Run the call's script; tells whether all went well, and how the call ended, for the log."""
-    name = call.environment.script
-    if script is None:
-        return False, f'failed (there is no script {name!r})'
-    try:
-        script(call)
-    except Hangup:
-        return True, 'hung up'
-    except (ConnectionLost, ProtocolError) as error:
-        return True, 'hung up' if call.hung_up else f'lost ({error})'
-    except StateError as error:  # the caller cannot be served, and no line of the script is to blame
-        logger.error('%s: %s', call.environment.unique_id, error)
-        return False, 'failed'
-    except BaseException:  # a script may raise what it likes, SystemExit too
-        logger.exception('%s: the script %r failed', call.environment.unique_id, name)
-        return False, 'failed'
-    return True, 'hung up' if call.hung_up else 'ended'
 
 
 def _fail(stream: Stream) -> None:

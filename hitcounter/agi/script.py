@@ -1,15 +1,18 @@
-"""Scripts: what a call runs, found by the path of its network script."""
+"""Scripts: what a call runs, found by the path of its network script, and how it ended."""
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
-from ..errors import ScriptError
+from ..errors import ConnectionLost, Hangup, ProtocolError, ScriptError, StateError
 from .call import Call
 from .request import path_of, segments_of
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec('P')
 R_co = TypeVar('R_co', covariant=True)
@@ -94,6 +97,29 @@ class Scripts:
             if parameters is not None:
                 return script, MappingProxyType(parameters)
         return None, _NO_PARAMETERS
+
+
+def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
+    """Run the call's script, if there is one; tells whether all went well, and how the call ended, for the log.
+
+    A connection that is lost after the hangup is what AGIEXITONHANGUP asks for, and no more than the hangup.
+    """
+    name = call.environment.script
+    if script is None:
+        return False, f'failed (there is no script {name!r})'
+    try:
+        script.function(call)  # not by way of __call__, which would take a page of every thread's stack
+    except Hangup:
+        return True, 'hung up'
+    except (ConnectionLost, ProtocolError) as error:
+        return True, 'hung up' if call.hung_up else f'lost ({error})'
+    except StateError as error:  # the caller cannot be served, and no line of the script is to blame
+        logger.error('%s: %s', call.environment.unique_id, error)
+        return False, 'failed'
+    except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
+        logger.exception('%s: the script %r failed', call.environment.unique_id, name)
+        return False, 'failed'
+    return True, 'hung up' if call.hung_up else 'ended'
 
 
 def _pattern(path: str) -> tuple[str, ...]:

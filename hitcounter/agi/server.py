@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import CallError, ConnectionLost, Hangup, ListenError, ProtocolError, StateError
+from ..errors import CallError, ListenError
 from .call import Call
 from .command import LINE_LIMIT
 from .connection import Connection
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
 from .peers import Peers
-from .script import Script, Scripts
+from .script import Script, Scripts, lead
 from .stream import SocketStream, bound_waits
 from .workers import Workers
 
@@ -157,24 +157,10 @@ class Server:
         """Run the call's script, if there is one; returns how the call ended, for the log."""
         if connection in self._cut:
             return 'closed'
-        if script is None:
+        well, ending = lead(call, script)
+        if not well:
             connection.fail()
-            return f'failed (there is no script {call.environment.script!r})'
-        try:
-            script.function(call)  # not by way of __call__, which would take a page of every thread's stack
-        except Hangup:
-            return 'hung up'
-        except (ConnectionLost, ProtocolError) as error:
-            return 'closed' if connection in self._cut else f'lost ({error})'
-        except StateError as error:  # the caller cannot be served, and no line of the script is to blame
-            logger.error('%s: %s', call.environment.unique_id, error)
-            connection.fail()
-            return 'failed'
-        except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
-            logger.exception('%s: the script %r failed', call.environment.unique_id, call.environment.script)
-            connection.fail()
-            return 'failed'
-        return 'hung up' if call.hung_up else 'ended'
+        return 'closed' if well and connection in self._cut else ending
 
 
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:

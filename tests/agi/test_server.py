@@ -16,7 +16,7 @@ from hitcounter.agi import Call, Drained, Script, Server, gatherer, workers
 from hitcounter.agi import server as server_module
 from hitcounter.agi.connection import ENVIRONMENT_LIMIT, Connection
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
-from hitcounter.errors import CommandRefused, ListenError, ProtocolError, UpdateFailed
+from hitcounter.errors import CommandRefused, Hangup, ListenError, ProtocolError, UpdateFailed
 
 Handler = Callable[[Call], object]
 
@@ -147,6 +147,23 @@ def test_a_caller_may_go_at_any_time(how: Manner, caplog: pytest.LogCaptureFixtu
         assert_serves(server)
     assert all(record.levelno == logging.INFO for record in caplog.records)
     assert len(caplog.records) == 2
+
+
+def test_an_asterisk_that_closes_at_the_hangup_is_not_lost(caplog: pytest.LogCaptureFixture) -> None:
+    def tidy_up(call: Call) -> None:
+        try:
+            call.say_number(1)
+        except Hangup:
+            call.set_variable('LEFT', 'yes')
+
+    caplog.set_level(logging.INFO)
+    with serving(tidy_up) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel().environment_block())
+        assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+        asterisk.sendall(b'200 result=-1\nHANGUP\n')
+        asterisk.shutdown(socket.SHUT_WR)
+        assert closes(asterisk) == b'SET VARIABLE LEFT yes\n'
+    assert 'hung up after' in caplog.text
 
 
 def test_nonsense_for_a_reply_costs_its_call_alone(caplog: pytest.LogCaptureFixture) -> None:
