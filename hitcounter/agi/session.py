@@ -67,6 +67,7 @@ class Session:
         self._replies = Replies()
         self._replies.feed(received)  # what came right behind the environment
         self._hangup_told = False
+        self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
         self._value_came = False
 
     @functools.cached_property
@@ -102,10 +103,19 @@ class Session:
         line = compose(name, *arguments, limit=self._line_limit)
         if self._hangup_told and not runs_dead(name):
             raise Hangup(f'the caller has hung up, and {name} needs a live channel')
+        if self._unanswered:
+            raise ConnectionLost(f'{name} was not sent, for {self._unanswered} has no reply yet: let the call end')
         self._forget_last_reply()
-        self._stream.send(line)
+        self._unanswered = name
         deadline = self._deadline if timeout is None else min(self._deadline, time.monotonic() + timeout)
-        reply = self._receive(name, deadline)
+        try:
+            self._stream.send(line)
+            reply = self._receive(name, deadline)
+        except ConnectionLost as error:
+            if self._replies.hung_up and not self._hangup_told:  # as AGIEXITONHANGUP has it
+                raise self._hangup(name) from error
+            raise
+        self._unanswered = ''
         logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)
         return reply
 
@@ -133,11 +143,14 @@ class Session:
         if reply.status == 511:
             self._replies.hung_up = True
         if self._replies.hung_up and not (self._hangup_told and reply.status != 511):
-            self._hangup_told = True
-            raise Hangup(f'the caller hung up before {name} was over')
+            raise self._hangup(name)
         if reply.status != 200:
             raise CommandFailed(f'Asterisk answered {reply.status} to {name}: {reply.text!r}')
         return reply
+
+    def _hangup(self, name: str) -> Hangup:
+        self._hangup_told = True
+        return Hangup(f'the caller hung up before {name} was over')
 
 
 def runs_dead(name: str) -> bool:

@@ -156,6 +156,36 @@ def test_a_trickle_of_empty_lines_does_not_move_the_deadline() -> None:
         call.stream_file('hello')
 
 
+def test_a_reply_that_comes_too_late_is_not_taken_for_that_of_the_next_command() -> None:
+    class Late(Scripted):
+        def receive(self, deadline: float) -> bytes:
+            if len(self.sent) == 1:
+                raise TimeoutError
+            return super().receive(deadline)
+
+    stream = Late([b'200 result=1 (late)\n'])
+    call = Call(Environment({}), stream)
+    with pytest.raises(ConnectionLost, match='did not answer GET VARIABLE in time'):
+        call.get_variable('A')
+    with pytest.raises(ConnectionLost, match='NOOP was not sent, for GET VARIABLE has no reply yet'):
+        call.noop()
+    assert stream.sent == [b'GET VARIABLE A\n']
+
+
+def test_a_hangup_in_place_of_a_reply_is_raised_once_and_then_nothing_works() -> None:
+    call, asterisk = connect(
+        Channel(variables={'AGIEXITONHANGUP': 'yes'}, hang_up=HangUp('ANSWER', Manner.AFTER))
+    )
+    call.answer()
+    with pytest.raises(Hangup):
+        call.stream_file('hello')
+    with pytest.raises(ConnectionLost):
+        call.set_variable('LEFT', 'early')
+    with pytest.raises(Hangup, match='needs a live channel'):
+        call.answer()
+    assert asterisk.lines == [b'ANSWER']
+
+
 def test_a_closed_connection_is_a_lost_one() -> None:
     call, _ = scripted()
     with pytest.raises(ConnectionLost):
