@@ -31,10 +31,19 @@ def compose(name: str, *arguments: str, limit: int = LINE_LIMIT) -> bytes:
     if count > WORD_LIMIT:
         raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')
     words = [name, *[quote(argument) for argument in arguments]]  # map() would need more of the thread's stack
-    line = ' '.join(words).encode('utf-8', 'surrogateescape') + b'\n'
+    line = encoded(' '.join(words)) + b'\n'
     if len(line) > limit:
         raise CommandRefused(f'{name} makes a line of {len(line)} bytes, Asterisk takes {limit}: shorten it')
     return line
+
+
+def encoded(text: str) -> bytes:
+    """`text` as it is sent. Raises CommandRefused for half of a character, which has no bytes."""
+    try:
+        return text.encode('utf-8', 'surrogateescape')
+    except UnicodeEncodeError as error:
+        lone = text[error.start]
+        raise CommandRefused(f'{text[:80]!r} holds {lone!r}, half of a character: take it out') from error
 
 
 @functools.lru_cache  # there are few

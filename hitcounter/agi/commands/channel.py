@@ -6,6 +6,7 @@ from typing import Literal
 
 from ...errors import CommandRefused, Hangup, ProtocolError
 from ..arguments import Seconds, milliseconds
+from ..command import encoded
 from ..results import ChannelState, digit_of, number_of
 from ..session import COMMAND_TIMEOUT, Session
 
@@ -71,7 +72,7 @@ class ChannelCommands(Session):
             if _NO_CALLER_ID(part):
                 raise CommandRefused(f'{part[:80]!r} holds a quote, a backslash, < or >: no caller ID can')
         caller_id = number if not name and _NUMBER(number) else f'"{name}" <{number}>'
-        if len(caller_id.encode('utf-8', 'surrogateescape')) > _CALLER_ID_LIMIT:
+        if len(encoded(caller_id)) > _CALLER_ID_LIMIT:
             raise CommandRefused(f'{caller_id[:80]!r} is longer than Asterisk takes, {_CALLER_ID_LIMIT} bytes')
         self.command('SET CALLERID', caller_id, timeout=COMMAND_TIMEOUT)
 
