@@ -19,6 +19,7 @@ Argument = str | int | Sequence[str]
 KEYS = '0123456789*#ABCD'
 
 _INT = 2**31  # the numbers of Asterisk end before it (C's int)
+_LONG = 2**63  # and its moments, before and after 1970 (C's time_t)
 
 _EXPANDED = re.compile(r'\$[{[]').search
 _SPECIAL = re.compile(r'[\\,"]').sub
@@ -40,12 +41,21 @@ def whole_seconds(time: Seconds) -> int:
 
 
 def timestamp(moment: Moment) -> int:
-    """`moment` in seconds since 1970 UTC."""
+    """`moment` in seconds since 1970 UTC. Raises CommandRefused for what is none."""
     if not isinstance(moment, datetime):
+        if not -_LONG <= moment < _LONG:
+            raise CommandRefused(f'{moment!r} is no moment that Asterisk knows: give seconds since 1970')
         return int(moment)
     if moment.tzinfo is None:
         raise CommandRefused(f'{moment!r} has no time zone: give it one')
     return int(moment.timestamp())
+
+
+def samples(offset: int) -> str:
+    """`offset`, a place in a sound file, as a word."""
+    if offset < 0:
+        raise CommandRefused(f'{offset} is no place in a sound file: give 0 or more samples')
+    return c_int(offset)
 
 
 def c_int(number: int) -> str:

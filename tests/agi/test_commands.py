@@ -500,6 +500,9 @@ def test_a_moment_that_asterisk_would_mistake_is_refused():
         call.say_date(datetime(2026, 1, 1))  # noqa: DTZ001 that is what is refused
     with pytest.raises(CommandRefused, match='too large'):
         call.say_time(datetime(2039, 1, 1, tzinfo=UTC))
+    for moment in (math.nan, math.inf, 2**63):
+        with pytest.raises(CommandRefused, match='is no moment'):
+            call.say_datetime(moment)
     with pytest.raises(CommandRefused, match='give both'):
         call.say_datetime(0, timezone='UTC')
     assert stream.sent == []
@@ -510,6 +513,19 @@ def test_what_is_no_time_is_refused(time):
     call, stream = scripted()
     with pytest.raises(CommandRefused, match='no time'):
         call.wait_for_digit(time)
+    assert stream.sent == []
+
+
+def test_a_number_that_asterisk_would_mistake_is_refused():
+    call, stream = scripted()
+    with pytest.raises(CommandRefused, match='no place in a sound file'):
+        call.stream_file('hello', offset=-1)
+    with pytest.raises(CommandRefused, match='no place in a sound file'):
+        call.record_file('x', 'gsm', offset=-1)
+    with pytest.raises(CommandRefused, match='too large'):
+        call.speech_recognize('hello', offset=2**31)
+    with pytest.raises(CommandRefused, match='too large'):
+        call.verbose('hello', level=2**31)
     assert stream.sent == []
 
 
@@ -544,8 +560,9 @@ def test_evaluate():
 
 def test_an_expression_in_place_of_a_name_is_refused():
     call, stream = scripted()
-    with pytest.raises(CommandRefused, match='bare name'):
-        call.get_full_variable('${EXTEN}')
+    for name in ('${EXTEN}', 'EXTEN}${SHELL(date)', 'EXTEN}$[1 + 1'):
+        with pytest.raises(CommandRefused, match='bare name'):
+            call.get_full_variable(name)
     assert stream.sent == []
 
 
@@ -676,6 +693,8 @@ def test_an_argument_that_a_subroutine_would_get_as_another_is_refused(argument)
 def test_the_dialplan_goes_on_where_it_is_told_to():
     call, stream = replay('cmd-continue-at')
     call.continue_at('capy', 'other')
+    with pytest.raises(CommandRefused):
+        call.continue_at('default', 'other', 'no\nlabel')
     assert stream.sent == [b'SET CONTEXT capy\n', b'SET EXTENSION other\n', b'SET PRIORITY 1\n']
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Literal
 
 from ...errors import CommandRefused, Hangup, ProtocolError
-from ..arguments import Seconds, milliseconds
+from ..arguments import Seconds, c_int, milliseconds
 from ..command import encoded
 from ..results import ChannelState, digit_of, number_of
 from ..session import COMMAND_TIMEOUT, Session
@@ -52,7 +52,7 @@ class ChannelCommands(Session):
 
     def verbose(self, message: str, *, level: int = 1) -> None:
         """Write `message` to Asterisk's own log, at its verbosity `level`. Runs on a dead channel too."""
-        self.command('VERBOSE', message, str(level), timeout=COMMAND_TIMEOUT)
+        self.command('VERBOSE', message, c_int(level), timeout=COMMAND_TIMEOUT)
 
     def asyncagi_break(self) -> None:
         """End a session of AsyncAGI. In this one, which is FastAGI, Asterisk does nothing. Runs on a dead channel."""

@@ -2,6 +2,7 @@
 
 from ...errors import CommandFailed, CommandRefused
 from ..arguments import Argument, join_arguments, plain
+from ..command import compose
 from ..results import number_of
 from ..session import COMMAND_TIMEOUT, Session
 
@@ -33,9 +34,10 @@ class DialplanCommands(Session):
         """The value of the variable or function `name`, of any length, on this channel or the one named `channel`.
 
         None if there is no such channel. Asterisk does not tell one that is not set from an empty one: '' is both.
-        It takes an expression, which this makes of the name: `${name}`. Runs on a dead channel too.
+        It takes an expression, which this makes of the name, `${name}`; one within the name is refused. Runs on a
+        dead channel too.
         """
-        if name.startswith('${'):
+        if '${' in name or '$[' in name:
             raise CommandRefused(f'{name!r} is an expression: give the bare name, or use evaluate')
         return self.evaluate(f'${{{name}}}', channel=channel)
 
@@ -127,6 +129,7 @@ class DialplanCommands(Session):
 
     def continue_at(self, context: str, extension: str, priority: str | int = 1) -> None:
         """Have the dialplan go on at exactly this place: the three commands above, in the order that works."""
+        compose('SET', context, extension, str(priority), limit=self._line_limit)  # refused before any of them is set
         self.set_context(context)
         self.set_extension(extension)
         self.set_priority(priority)

@@ -7,7 +7,7 @@ pressed while no command listens for them are lost.
 from typing import Literal
 
 from ...errors import CommandRefused, ProtocolError
-from ..arguments import Moment, Seconds, c_int, keys, milliseconds, timestamp, whole_seconds
+from ..arguments import Moment, Seconds, c_int, keys, milliseconds, samples, timestamp, whole_seconds
 from ..results import (
     ControlledPlayback,
     Digits,
@@ -34,7 +34,7 @@ class SoundCommands(Session):
 
         A key among `escape_digits` ends it. A file that Asterisk does not have is no error here: `played` is False.
         """
-        arguments = (name, keys(escape_digits), str(offset)) if offset else (name, keys(escape_digits))
+        arguments = (name, keys(escape_digits), samples(offset)) if offset else (name, keys(escape_digits))
         reply = self.command('STREAM FILE', *arguments)
         return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
 
@@ -123,7 +123,7 @@ class SoundCommands(Session):
         limit = None if timeout is None else milliseconds(timeout)
         words = [name, sound_format, keys(escape_digits), '-1' if limit is None else str(limit)]
         if offset or beep or silence is not None:
-            words.append(str(offset))
+            words.append(samples(offset))
         if beep:
             words.append('beep')
         if silence is not None:

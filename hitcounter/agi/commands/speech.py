@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ...errors import CommandFailed, ProtocolError
-from ..arguments import Seconds, whole_seconds
+from ..arguments import Seconds, samples, whole_seconds
 from ..reply import Reply
 from ..results import Recognition, RecognitionEnd, Utterance
 from ..session import COMMAND_TIMEOUT, Session
@@ -54,7 +54,7 @@ class SpeechCommands(Session):
         it listens for ever.
         """
         wait = '0' if timeout is None else str(whole_seconds(timeout))
-        offsets = (str(offset),) if offset else ()
+        offsets = (samples(offset),) if offset else ()
         reply = self.command('SPEECH RECOGNIZE', prompt, wait, *offsets)
         if reply.result == '0':
             raise CommandFailed('Asterisk does not recognize speech here: create a speech engine first')
