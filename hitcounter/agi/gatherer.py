@@ -58,7 +58,10 @@ class Gatherer:
     def stop(self) -> None:
         """Stop listening, and close what has not become a call."""
         self._stop.close()
-        self._thread.join()
+        if self._thread.ident is None:  # it was never started
+            self._close()
+        else:
+            self._thread.join()
         self._stopped.close()
 
     def _run(self) -> None:
@@ -66,14 +69,17 @@ class Gatherer:
             while self._turn():
                 self._expire()
         finally:
-            self._listener.close()
-            self._selector.close()
-            for connection in self._handshakes:
-                connection.close()
-            for connection in self._workers.dismiss():
-                self._peers.leave(connection.peer)
-                connection.fail()
-                connection.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._listener.close()
+        self._selector.close()
+        for connection in self._handshakes:
+            connection.close()
+        for connection in self._workers.dismiss():
+            self._peers.leave(connection.peer)
+            connection.fail()
+            connection.close()
 
     def _turn(self) -> bool:
         """Handle what has come; False when that was the word to stop."""

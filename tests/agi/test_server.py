@@ -490,6 +490,14 @@ def test_a_script_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPat
         go.set()
 
 
+def test_a_server_that_was_never_started_can_be_stopped() -> None:
+    server = Server([Script('hits', say_one)], port=0)
+    assert server.stop() == Drained(ended=0, closed=0, forced=0)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('agi')]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(server.address)
+
+
 def test_a_drain_can_be_cut_short() -> None:
     begun = threading.Event()
 
