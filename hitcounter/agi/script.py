@@ -77,6 +77,8 @@ class Scripts:
     def __init__(self, scripts: Iterable[Script[..., object]]) -> None:
         shapes: dict[tuple[str, ...], Script[..., object]] = {}
         for script in scripts:
+            if not isinstance(script, Script):  # easily forgotten where no types are checked
+                raise ScriptError(f'{script!r} is no script: mark the function with @script')
             script.check()
             shape = tuple('{}' if _is_parameter(segment) else segment for segment in _pattern(script.path))
             if shape in shapes:

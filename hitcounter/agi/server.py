@@ -58,10 +58,10 @@ class Server:
     """Serves calls in threads of its own from `start` to `stop`; who calls before that waits.
 
     Each of the `scripts` is run with the call alone: `bind` those that take more. Peers outside this machine must
-    be in one of the `allow` networks. `max_calls_per_peer` is how many of the calls may come from one address; None
-    for any number. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk. `line_limit` is the
-    bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the address cannot be
-    had, ScriptError when the scripts cannot be served together.
+    be in one of the `allow` networks, such as `10.0.0.0/8`. `max_calls_per_peer` is how many of the calls may come
+    from one address; None for any number. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk.
+    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the
+    address cannot be had, ScriptError when the scripts cannot be served together, ValueError for what is no network.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Server:
         host: str = '127.0.0.1',
         port: int = PORT,
         *,
-        allow: Iterable[Network] = (),
+        allow: Iterable[Network | str] = (),
         max_calls: int = MAX_CALLS,
         max_calls_per_peer: int | None = None,
         call_timeout: float = math.inf,
@@ -80,12 +80,12 @@ class Server:
         self._peers = Peers(max_calls_per_peer)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
-        allow = tuple(allow)
-        listener = _listen(host, port, only_loopback=not allow)
+        networks = tuple(map(ipaddress.ip_network, allow))
+        listener = _listen(host, port, only_loopback=not networks)
         #: Where it listens; the port is the one that the system chose if 0 was asked for.
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._workers = Workers(self._serve, max_calls, 'agi worker')
-        self._gatherer = Gatherer(listener, allow, self._peers, self._workers)
+        self._gatherer = Gatherer(listener, networks, self._peers, self._workers)
         # Each worker adds and removes its own; `cut` reads.
         self._calls: set[Connection] = set()
         self._cut: set[Connection] = set()

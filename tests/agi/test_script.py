@@ -42,6 +42,11 @@ def test_a_script_is_still_the_function_that_it_was() -> None:
     assert greet('you') == 'hello you'
 
 
+def test_a_function_that_was_not_marked_is_no_script() -> None:
+    with pytest.raises(ScriptError, match='is no script: mark the function with @script'):
+        Scripts([vote.function])  # type: ignore[list-item]  # that is the mistake
+
+
 @pytest.mark.parametrize('asked', ['greet', 'greet?line=1', '/greet/', 'greet?a=1?b=2', 'gr%65et', '//greet'])
 def test_a_script_is_found_by_its_path(asked: str) -> None:
     assert found([greet], asked) == ('greet', {})

@@ -555,6 +555,10 @@ def test_peers_outside_the_allowed_networks_are_sent_away(caplog: pytest.LogCapt
     with serving(allow=networks) as server:
         peers = ['192.0.2.1', '::ffff:192.0.2.1', '2001:db8::1', '198.51.100.1', '::ffff:198.51.100.1', '2001:db9::1']
         assert [server._gatherer._is_allowed(peer) for peer in peers] == [True] * 3 + [False] * 3
+    with serving(allow=['192.0.2.0/24']) as server:
+        assert server._gatherer._is_allowed('192.0.2.1')
+    with pytest.raises(ValueError, match='host bits'):
+        Server([], port=0, allow=['192.0.2.1/24'])
 
 
 @pytest.mark.parametrize(('host', 'other'), [('127.0.0.1', '192.0.2.0/24'), ('::1', '2001:db8::/32')])
