@@ -42,8 +42,7 @@ def encoded(text: str) -> bytes:
     try:
         return text.encode('utf-8', 'surrogateescape')
     except UnicodeEncodeError as error:
-        lone = text[error.start]
-        raise CommandRefused(f'{text[:80]!r} holds {lone!r}, half of a character: take it out') from error
+        raise CommandRefused(f'{text[error.start]!r} is half of a character: take it out') from error
 
 
 @functools.lru_cache  # there are few

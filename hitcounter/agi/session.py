@@ -113,7 +113,7 @@ class Session:
             reply = self._receive(name, deadline)
         except ConnectionLost as error:
             if self._replies.hung_up and not self._hangup_told:  # as AGIEXITONHANGUP has it
-                raise self._hangup(name) from error
+                raise self._told_of_hangup(name) from error
             raise
         self._unanswered = ''
         logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)
@@ -143,12 +143,12 @@ class Session:
         if reply.status == 511:
             self._replies.hung_up = True
         if self._replies.hung_up and not (self._hangup_told and reply.status != 511):
-            raise self._hangup(name)
+            raise self._told_of_hangup(name)
         if reply.status != 200:
             raise CommandFailed(f'Asterisk answered {reply.status} to {name}: {reply.text!r}')
         return reply
 
-    def _hangup(self, name: str) -> Hangup:
+    def _told_of_hangup(self, name: str) -> Hangup:
         self._hangup_told = True
         return Hangup(f'the caller hung up before {name} was over')
 
