@@ -119,3 +119,7 @@ class BackupFailed(StateError):
 
 class PackFailed(StateError):
     """The database was not packed, and is as it was."""
+
+
+class MigrationFailed(StateError):
+    """The database was not migrated, and is as it was."""

@@ -2,7 +2,7 @@
 
 import click
 
-from . import backup, call, export, forget, pack, process, serve, shell, status, verify
+from . import backup, call, export, forget, migrate, pack, process, serve, shell, status, verify
 
 
 @click.group(epilog='hitcounter COMMAND --help tells more of each.')
@@ -19,6 +19,7 @@ main.add_command(status.main, 'status')
 main.add_command(backup.main, 'backup')
 main.add_command(backup.restore_main, 'restore')
 main.add_command(verify.main, 'verify')
+main.add_command(migrate.main, 'migrate')
 main.add_command(pack.main, 'pack')
 main.add_command(forget.main, 'forget')
 main.add_command(export.main, 'export')

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from hitcounter.main import main
 
-UPKEEP = ['backup', 'export', 'forget', 'import', 'pack', 'restore', 'status', 'verify']
+UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'pack', 'restore', 'status', 'verify']
 
 
 @pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])

@@ -1,6 +1,6 @@
 """Native Python objects, durable and ACID, in ZODB. It knows nothing of phones."""
 
-from .component import Component, query, update
+from .component import Component, migration, query, update
 from .database import Database, open_database
 from .journal import Journal
 from .lost_changes import finding_lost_changes
@@ -23,6 +23,7 @@ __all__ = [
     'Tally',
     'WritingSession',
     'finding_lost_changes',
+    'migration',
     'open_database',
     'query',
     'update',

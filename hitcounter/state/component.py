@@ -1,7 +1,8 @@
 """Components: the persistent objects at the root of the database, and the methods that others may call."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from persistent import Persistent
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Method = TypeVar('Method', bound=Callable[..., Any])
 
 _ACCESS = '__hitcounter_access__'
-
+_MIGRATION = '__hitcounter_migration__'
 
 #: The key at the root under which the schema of each component in the database stands.
 SCHEMAS = 'schemas'
@@ -43,8 +44,14 @@ class Component(Persistent):
     name: ClassVar[str]
     #: Counts the changes of the persistent classes that an older database does not have.
     schema: ClassVar[int] = 1
+    #: Persistent classes of an older database that have other names since: `{'old.module:Old': 'new.module:New'}`.
+    moved: ClassVar[Mapping[str, str]] = {}
     #: Components that must be there before this one's first state is made.
     depends: ClassVar[tuple[type['Component'], ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        _check_migrations(cls)
 
     def check(self) -> Iterable[str]:
         """What does not agree with itself, each in a sentence; `hitcounter verify` asks each component."""
@@ -69,6 +76,36 @@ def query(method: Method) -> Method:
     """Mark a method that reads its component on a snapshot, without waiting for updates."""
     setattr(method, _ACCESS, Access.QUERY)
     return method
+
+
+def migration(*, to: int) -> Callable[[Method], Method]:
+    """Mark a method without arguments that makes schema `to` of its component, as the schema before left it."""
+
+    def mark(method: Method) -> Method:
+        setattr(method, _MIGRATION, to)
+        return method
+
+    return mark
+
+
+def migrations(component: type[Component]) -> list[tuple[int, str]]:
+    """The schemas that `component` can be migrated to, and the method that does it, in order."""
+    marked = ((getattr(getattr(component, name), _MIGRATION, None), name) for name in dir(component))
+    return sorted((to, name) for to, name in marked if to is not None)
+
+
+def _check_migrations(component: type[Component]) -> None:
+    """Raise ComponentError unless there is one migration to each schema."""
+    found = migrations(component)
+    for expected, to in zip_longest(range(2, component.schema + 1), (to for to, _ in found)):
+        if to != expected and (to is None or (expected is not None and to > expected)):
+            raise ComponentError(
+                f'{component!r} has schema {component.schema}, and no migration to {expected}: mark the method that '
+                f'does it with @migration(to={expected})')
+        if to != expected:
+            raise ComponentError(
+                f'{component!r} has schema {component.schema}, and a migration to {to} too many: there is one to '
+                f'each schema from 2 on')
 
 
 def accesses(component: type[Component]) -> dict[str, Access]:

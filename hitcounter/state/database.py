@@ -111,6 +111,26 @@ def open_as_stored(uri: str) -> Database:
         return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), path=address.path)
 
 
+def open_alone(uri: str) -> Database:
+    """Open what `uri` names to change all of it: a file of no other process, which cannot open it meanwhile.
+
+    Raises DatabaseInUse at once if one has it open, or DatabaseRefused.
+    """
+    if uri.partition(':')[0] != 'file':
+        return open_database(uri)
+    with _refusing(uri), ExitStack() as resources:
+        address = FileAddress.parse(uri)
+        if address.read_only:
+            raise DatabaseRefused(f'{address.path!r} is to be written: leave out read_only')
+        try:
+            _check_there(address.path)
+            storage = resources.enter_context(closing(_open_to_write(address)))
+        except LockError as error:
+            raise DatabaseInUse(f'{address.path!r} is open in {_owner(address.path)}: stop that one first') from error
+        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        return Database(db, address.path, resources.pop_all(), path=address.path)
+
+
 def path_of(uri: str) -> str:
     """The real path of the database file that `uri` names. Raises DatabaseRefused if it names none."""
     if uri.partition(':')[0] != 'file':

@@ -13,6 +13,7 @@ from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
 from . import bulk, lost_changes
 from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
+from .migration import Comparison
 from .session import Session
 from .subscription import Subscription
 from .writer import Root, Writer, plain
@@ -188,24 +189,10 @@ def _label(function: Callable[..., Any]) -> str:
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
     """Make what is missing; refuse a database that is not of these components."""
-    if SCHEMAS not in root:
-        if len(root):
-            raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
-        root[SCHEMAS] = PersistentMapping()
-    schemas = root[SCHEMAS]
-    if unknown := sorted(schemas.keys() - {component.name for component in components}):
-        raise DatabaseRefused(
-            f'the database holds the component {unknown[0]!r}, whose code is missing here: install its package')
-    for component in components:
-        if component.name not in root:
-            root[component.name] = component()
-            schemas[component.name] = component.schema
-        elif schemas[component.name] > component.schema:
-            raise DatabaseRefused(
-                f'the database holds schema {schemas[component.name]} of {component.name!r}, newer than the '
-                f'{component.schema} of this program: install the version that wrote it')
-        elif schemas[component.name] < component.schema:
-            raise DatabaseRefused(
-                f'the database holds schema {schemas[component.name]} of {component.name!r}, and this program '
-                f'needs {component.schema}: use the program that wrote it, or restore a backup'
-            )
+    comparison = Comparison(root, components)
+    comparison.refuse_strange()
+    comparison.refuse_older()
+    schemas = root.setdefault(SCHEMAS, PersistentMapping())
+    for component in comparison.new:
+        root[component.name] = component()
+        schemas[component.name] = component.schema

@@ -1,0 +1,284 @@
+"""Migrations: what makes an older database fit today's components, all of it in one transaction, or nothing."""
+
+import importlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import transaction
+import ZODB
+from ZODB.broken import find_global
+from ZODB.DemoStorage import DemoStorage
+from ZODB.POSException import POSKeyError
+from ZODB.utils import get_pickle_metadata, p64, u64
+
+from ..errors import ComponentError, DatabaseRefused, MigrationFailed, StateError
+from .component import MARKS, SCHEMAS, Component, in_order, migrations
+from .database import Database
+
+logger = logging.getLogger(__name__)
+
+#: Objects of moved classes between two times that the cache is brought back to its size.
+_BREATH = 1000
+
+Class = tuple[str, str]  # its module and its name
+
+
+class Comparison:
+    """How the components in a database stand to those of this program.
+
+    Raises DatabaseRefused if the database is another program's, ComponentError when the components do not fit together.
+    """
+
+    def __init__(self, root: Mapping[str, Any], components: Iterable[type[Component]]) -> None:
+        self.components = in_order(components)
+        if SCHEMAS not in root and root.keys() - {MARKS}:
+            raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
+        #: The schemas in the database, by the names of their components.
+        self.schemas: dict[str, int] = dict(root.get(SCHEMAS, {}))
+        #: Names whose code is not here.
+        self.missing = sorted(self.schemas.keys() - {component.name for component in self.components})
+        there = [component for component in self.components if component.name in root]
+        #: Those that the database does not have.
+        self.new = [component for component in self.components if component.name not in root]
+        #: Those whose schema in the database is of a later program.
+        self.newer = [component for component in there if self.schemas[component.name] > component.schema]
+        #: Those whose schema in the database is of an earlier program.
+        self.older = [component for component in there if self.schemas[component.name] < component.schema]
+        #: Those that the database holds as another class.
+        self.moved = [component for component in there if not isinstance(root[component.name], component)]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this program can work with the database as it is."""
+        return not (self.missing or self.newer or self.older or self.moved)
+
+    def refuse_strange(self, drop: Iterable[str] = ()) -> None:
+        """Raise DatabaseRefused if the database holds what no migration helps, but for what is dropped."""
+        for name in self.missing:
+            if name not in drop:
+                raise DatabaseRefused(
+                    f'the database holds the component {name!r}, whose code is missing here: install its package, or '
+                    f'give up what it stored by "hitcounter migrate --drop {name}"')
+        for component in self.newer:
+            raise DatabaseRefused(
+                f'the database holds schema {self.schemas[component.name]} of {component.name!r}, newer than the '
+                f'{component.schema} of this program: install the version that wrote it')
+
+    def refuse_older(self) -> None:
+        """Raise DatabaseRefused if the database must be migrated."""
+        for component in self.older:
+            raise DatabaseRefused(
+                f'the database holds schema {self.schemas[component.name]} of {component.name!r}, and this program '
+                f'needs {component.schema}: run "hitcounter migrate", after a look with --status and --dry-run')
+        for component in self.moved:
+            raise DatabaseRefused(
+                f'the database holds {component.name!r} under another name of its class than {_name(component)}: run '
+                f'"hitcounter migrate", after a look with --status and --dry-run')
+
+    def steps(self, component: type[Component]) -> list[tuple[int, str]]:
+        """The schemas that the component in the database still needs, and the method that makes each."""
+        return [(to, name) for to, name in migrations(component) if to > self.schemas[component.name]]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many objects of each class a migration changed, and how many it made."""
+
+    changed: Counter[str]
+    new: Counter[str]
+
+
+def compare(database: Database, components: Iterable[type[Component]]) -> Comparison:
+    """How the database stands to `components`. Raises DatabaseRefused if it is damaged or another program's."""
+    with _connected(database.db.storage) as connection:
+        return _compare(connection, components)
+
+
+def migrate(database: Database, components: Iterable[type[Component]], drop: Iterable[str] = ()) -> Changes:
+    """Migrate the database, which no other process may change meanwhile, and remove the components `drop`.
+
+    Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is changed.
+    """
+    storage = database.db.storage
+    with _migrated(storage, storage, components, drop) as (connection, changes):
+        try:
+            connection.transaction_manager.commit()
+        except Exception as error:  # each kind of storage has errors of its own
+            raise MigrationFailed(
+                f'the storage failed ({_reason(error)}): see what it says, look with --status, and do it again'
+            ) from error
+        return changes
+
+
+def rehearse(database: Database, components: Iterable[type[Component]], drop: Iterable[str] = ()) -> Changes:
+    """What `migrate` would change, found by doing it; the database is only read. Raises as `migrate` does."""
+    storage = database.db.storage
+    with (
+        closing(DemoStorage(base=storage, close_base_on_close=False)) as scratch,
+        _migrated(scratch, storage, components, drop) as (_, changes),
+    ):
+        return changes
+
+
+@contextmanager
+def _migrated(
+    storage: Any, stored: Any, components: Iterable[type[Component]], drop: Iterable[str]
+) -> Iterator[tuple[Any, Changes]]:
+    """A connection to `storage` on which the migration was done and not committed; `stored` lists the objects."""
+    ordered = in_order(components)
+    moves = _moves(ordered)
+    with _connected(storage) as connection:
+        comparison = _compare(connection, ordered)
+    comparison.refuse_strange(drop)
+    with _connected(storage, moves) as connection:
+        _label(connection, comparison, drop)
+        if moves and (comparison.older or comparison.moved):
+            _rename(connection, stored, moves)
+        root = connection.root()
+        for component in ordered:
+            if component not in comparison.new:
+                _migrate(connection, component, comparison.steps(component))
+                root[SCHEMAS][component.name] = component.schema
+        for name in drop:
+            _drop(root, name, comparison)
+        yield connection, _changes(connection)
+
+
+@contextmanager
+def _connected(storage: Any, moves: Mapping[Class, Class] | None = None) -> Iterator[Any]:
+    """A connection that finds moved classes, with a transaction of its own, which is aborted in the end."""
+
+    def find(_: Any, module: str, name: str) -> Any:
+        return find_global(*(moves or {}).get((module, name), (module, name)))
+
+    manager = transaction.TransactionManager(explicit=True)
+    connection = ZODB.DB(storage, class_factory=find).open(manager)
+    try:
+        manager.begin()
+        yield connection
+    finally:
+        if manager.manager._txn is not None:
+            manager.abort()
+        connection.close()
+
+
+def _compare(connection: Any, components: Iterable[type[Component]]) -> Comparison:
+    try:
+        return Comparison(connection.root(), components)
+    except StateError:
+        raise
+    except Exception as error:  # whatever a damaged record leads to
+        raise DatabaseRefused(f'the database cannot be read ({_reason(error)}): restore a backup') from error
+
+
+def _moves(components: Iterable[type[Component]]) -> dict[Class, Class]:
+    """What each class that moved is called now. Raises ComponentError if that cannot be imported."""
+    told = {old: (new, component) for component in components for old, new in component.moved.items()}
+    moves: dict[Class, Class] = {}
+    for old, (new, component) in told.items():
+        seen = {old}
+        while new in told and new not in seen:
+            seen.add(new)
+            new = told[new][0]
+        module, _, name = new.partition(':')
+        try:
+            getattr(importlib.import_module(module), name)
+        except Exception as error:  # a module may raise anything while it is imported
+            raise ComponentError(
+                f'{component!r} says that {old!r} moved to {new!r}, which cannot be imported ({_reason(error)}): '
+                f'mend its moved, "module:Class" in both') from error
+        moves[_class(old)] = module, name
+    return moves
+
+
+def _class(spelled: str) -> Class:
+    module, _, name = spelled.partition(':')
+    return module, name
+
+
+def _label(connection: Any, comparison: Comparison, drop: Iterable[str]) -> None:
+    """Say in the database's history what is done."""
+    done = [f'{older.name} {comparison.schemas[older.name]} to {older.schema}' for older in comparison.older]
+    connection.transaction_manager.get().note(f'migrate: {", ".join([*done, *(f"without {name}" for name in drop)])}')
+
+
+def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
+    """Let each record be written anew that names a class by its old name."""
+    if not hasattr(stored, 'record_iternext'):
+        raise MigrationFailed(
+            'classes have moved, and this kind of storage does not list its objects: copy it to a file, migrate that '
+            'one, and copy it back')
+    old = [f'c{module}\n{name}\n'.encode() for module, name in moves]  # as in a pickle of protocol 3
+    for count, oid in enumerate(oid for oid, data in _records(stored) if any(name in data for name in old)):
+        found = connection.get(oid)
+        found._p_activate()
+        found._p_changed = True
+        if count % _BREATH == _BREATH - 1:
+            connection.transaction_manager.savepoint(optimistic=True)
+
+
+def _records(stored: Any) -> Iterator[tuple[bytes, bytes]]:
+    """The id and the record of each object."""
+    position: bytes | None = p64(0)
+    while position is not None:
+        try:
+            oid, _, data, position = stored.record_iternext(position)
+            yield oid, data
+        except ValueError:  # there is no further one
+            return
+        except POSKeyError:  # an undo took back that it was made
+            position = p64(u64(position) + 1)
+
+
+def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[int, str]]) -> None:
+    found = connection.root()[component.name]
+    if not isinstance(found, component):
+        raise MigrationFailed(
+            f'the database holds {component.name!r} as {_name(type(found))}, which {_name(component)} does not know: '
+            f'name it in its moved')
+    for to, name in steps:
+        logger.info('migrating %s to schema %d: %s', component.name, to, name)
+        _step(getattr(found, name), connection, f'{component.name!r} could not be migrated to schema {to}')
+
+
+def _step(step: Callable[[], object], connection: Any, failure: str) -> None:
+    try:
+        step()
+        connection.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
+    except Exception as error:
+        logger.error('%s', failure, exc_info=True)
+        raise MigrationFailed(
+            f'{failure} ({_reason(error)}), and nothing was changed: mend its {step.__name__}()') from error
+
+
+def _drop(root: Any, name: str, comparison: Comparison) -> None:
+    if name not in comparison.missing:
+        raise MigrationFailed(
+            f'{name!r} is no component of the database whose code is missing: drop one of {comparison.missing}'
+            if comparison.missing else f'{name!r} cannot be dropped: no code is missing here')
+    del root[name]
+    del root[SCHEMAS][name]
+
+
+def _changes(connection: Any) -> Changes:
+    """What the transaction would store, as far as it is pickled: all of it, behind a savepoint."""
+    connection.transaction_manager.savepoint(optimistic=True)
+    stored = connection._storage  # the savepoint's; ZODB tells this nowhere else
+    changes = Changes(Counter(), Counter())
+    for oid in getattr(stored, 'index', ()):
+        data, _ = stored.load(oid)
+        counted = changes.new if oid in stored.creating else changes.changed
+        counted['.'.join(get_pickle_metadata(data))] += 1
+    return changes
+
+
+def _name(kind: type) -> str:
+    return f'{kind.__module__}.{kind.__qualname__}'
+
+
+def _reason(error: Exception) -> str:
+    return ' '.join(f'{type(error).__name__}: {error}'.split())
