@@ -13,7 +13,7 @@ from .errors import MigrationFailed
 from .state import Component
 from .state.backup import full_backup
 from .state.database import Database, open_alone, open_as_stored
-from .state.migration import Changes, Comparison, compare, migrate, rehearse
+from .state.migrating import Changes, Comparison, compare, migrate, rehearse
 
 #: The exit status of --status when the database must be migrated.
 _NEEDED = 3

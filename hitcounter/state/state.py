@@ -13,7 +13,7 @@ from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
 from . import bulk, lost_changes
 from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
-from .migration import Comparison
+from .migrating import Comparison
 from .session import Session
 from .subscription import Subscription
 from .writer import Root, Writer, plain

@@ -4,12 +4,13 @@ import importlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import transaction
 import ZODB
+from transaction.interfaces import NoTransaction
 from ZODB.broken import find_global
 from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
@@ -57,7 +58,15 @@ class Comparison:
         return not (self.missing or self.newer or self.older or self.moved)
 
     def refuse_strange(self, drop: Iterable[str] = ()) -> None:
-        """Raise DatabaseRefused if the database holds what no migration helps, but for what is dropped."""
+        """Raise DatabaseRefused if the database holds what no migration helps, but for what is dropped.
+
+        Raises MigrationFailed if that cannot be dropped.
+        """
+        for name in drop:
+            if name not in self.missing:
+                raise MigrationFailed(
+                    f'{name!r} cannot be dropped, for it is no component in the database whose code is missing: see '
+                    f'"hitcounter migrate --status"')
         for name in self.missing:
             if name not in drop:
                 raise DatabaseRefused(
@@ -144,7 +153,8 @@ def _migrated(
                 _migrate(connection, component, comparison.steps(component))
                 root[SCHEMAS][component.name] = component.schema
         for name in drop:
-            _drop(root, name, comparison)
+            del root[name]
+            del root[SCHEMAS][name]
         yield connection, _changes(connection)
 
 
@@ -161,7 +171,7 @@ def _connected(storage: Any, moves: Mapping[Class, Class] | None = None) -> Iter
         manager.begin()
         yield connection
     finally:
-        if manager.manager._txn is not None:
+        with suppress(NoTransaction):  # it was committed
             manager.abort()
         connection.close()
 
@@ -177,22 +187,29 @@ def _compare(connection: Any, components: Iterable[type[Component]]) -> Comparis
 
 def _moves(components: Iterable[type[Component]]) -> dict[Class, Class]:
     """What each class that moved is called now. Raises ComponentError if that cannot be imported."""
-    told = {old: (new, component) for component in components for old, new in component.moved.items()}
+    told = {old: new for component in components for old, new in component.moved.items()}
     moves: dict[Class, Class] = {}
-    for old, (new, component) in told.items():
-        seen = {old}
-        while new in told and new not in seen:
-            seen.add(new)
-            new = told[new][0]
-        module, _, name = new.partition(':')
+    for old in told:
+        new = _last(old, told)
+        module, name = _class(new)
         try:
             getattr(importlib.import_module(module), name)
         except Exception as error:  # a module may raise anything while it is imported
             raise ComponentError(
-                f'{component!r} says that {old!r} moved to {new!r}, which cannot be imported ({_reason(error)}): '
-                f'mend its moved, "module:Class" in both') from error
+                f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({_reason(error)}): mend '
+                f'the moved of its component, with "module:Class" for both') from error
         moves[_class(old)] = module, name
     return moves
+
+
+def _last(old: str, told: Mapping[str, str]) -> str:
+    """What `old` is called now, if it moved more than once."""
+    way = [old]
+    while way[-1] in told:
+        way.append(told[way[-1]])
+        if way[-1] in way[:-1]:
+            raise ComponentError(f'classes are said to have moved in a circle: {" -> ".join(way)}')
+    return way[-1]
 
 
 def _class(spelled: str) -> Class:
@@ -250,18 +267,9 @@ def _step(step: Callable[[], object], connection: Any, failure: str) -> None:
         step()
         connection.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
     except Exception as error:
-        logger.error('%s', failure, exc_info=True)
+        logger.exception('%s', failure)
         raise MigrationFailed(
             f'{failure} ({_reason(error)}), and nothing was changed: mend its {step.__name__}()') from error
-
-
-def _drop(root: Any, name: str, comparison: Comparison) -> None:
-    if name not in comparison.missing:
-        raise MigrationFailed(
-            f'{name!r} is no component of the database whose code is missing: drop one of {comparison.missing}'
-            if comparison.missing else f'{name!r} cannot be dropped: no code is missing here')
-    del root[name]
-    del root[SCHEMAS][name]
 
 
 def _changes(connection: Any) -> Changes:
