@@ -1,4 +1,4 @@
-"""The plugin for pytest: a fixture over `hitcounter.testing`, which is imported only for the tests that ask for it."""
+"""The plugin for pytest: fixtures, which import the rest of hitcounter only for the tests that ask for them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def fastagi() -> Iterator[Serve]:
 
     with ExitStack() as servers:
         yield lambda scripts: servers.enter_context(serving(scripts))
+
+
+@pytest.fixture(name='finding_lost_changes')
+def _finding_lost_changes() -> Iterator[None]:
+    """Let each update and query of the test raise LostChange when it changed what would not be stored."""
+    from .state import finding_lost_changes
+
+    with finding_lost_changes():
+        yield

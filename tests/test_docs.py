@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -81,8 +82,14 @@ def test_every_option_of_the_server_is_in_the_operators_table() -> None:
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
-def test_every_snippet_runs(path: Path, fastagi: object) -> None:
+def test_every_snippet_runs(
+    path: Path, fastagi: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     document = Document.parse(str(path), PythonCodeBlockParser())
+    module = ModuleType(path.stem)
+    monkeypatch.setitem(sys.modules, path.stem, module)  # where the pickles of its components look for it
+    document.namespace = vars(module)
     if path.name == 'README.md':
         document.namespace.update(vars(hits))  # its one snippet is an excerpt
     for example in document.examples():

@@ -116,7 +116,7 @@ def test_a_newer_database_is_refused(
     hitcounter: Run, version: Callable[[int], dict[str, str]], file: Path
 ) -> None:
     assert hitcounter('migrate', '--no-backup', env=version(3)).returncode == 0
-    for options in ('--status',), ('--dry-run',), ():
+    for options in ('--status',), ():
         refused = hitcounter('migrate', *options, env=version(1))
         assert (refused.returncode, refused.stderr) == (
             1, "Error: the database holds schema 3 of 'polls', newer than the 1 of this program: install the version "
@@ -132,7 +132,7 @@ def test_a_component_whose_code_is_missing_is_given_up_only_by_its_name(
 ) -> None:
     missing = ("Error: the database holds the component 'polls', whose code is missing here: install its package, or "
                'give up what it stored by "hitcounter migrate --drop polls"\n')
-    for options in ('--status',), ('--dry-run',), ():
+    for options in ('--status',), ():
         refused = hitcounter('migrate', *options)
         assert (refused.returncode, refused.stderr) == (1, missing)
     wrong = hitcounter('migrate', '--drop', 'hits', '--drop', 'polls')

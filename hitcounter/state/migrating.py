@@ -110,7 +110,7 @@ def compare(database: Database, components: Iterable[type[Component]]) -> Compar
 def migrate(database: Database, components: Iterable[type[Component]], drop: Iterable[str] = ()) -> Changes:
     """Migrate the database, which no other process may change meanwhile, and remove the components `drop`.
 
-    Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is changed.
+    To be used it must be opened anew. Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is changed.
     """
     storage = database.db.storage
     with _migrated(storage, storage, components, drop) as (connection, changes):
@@ -231,8 +231,13 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
             'one, and copy it back')
     old = [f'c{module}\n{name}\n'.encode() for module, name in moves]  # as in a pickle of protocol 3
     for count, oid in enumerate(oid for oid, data in _records(stored) if any(name in data for name in old)):
-        found = connection.get(oid)
-        found._p_activate()
+        try:
+            found = connection.get(oid)
+            found._p_activate()
+        except Exception as error:  # whatever a damaged record leads to
+            raise MigrationFailed(
+                f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({_reason(error)}): look '
+                f'with "hitcounter verify"') from error
         found._p_changed = True
         if count % _BREATH == _BREATH - 1:
             connection.transaction_manager.savepoint(optimistic=True)
@@ -289,4 +294,4 @@ def _name(kind: type) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return ' '.join(f'{type(error).__name__}: {error}'.split())
+    return ' '.join(f'{type(error).__name__}: {error}'.split()).removesuffix(':')

@@ -90,3 +90,9 @@ def test_outside_of_the_block_nothing_is_looked_for(state: State) -> None:
     with finding_lost_changes():
         pass
     state[Tags].lose()
+
+
+@pytest.mark.usefixtures('finding_lost_changes')
+def test_the_fixture_of_that_name_is_the_same(state: State) -> None:
+    with pytest.raises(LostChange):
+        state[Tags].lose()

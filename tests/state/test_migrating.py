@@ -17,6 +17,7 @@ from frozen.make import CALLS, FIRST, MAKERS, PAUSE, hit, vote
 from hitcounter.errors import ComponentError, DatabaseInUse, DatabaseRefused, MigrationFailed
 from hitcounter.hits import HitCounter
 from hitcounter.state import Component, Session, State, WritingSession, finding_lost_changes, migration, open_database
+from hitcounter.state import migrating
 from hitcounter.state.database import open_alone, open_as_stored
 from hitcounter.state.migrating import Changes, compare, migrate, rehearse
 from hitcounter.state.verification import findings
@@ -83,7 +84,12 @@ def test_a_frozen_hit_counter_has_all_its_calls_under_todays_code(thaw: Callable
         assert hits.hit('échecs', hit(1).caller) == 66
 
 
-def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(old: str, polls: Any) -> None:
+@pytest.mark.parametrize('breath', [1, 1000])
+def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(
+    old: str, polls: Any, monkeypatch: pytest.MonkeyPatch, breath: int
+) -> None:
+    monkeypatch.setattr(migrating, '_BREATH', breath)
+
     changes = migrated(old, polls.Polls)
 
     assert changes.changed == Counter({
@@ -179,6 +185,14 @@ def test_a_class_that_moved_untold_is_named(old: str, polls: Any, monkeypatch: p
     monkeypatch.setattr(polls.Polls, 'moved', {})
     with pytest.raises(MigrationFailed, match=r"'polls' as ballots.Ballots, which polls.Polls .*: name it in its moved"):
         migrated(old, polls.Polls)
+
+
+def test_a_damaged_object_of_a_moved_class_is_named_and_nothing_is_changed(old: str, polls: Any) -> None:
+    before = content(old).replace(b'remark 50', b'remark\xff50')  # no UTF-8 any more
+    Path(old.removeprefix('file://')).write_bytes(before)
+    with pytest.raises(MigrationFailed, match=r'^object 0x\w+, which names .* \(StateLoadError\): .* verify"$'):
+        migrated(old, polls.Polls)
+    assert content(old) == before
 
 
 @pytest.mark.parametrize(
