@@ -110,7 +110,8 @@ def compare(database: Database, components: Iterable[type[Component]]) -> Compar
 def migrate(database: Database, components: Iterable[type[Component]], drop: Iterable[str] = ()) -> Changes:
     """Migrate the database, which no other process may change meanwhile, and remove the components `drop`.
 
-    To be used it must be opened anew. Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is changed.
+    To be used it must be opened anew. Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is
+    changed.
     """
     storage = database.db.storage
     with _migrated(storage, storage, components, drop) as (connection, changes):

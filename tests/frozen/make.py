@@ -41,7 +41,7 @@ def _hits(storage: str) -> None:
 
 def _polls(storage: str) -> None:
     sys.path.insert(0, str(HERE / 'polls' / '1'))
-    from ballots import Ballots  # noqa: PLC0415 -- there is no such module elsewhere
+    from ballots import Ballots
 
     with closing(open_database(storage, share=True)) as database, closing(State(database, [Ballots])) as state:
         state.bulk(Ballots.vote, map(vote, range(1, 101)))

@@ -1,6 +1,6 @@
 """The polls, an application of the tests, as version 3 has them: in another module, under other names."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
@@ -29,7 +29,7 @@ class Polls(Component):
 
     name = 'polls'
     schema = 3
-    moved = {
+    moved: ClassVar = {
         'ballots:Ballots': 'polls:Polls',
         'ballots:Choice': 'elections:Choice',
         'elections:Choice': 'polls:Option',
