@@ -16,9 +16,10 @@ from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from ..errors import ComponentError, DatabaseRefused, MigrationFailed, StateError
+from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown, StateError
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
 from .database import Database
+from .marks import Voted
 
 logger = logging.getLogger(__name__)
 
@@ -111,16 +112,11 @@ def migrate(database: Database, components: Iterable[type[Component]], drop: Ite
     """Migrate the database, which no other process may change meanwhile, and remove the components `drop`.
 
     To be used it must be opened anew. Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is
-    changed.
+    changed; OutcomeUnknown if a storage elsewhere went away while it stored.
     """
     storage = database.db.storage
     with _migrated(storage, storage, components, drop) as (connection, changes):
-        try:
-            connection.transaction_manager.commit()
-        except Exception as error:  # each kind of storage has errors of its own
-            raise MigrationFailed(
-                f'the storage failed ({_reason(error)}): see what it says, look with --status, and do it again'
-            ) from error
+        _commit(connection.transaction_manager)
         return changes
 
 
@@ -132,6 +128,21 @@ def rehearse(database: Database, components: Iterable[type[Component]], drop: It
         _migrated(scratch, storage, components, drop) as (_, changes),
     ):
         return changes
+
+
+def _commit(manager: Any) -> None:
+    voted = Voted()
+    manager.get().join(voted)
+    try:
+        manager.commit()
+    except Exception as error:  # each kind of storage has errors of its own
+        if voted.passed:
+            raise OutcomeUnknown(
+                f'the storage failed while it stored ({_reason(error)}): see by "hitcounter migrate --status" whether it '
+                f'did') from error
+        raise MigrationFailed(
+            f'the migration could not be stored ({_reason(error)}), and nothing was changed: do it again once that is '
+            f'mended, while nobody else uses the database') from error
 
 
 @contextmanager
@@ -154,7 +165,7 @@ def _migrated(
                 _migrate(connection, component, comparison.steps(component))
                 root[SCHEMAS][component.name] = component.schema
         for name in drop:
-            del root[name]
+            root.pop(name, None)
             del root[SCHEMAS][name]
         yield connection, _changes(connection)
 

@@ -178,6 +178,25 @@ def test_a_step_that_leaves_what_cannot_be_stored_is_named(
     assert content(old) == before
 
 
+def test_what_another_changed_meanwhile_is_kept_and_nothing_else_is_changed(
+    old: str, polls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_alone(old)) as database:
+
+        def call_them_options(component: Any) -> None:
+            component.options = component.choices
+            with closing(WritingSession(database.db)) as session:
+                session.root['schemas']['polls'] = 0
+                session.commit()
+
+        monkeypatch.setattr(polls.Polls, 'call_them_options', migration(to=2)(call_them_options))
+        with pytest.raises(MigrationFailed, match=r'^the migration could not be stored \(ConflictError: '):
+            migrate(database, [polls.Polls])
+    with closing(open_as_stored(old)) as database:
+        assert compare(database, [polls.Polls]).schemas == {'polls': 0}
+        assert [found.description for found in database.db.storage.iterator()][-1] == b''
+
+
 def test_the_state_refuses_what_is_older_or_under_another_name(old: str, polls: Any) -> None:
     with closing(open_database(old, share=True)) as database:
         with pytest.raises(DatabaseRefused, match=r'schema 1 of \'polls\', .* needs 3: run "hitcounter migrate"'):
