@@ -138,7 +138,7 @@ def _commit(manager: Any) -> None:
     except Exception as error:  # each kind of storage has errors of its own
         if voted.passed:
             raise OutcomeUnknown(
-                f'the storage failed while it stored ({_reason(error)}): see by "hitcounter migrate --status" whether it '
+                f'the storage failed while it stored ({_reason(error)}): look by "hitcounter migrate --status" if it '
                 f'did') from error
         raise MigrationFailed(
             f'the migration could not be stored ({_reason(error)}), and nothing was changed: do it again once that is '
