@@ -8,6 +8,7 @@ import click
 
 from . import log, settings
 from .state.database import open_as_stored
+from .state.guard import RESTORE
 from .state.verification import findings
 
 
@@ -31,6 +32,6 @@ def main(storage: str) -> None:
             click.echo(finding)
             found += 1
         if found:
-            click.echo(f'{database.description} is damaged: {found} findings; restore a backup', err=True)
+            click.echo(f'{database.description} is damaged: {found} findings; {RESTORE}', err=True)
             sys.exit(1)
         click.echo(f'{len(database.db.storage):,} objects are whole')

@@ -44,7 +44,7 @@ def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
 
 def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
     for arguments, said in [
-        (('backup', 'backups'), 'is not there: name the file of a database'),
+        (('backup', 'backups'), 'is no database yet: name the file of one'),
         (('restore', 'backups'), 'is no folder: name the one of the backups'),
     ]:
         done = hitcounter(*arguments)

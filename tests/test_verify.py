@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hitcounter.state.guard import RESTORE
+
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess
 
@@ -28,7 +30,7 @@ def test_each_finding_is_a_line_and_the_status_is_1(
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["hits cannot be checked (AttributeError: '_Piece' object has no attribute "
                                         "'_records')"]
-    assert done.stderr == f'{path}, as it was when opened is damaged: 1 findings; restore a backup\n'
+    assert done.stderr == f'{path}, as it was when opened is damaged: 1 findings; {RESTORE}\n'
 
 
 def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:

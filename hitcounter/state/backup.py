@@ -57,9 +57,8 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
     """
     path, folder = os.path.realpath(path), os.fspath(folder)
     with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
-        check(path)
-        if not os.path.exists(path):
-            raise BackupFailed(f'{path!r} is not there: name the file of a database')
+        if not check(path):
+            raise BackupFailed(f'{path!r} is no database yet: name the file of one')
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with _repository(folder) as repository, private_files():
             return _back_up(path, folder, repository, full)
@@ -74,8 +73,7 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     if not os.path.isdir(folder):
         raise BackupFailed(f'{folder!r} is no folder: name the one of the backups')
     with _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with _locked(path), _repository(folder) as repository, private_files():
+        with private_files(), _repository(folder) as repository, _locked(path):
             if os.path.exists(path):
                 raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
             files = _chain(repository)
@@ -133,17 +131,20 @@ def _restore(repository: str, path: str) -> None:
         repozo.do_recover(_options(repository, output=restored, withverify=True))
         _check_whole(restored)
         sync(restored)
-        for name in guard_of(path), f'{path}.index', path + Packed.SUFFIX:  # of the file that was there before
-            with suppress(FileNotFoundError):
-                os.remove(name)
+        _remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
         with suppress(FileNotFoundError):
             os.rename(f'{restored}.index', f'{path}.index')
         os.rename(restored, path)
         sync(os.path.dirname(path))
+        _remove(guard_of(path))  # no sooner, or a server might begin anew where the file is still missing
     finally:
-        for name in restored, f'{restored}.part', f'{restored}.index':
-            with suppress(FileNotFoundError):
-                os.remove(name)
+        _remove(restored, f'{restored}.part', f'{restored}.index')
+
+
+def _remove(*names: str) -> None:
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.remove(name)
 
 
 def _options(repository: str, **options: object) -> SimpleNamespace:
@@ -167,6 +168,7 @@ def _repository(folder: str) -> Iterator[str]:
 
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         lock = LockFile(f'{path}.lock')
     except LockError as error:

@@ -33,7 +33,9 @@ _MAGIC: bytes = packed_version
 _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
-_RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
+
+#: What to do about a damaged database.
+RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
 
 #: Seconds between two times that a pack is synced while it is written; all at once would hold up every commit.
 _SYNC_PAUSE = 0.2
@@ -247,7 +249,7 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
         if size > whole and _last(file, size) is not None:
             raise DatabaseRefused(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; '
-                f'{_RESTORE}, or give up what follows with "truncate -s {whole}"')
+                f'{RESTORE}, or give up what follows with "truncate -s {whole}"')
     return whole
 
 
@@ -263,7 +265,7 @@ def _check_new(path: str, expected: bytes | None) -> None:
     if expected is not None:
         raise DatabaseRefused(
             f'{path!r} is missing or empty, but transactions were stored in it until {_when(expected)}: '
-            f'{_RESTORE}, or remove {guard_of(path)!r} to begin anew')
+            f'{RESTORE}, or remove {guard_of(path)!r} to begin anew')
 
 
 def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
@@ -271,7 +273,7 @@ def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
         raise DatabaseRefused(
             f'{path!r} can be read up to its transaction of {_when(last)}, but one of {_when(expected)} '
             f'was stored in it: it is damaged or an older copy, and was left as it is; '
-            f'{_RESTORE}, or remove {guard_of(path)!r} to go on without what is lost')
+            f'{RESTORE}, or remove {guard_of(path)!r} to go on without what is lost')
 
 
 def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> int:
@@ -283,7 +285,7 @@ def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> 
         whole = _end_of_chain(file)
         if whole == size:  # so the damage is within a transaction
             raise DatabaseRefused(
-                f'{path!r} is damaged, and was left as it is ({error}): {_RESTORE}, or save '
+                f'{path!r} is damaged, and was left as it is ({error}): {RESTORE}, or save '
                 f'what can be read with "python -m ZODB.fsrecover"') from error
         return whole
 

@@ -13,6 +13,7 @@ from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
 from . import bulk, lost_changes
 from .component import SCHEMAS, Access, Component, accesses, in_order
 from .database import Database
+from .guard import RESTORE
 from .migrating import Comparison
 from .session import Session
 from .subscription import Subscription
@@ -57,7 +58,7 @@ class State:
             raise
         except Exception as error:  # whatever a damaged record leads to
             self._writer.close()
-            raise DatabaseRefused(f'the database cannot be read ({error}): restore a backup') from error
+            raise DatabaseRefused(f'the database cannot be read ({error}): {RESTORE}') from error
         self._handles = {component: _Handle(self, component) for component in ordered}
         with ExitStack() as started:
             started.callback(self._writer.close)

@@ -89,6 +89,34 @@ def test_an_older_backup_is_restored_beside_the_guard_of_the_lost_file(path: Pat
     assert 'b' not in keys(path)
 
 
+def test_a_restoration_that_ends_in_the_middle_lets_no_server_begin_anew(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path, 'a')
+    full_backup(path, folder)
+    os.remove(path)
+
+    def fail(*_: object) -> None:
+        raise OSError('the disk fails')
+
+    with monkeypatch.context() as patches:
+        patches.setattr(os, 'rename', fail)
+        with pytest.raises(BackupFailed, match='the disk fails'):
+            restore(folder, path)
+    with pytest.raises(DatabaseRefused, match='is missing'):
+        keys(path)
+    restore(folder, path)
+    assert 'a' in keys(path)
+
+
+def test_what_a_restoration_makes_is_for_its_owner_alone(path: Path, folder: Path, tmp_path: Path) -> None:
+    fill(path, 'a')
+    full_backup(path, folder)
+    restored = tmp_path / 'elsewhere' / 'hits.fs'
+    restore(folder, restored)
+    assert {file.stat().st_mode & 0o077 for file in (restored.parent, *restored.parent.iterdir())} == {0}
+
+
 def test_after_a_pack_the_next_one_is_full(path: Path, folder: Path) -> None:
     with closing(open_database(f'file:{path}', share=True)) as database:
         add(database, 'a')
@@ -202,9 +230,14 @@ def test_one_backup_at_a_time(path: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize('content', [b'', b'a letter to somebody\n' * 9])
 def test_what_is_no_database_is_not_backed_up(path: Path, folder: Path, content: bytes) -> None:
-    if content:
-        path.write_bytes(content)
-    with pytest.raises((BackupFailed, DatabaseRefused)):
+    path.write_bytes(content)
+    with pytest.raises((BackupFailed, DatabaseRefused), match='is no database'):
+        back_up(path, folder)
+    assert not folder.exists()
+
+
+def test_what_is_not_there_is_not_backed_up(path: Path, folder: Path) -> None:
+    with pytest.raises(BackupFailed, match='is no database yet'):
         back_up(path, folder)
     assert not folder.exists()
 
