@@ -93,21 +93,31 @@ def import_main(storage: str, file: str, form: Format) -> None:
 def _new(file: str) -> Iterator[BinaryIO]:
     """A file that was not there, for its owner alone; it gets its name once it is whole."""
     if file == _STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _written('standard output'):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     part = f'{file}.part'
     try:
         if os.path.exists(file):
             raise HitcounterError(f'{file!r} is there: choose another name')
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as output:
-            yield output
-        os.rename(part, file)
-    except OSError as error:
-        raise HitcounterError(f'{file!r} cannot be written ({error.strerror}): choose another place') from error
+        with _written(repr(file)):
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as output:
+                yield output
+            os.rename(part, file)
     finally:
         with suppress(FileNotFoundError):
             os.remove(part)
+
+
+@contextmanager
+def _written(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # who read it has had enough
+        raise
+    except OSError as error:
+        raise HitcounterError(f'{what} cannot be written ({error.strerror}): choose another place') from error
 
 
 @contextmanager

@@ -75,6 +75,7 @@ class GuardedFile(DatabaseFile):
     def __init__(self, path: str, **options: Any) -> None:
         repair(path)
         self._packing = threading.Lock()  # held by who packs, or closes
+        self._failure: BaseException | None = None
         super().__init__(path, **options)
         try:
             self._guard = Guard(path)
@@ -82,6 +83,13 @@ class GuardedFile(DatabaseFile):
         except BaseException:
             super().close()
             raise
+
+    def tpc_begin(self, *transaction: Any) -> None:
+        if self._failure:
+            raise StorageError(
+                f'{self._file_name!r} can only be read since its disk failed ({self._failure}): see to the disk, and '
+                f'start the server again')
+        super().tpc_begin(*transaction)
 
     def tpc_finish(self, transaction: Any, f: Any = None) -> bytes:
         tid: bytes = super().tpc_finish(transaction, f)
@@ -97,6 +105,17 @@ class GuardedFile(DatabaseFile):
                 self._file = _anew(self._file, 'r+b')
                 self._file.truncate(self._pos)
                 self._files.flush()
+            raise
+
+    def _finish(self, tid: bytes, *description: Any) -> None:
+        """As in FileStorage, which would close itself when the disk fails: this stays open to be read."""
+        self._file.seek(self._pos + 16)
+        self._file.write(self._tstatus.encode())
+        try:
+            self._finish_finish(tid)
+        except BaseException as error:
+            self._failure = error  # nobody knows what is on disk until it is read again
+            self._file = _anew(self._file, 'r+b')
             raise
 
     def _clear_temp(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 import ZODB
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
+from ZODB.POSException import StorageError
 from ZODB.utils import p64
 
 from hitcounter.errors import DatabaseRefused
@@ -107,6 +108,23 @@ def test_a_guard_that_cannot_write_does_not_undo_the_commit(
         assert 'could not note' in caplog.text
         assert count(database.db) == 2
         assert remembered(str(path)) == database.db.lastTransaction()
+
+
+def test_after_a_failure_in_the_last_step_of_a_commit_it_is_only_read_until_it_is_opened_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_database(f'file:{path}', share=True)) as database:
+        count(database.db)
+        with monkeypatch.context() as patches:
+            patches.setitem(FileStorage._finish_finish.__globals__, 'fsync', lambda _: raise_(OSError(errno.EIO, 'the disk fails')))
+            with pytest.raises(OSError, match='the disk fails'):
+                count(database.db)
+        with pytest.raises(StorageError, match=r'only be read .* the disk fails.*start the server again'):
+            count(database.db)
+        with database.db.transaction() as connection:
+            assert connection.root()['count'] == 1
+    fill(path, 1)
+    assert counted(path) == 3  # what failed had come to the disk all the same
 
 
 def raise_(error: Exception) -> None:

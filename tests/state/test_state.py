@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from BTrees.Length import Length
 from persistent.list import PersistentList
+from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError
 
 from hitcounter.errors import (
@@ -272,6 +273,23 @@ def test_a_failure_after_the_vote_leaves_the_outcome_open(state: State) -> None:
     vars(state._writer._connection)['tpc_finish'] = vanish
     with pytest.raises(OutcomeUnknown, match=r'while it stored notes\.add'):
         state[Notes].add('perhaps')
+
+
+def test_after_a_failed_fsync_each_update_fails_in_a_sentence_and_queries_go_on(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError('the disk fails')
+
+    state[Notes].add('stored')
+    with monkeypatch.context() as patches:
+        patches.setitem(FileStorage._finish_finish.__globals__, 'fsync', fail)
+        with pytest.raises(OutcomeUnknown, match='the disk fails'):
+            state[Notes].add('perhaps')
+    for _ in range(2):
+        with pytest.raises(UpdateFailed, match='start the server again'):
+            state[Notes].add('not stored')
+    assert state[Notes].all() == ['stored']
 
 
 def test_an_open_outcome_is_not_hidden_by_a_failure_to_abort(state: State) -> None:
