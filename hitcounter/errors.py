@@ -118,7 +118,7 @@ class BackupFailed(StateError):
 
 
 class PackFailed(StateError):
-    """The database was not packed, and is as it was."""
+    """The database was not packed, as far as can be told; what is stored in it is as it was."""
 
 
 class MigrationFailed(StateError):

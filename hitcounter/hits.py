@@ -1,6 +1,7 @@
 """The hit counter: you call a number, and it tells you which caller you are."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -112,11 +113,18 @@ class HitCounter(Component):
 
     def check(self) -> Iterator[str]:
         for line, counted in self._lines.items():
-            for sentence in counted.calls.check():
-                yield f'line {line!r}: {sentence}'
+            damage = [f'line {line!r}: {sentence}' for sentence in counted.calls.check()]
+            yield from damage
             total = sum(count for _, count in counted.hours.items())
             if total != len(counted.calls):
                 yield f'line {line!r} has {len(counted.calls)} calls, and its hours {total}'
+            on_record = Counter(_hour(hit.time) for hit in self.since(line, 1)) if not damage else {}
+            for hour, calls in sorted(on_record.items()):
+                if calls > counted.hours[hour]:
+                    yield (
+                        f'line {line!r} has {calls} calls on record of the hour {hour}, and {counted.hours[hour]} '
+                        f'among its hours'
+                    )
 
 
 def forget(state: State, before: float) -> int:
@@ -133,7 +141,7 @@ class Line(Persistent):
         self.hours = Tally()
 
     def add(self, when: float, caller: Caller) -> int:
-        self.hours.add(int(when) // _HOUR * _HOUR)
+        self.hours.add(_hour(when))
         return self.calls.append((when, *caller))
 
     def forget(self, before: float, most: int) -> int:
@@ -144,6 +152,10 @@ class Line(Persistent):
             end = number + 1
         self.calls.forget(end)
         return end - first
+
+
+def _hour(when: float) -> int:
+    return int(when) // _HOUR * _HOUR
 
 
 @script('hits')

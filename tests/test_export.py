@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +44,24 @@ def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, se
     refused = hitcounter('import', '--format', 'jsonl', '-', input=calls.replace('"number": 1,', '"number": 9,'))
     assert (refused.returncode, refused.stdout) == (1, '')
     assert "row 1: call 9 does not continue line '31415', whose next one is 4" in refused.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_said(
+    environment: dict[str, str], storage: str, count: Callable[..., None]
+) -> None:
+    count('31415')
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run(
+            [sys.executable, '-c', 'from hitcounter.main import main; main()', 'export', '-', '--format', 'csv'],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, 'HITCOUNTER_STORAGE': storage},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        'Error: standard output cannot be written (No space left on device): choose another place\n')
 
 
 def test_an_existing_file_is_not_replaced(hitcounter: Run, count: Callable[..., None], tmp_path: Path) -> None:

@@ -132,3 +132,18 @@ def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> Non
         "line '27182': record 1 should be there, for 1 have been appended",
         "line '31415' has 1 calls, and its hours 2",
     ]
+
+
+def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> None:
+    state[HitCounter].hit('31415', BOB)
+    hour, = state[HitCounter].hours('31415')
+
+    def move(parts: Parts) -> None:
+        parts[HitCounter]._lines['31415'].hours.add(hour, -1)
+        parts[HitCounter]._lines['31415'].hours.add(0)
+
+    state.update(move)
+    assert state.query(lambda parts: list(parts[HitCounter].check())) == [
+        f"line '31415' has 1 calls on record of the hour {hour}, and 0 among its hours"]
+    forget(state, time.time() + 1)
+    assert state.query(lambda parts: list(parts[HitCounter].check())) == []

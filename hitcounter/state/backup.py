@@ -183,6 +183,8 @@ def _failing(what: str, todo: str) -> Iterator[None]:
         yield
     except StateError:
         raise
+    except PermissionError as error:
+        raise BackupFailed(f'{what} ({error.strerror}): run this as the user whose both are') from error
     except OSError as error:
         raise BackupFailed(f'{what} ({error.strerror or error}): see to the disk') from error
     except (repozo.RepozoError, KeyError, ValueError, AssertionError) as error:

@@ -90,9 +90,7 @@ def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> 
     With `share`, be the process that owns it and lets others in; a file that is missing is made. Without,
     go through the process that shares it, if there is one. Raises DatabaseInUse or DatabaseRefused.
     """
-    scheme, colon, _ = uri.partition(':')
-    if not scheme or not colon:
-        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs')
+    scheme = _scheme(uri)
     with _refusing(uri):
         if scheme == 'file':
             return _open_file(FileAddress.parse(uri), share, read_only)
@@ -101,7 +99,7 @@ def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> 
 
 def open_as_stored(uri: str) -> Database:
     """Open what `uri` names only to read it, as it is now; a file itself, even if a process shares it."""
-    if uri.partition(':')[0] != 'file':
+    if _scheme(uri) != 'file':
         return open_database(uri, read_only=True)
     with _refusing(uri), ExitStack() as resources:
         address = FileAddress.parse(uri)
@@ -133,10 +131,17 @@ def open_alone(uri: str) -> Database:
 
 def path_of(uri: str) -> str:
     """The real path of the database file that `uri` names. Raises DatabaseRefused if it names none."""
-    if uri.partition(':')[0] != 'file':
+    if _scheme(uri) != 'file':
         raise DatabaseRefused(f'{_public(uri)!r} is no file: use what its own storage offers for that')
     with _refusing(uri):
         return FileAddress.parse(uri).path
+
+
+def _scheme(uri: str) -> str:
+    scheme, colon, _ = uri.partition(':')
+    if not scheme or not colon:
+        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs')
+    return scheme
 
 
 @contextmanager
@@ -146,6 +151,9 @@ def _refusing(uri: str) -> Iterator[None]:
         yield
     except StateError:
         raise
+    except PermissionError as error:
+        raise DatabaseRefused(
+            f'{_public(uri)!r} cannot be opened ({_reason(error)}): run this as the user whose it is') from error
     except OSError as error:
         raise DatabaseRefused(
             f'{_public(uri)!r} cannot be opened ({_reason(error)}): name a file in a folder that can be '

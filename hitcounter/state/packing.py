@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 from persistent.TimeStamp import TimeStamp
+from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 from ZODB.serialize import referencesf
 
@@ -31,6 +32,10 @@ def pack(database: Database, keep: float) -> Packed:
             raise PackFailed(refusal)
     except StateError:
         raise
+    except TransientError as error:
+        raise PackFailed(
+            f'{database.description} went away while it was packed ({error}): "hitcounter status" tells when it was '
+            f'last packed') from error
     except (StorageError, OSError) as error:
         raise PackFailed(f'{database.description} was not packed and is as it was ({error}): do it later') from error
     now = time.time()

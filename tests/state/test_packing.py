@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,29 @@ def test_nothing_of_the_past_is_left_beside_the_file(server: Database, path: Pat
     pack(server, 0.0)
     for file in path.parent.iterdir():
         assert not file.is_file() or b'secret' not in file.read_bytes(), file
+
+
+def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing, going_on = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> None:
+        packing.set()
+        assert going_on.wait(10)
+
+    monkeypatch.setattr(guard, 'check_room', wait)
+    server = open_database(f'file:{path}', share=True)
+    fill(server)
+    with closing(open_database(f'file:{path}')) as client, ThreadPoolExecutor(2) as others:
+        packed = others.submit(pack, client, 0.0)
+        assert packing.wait(10)
+        closed = others.submit(server.close)
+        with pytest.raises(PackFailed, match='went away .* "hitcounter status" tells'):
+            packed.result(10)
+        going_on.set()
+        closed.result(10)
+    assert Packed.read(str(path)) is not None
 
 
 def test_through_the_server_it_is_the_server_that_packs(server: Database, path: Path) -> None:
