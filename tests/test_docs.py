@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from sybil import Document
@@ -20,11 +21,13 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 from hitcounter import call, hits, serve, shell
 from hitcounter.agi import Server
+from hitcounter.main import main
 from hitcounter.state import State, open_database
 from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidNumber, dial, place_call
 
 ROOT = Path(__file__).parent.parent
 MODULES = [path for path in sorted((ROOT / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
+UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'forget', 'export', 'import'}
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
@@ -79,6 +82,36 @@ def test_every_option_of_the_server_is_in_the_operators_table() -> None:
     documented = set(re.findall(r'^\| `(--[a-z-]+)[^`]*` \| `(HITCOUNTER_[A-Z_]+)` \|', table, re.MULTILINE))
     options = {(option.opts[0], str(option.envvar)) for option in serve.main.params if option.name != 'config'}
     assert documented == options
+
+
+def test_every_option_of_every_command_is_in_the_documentation() -> None:
+    text = ''.join((ROOT / 'docs' / name).read_text('utf-8') for name in ('operations.md', 'shell.md'))
+    documented = set(re.findall(r'(?<![\w-])--?[a-z][a-z-]*', text))
+    for name, command in main.commands.items():
+        if name != 'call':  # its --help tells all of it
+            options = {option.opts[0] for option in command.params if isinstance(option, click.Option)}
+            assert options <= documented, name
+
+
+def test_the_example_of_each_command_works_when_it_is_pasted(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        closing(open_database(storage, share=True)) as database,
+        closing(State(database, [hits.HitCounter])) as state,
+    ):
+        state[hits.HitCounter].hit('31415', hits.Caller('bob', None, '1.1'))
+    tried = set()
+    for example in (str(command.epilog) for name, command in main.commands.items() if name in UPKEEP):
+        if 'restore' in example:
+            (tmp_path / 'hits.fs').unlink()
+        for command in example.removeprefix('Example: ').replace('/srv', str(tmp_path)).split(' && '):
+            program, name, *arguments = shlex.split(command)
+            result = CliRunner().invoke(main, [name, *arguments], env={'HITCOUNTER_STORAGE': storage})
+            assert (program, result.exit_code) == ('hitcounter', 0), result.output
+            tried.add(name)
+    assert tried == UPKEEP
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
