@@ -46,7 +46,7 @@ def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: 
     for arguments, said in [
         (('backup', 'backups'), 'is no database yet: name the file of one'),
         (('restore', 'backups'), 'is no folder: name the one of the backups'),
-        (('backup', 'backups', '--storage', 'var/hits.fs'), "'var/hits.fs' is no URI of a database: write it like file:"),
+        (('backup', 'backups', '--storage', 'hits.fs'), "'hits.fs' is no URI of a database: write it like file:"),
         (('backup', 'backups', '--storage', 'memory:'), "'memory:' is no file: use what its own storage offers"),
     ]:
         done = hitcounter(*arguments)

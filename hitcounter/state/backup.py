@@ -72,16 +72,20 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     path, folder = os.path.realpath(path), os.fspath(folder)
     if not os.path.isdir(folder):
         raise BackupFailed(f'{folder!r} is no folder: name the one of the backups')
-    with _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'):
-        with private_files(), _repository(folder) as repository, _locked(path):
-            if os.path.exists(path):
-                raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
-            files = _chain(repository)
-            if not files:
-                raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
-            check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
-            _restore(repository, path)
-            return os.path.getsize(path)
+    with (
+        _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'),
+        private_files(),
+        _repository(folder) as repository,
+        _locked(path),
+    ):
+        if os.path.exists(path):
+            raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
+        files = _chain(repository)
+        if not files:
+            raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
+        check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
+        _restore(repository, path)
+        return os.path.getsize(path)
 
 
 def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:

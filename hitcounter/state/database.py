@@ -23,11 +23,12 @@ from zc.lockfile import LockError
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import StorageError
+from ZODB.utils import z64
 from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
 from .disk import private_files
-from .guard import DatabaseFile, GuardedFile, check, remembered
+from .guard import RESTORE, DatabaseFile, GuardedFile, check, remembered
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
 from .turn import Turn
 from .views import Views
@@ -105,7 +106,7 @@ def open_as_stored(uri: str) -> Database:
         address = FileAddress.parse(uri)
         _check_made(address.path)
         storage = resources.enter_context(closing(_open_to_read(address)))
-        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        db = resources.enter_context(closing(_database_in(storage, address)))
         return Database(db, f'{address.path}, as it was when opened', resources.pop_all(), path=address.path)
 
 
@@ -287,7 +288,7 @@ def _own(address: FileAddress) -> Database:
         os.makedirs(os.path.dirname(address.path), exist_ok=True)
         storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
         views = Views(storage)
-        db = resources.enter_context(closing(ZODB.DB(views.open(), **address.for_db)))
+        db = resources.enter_context(closing(_database_in(views.open(), address)))
         resources.enter_context(closing(Sharing(views.open(), address.path)))
         folder = resources.enter_context(closing(PrivateFolder(folder_of(address.path))))
         return Database(db, address.path, resources.pop_all(), path=address.path, folder=folder)
@@ -312,12 +313,26 @@ def _join(address: FileAddress, read_only: bool) -> Database:
             storage = _open_to_read(address) if read_only else _open_to_write(address)
             description = f'{path}, as it was when opened' if read_only else path
         resources.enter_context(closing(storage))
-        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        db = resources.enter_context(closing(_database_in(storage, address)))
         if read_only:
             description += ', read only'
         return Database(
             db, description, resources.pop_all(),
             path=path, frozen=frozen, folder=shared_by, is_remote=shared_by is not None)
+
+
+def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
+    """ZODB would give a storage that lost its root a new one, and everything would begin anew."""
+    try:
+        if storage.lastTransaction() != z64:
+            storage.load(z64)
+        return ZODB.DB(storage, **address.for_db)
+    except (OSError, ClientDisconnected):
+        raise
+    except Exception as error:  # whatever damaged bytes lead to
+        raise DatabaseRefused(
+            f'{address.path!r} is damaged, and was left as it is (its root: {type(error).__name__}: {error}): {RESTORE}'
+        ) from error
 
 
 class FileState:

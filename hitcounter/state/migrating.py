@@ -19,6 +19,7 @@ from ZODB.utils import get_pickle_metadata, p64, u64
 from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown, StateError
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
 from .database import Database
+from .guard import RESTORE
 from .marks import Voted
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Comparison:
             raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
         #: The schemas in the database, by the names of their components.
         self.schemas: dict[str, int] = dict(root.get(SCHEMAS, {}))
+        if lost := sorted(self.schemas.keys() - root.keys()):
+            raise DatabaseRefused(f'the database is damaged, and has lost its component {lost[0]!r}: {RESTORE}')
         #: Names whose code is not here.
         self.missing = sorted(self.schemas.keys() - {component.name for component in self.components})
         there = [component for component in self.components if component.name in root]

@@ -190,6 +190,8 @@ def _label(function: Callable[..., Any]) -> str:
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
     """Make what is missing; refuse a database that is not of these components."""
+    if not len(root) and root._p_jar.db().objectCount() > 1:
+        raise DatabaseRefused(f'the database holds objects, and its root leads to none: {RESTORE}')
     comparison = Comparison(root, components)
     comparison.refuse_strange()
     comparison.refuse_older()

@@ -11,7 +11,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from .component import Component
+from .component import SCHEMAS, Component
 from .database import Database
 from .session import Session
 
@@ -31,14 +31,20 @@ def findings(database: Database) -> Iterator[str]:
     """
     storage = database.db.storage
     yield from _transactions(storage)
-    with closing(database.db.open(transaction_manager=transaction.TransactionManager())) as connection:
+    transactions = transaction.TransactionManager()
+    with closing(database.db.open(transaction_manager=transactions)) as connection:
         yield from _objects(storage, connection)
+        transactions.abort()  # what a damaged record leads to may be a change
     with closing(Session(database.db)) as session:
         try:
             components = [part for part in session.root.values() if isinstance(part, Component)]
+            lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())
         except Exception as error:  # noqa: BLE001 -- whatever damaged bytes lead to, here and below
             yield f'the root cannot be read ({_reason(error)})'
             return
+        yield from (f'the root has lost the component {name!r}' for name in lost)
+        if not session.root and len(storage) > 1:
+            yield 'the root leads to none of the other objects'
         for component in components:
             yield from _component(component)
 

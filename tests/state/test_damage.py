@@ -8,11 +8,12 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from damage import COMMITS, LAST, LENGTH, SECTOR, Sound, fill, holds, indexed_or_not, is_refused, sound
+from ZODB.utils import p64, z64
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state.database import open_database
@@ -149,6 +150,26 @@ def test_another_database_that_is_older_is_refused(tmp_path: Path) -> None:
     newer.put(older.whole, indexed=True)
 
     assert is_refused(newer.path)
+
+
+@indexed_or_not
+@pytest.mark.parametrize('share', [True, False], ids=['to be served', 'to be read'])
+def test_a_file_that_lost_its_root_does_not_begin_anew(tmp_path: Path, indexed: bool, share: bool) -> None:
+    path = tmp_path / 'hits.fs'
+    fill(path, COMMITS)
+    with closing(open_database(f'file:{path}', share=True)) as opened:
+        opened.db.pack()
+        root = opened.db.storage._index[z64]
+    packed = sound(path)
+    for lost in (
+        packed.whole[:root] + p64(0x400) + packed.whole[root + 8 :],
+        packed.whole.replace(b'\x80\x03cpersistent', b'\xff\x03cpersistent'),
+    ):
+        assert lost != packed.whole
+        packed.put(lost, indexed=indexed)
+        with pytest.raises(DatabaseRefused, match=r'is damaged, and was left as it is .*restore'):
+            open_database(f'file:{path}', share=share, read_only=not share).close()
+        assert path.read_bytes() == lost
 
 
 def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def test_after_a_failure_in_the_last_step_of_a_commit_it_is_only_read_until_it_i
     with closing(open_database(f'file:{path}', share=True)) as database:
         count(database.db)
         with monkeypatch.context() as patches:
-            patches.setitem(FileStorage._finish_finish.__globals__, 'fsync', lambda _: raise_(OSError(errno.EIO, 'the disk fails')))
+            failure = OSError(errno.EIO, 'the disk fails')
+            patches.setitem(FileStorage._finish_finish.__globals__, 'fsync', lambda _: raise_(failure))
             with pytest.raises(OSError, match='the disk fails'):
                 count(database.db)
         with pytest.raises(StorageError, match=r'only be read .* the disk fails.*start the server again'):

@@ -70,7 +70,7 @@ def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
         packed = others.submit(pack, client, 0.0)
         assert packing.wait(10)
         closed = others.submit(server.close)
-        with pytest.raises(PackFailed, match='went away .* "hitcounter status" tells'):
+        with pytest.raises(PackFailed, match=r'went away .* "hitcounter status" tells'):
             packed.result(10)
         going_on.set()
         closed.result(10)

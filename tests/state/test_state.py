@@ -23,6 +23,7 @@ from hitcounter.errors import (
     UpdateFailed,
 )
 from hitcounter.state import Component, Database, Parts, State, WritingSession, open_database, query, update, writer
+from hitcounter.state.verification import findings
 
 
 class Notes(Component):
@@ -330,6 +331,20 @@ def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
         session.commit()
     with pytest.raises(DatabaseRefused, match=r'cannot be read .*: restore a backup'):
         State(database, [Notes])
+
+
+@pytest.mark.parametrize('lost', [['notes'], ['notes', 'schemas']])
+def test_a_database_that_lost_a_component_does_not_begin_anew(database: Database, lost: list[str]) -> None:
+    State(database, [Notes]).close()
+    with closing(WritingSession(database.db)) as session:
+        for name in lost:
+            del session.root[name]
+        session.commit()
+    before = database.db.lastTransaction()
+    with pytest.raises(DatabaseRefused, match='hitcounter restore'):
+        State(database, [Notes])
+    assert database.db.lastTransaction() == before
+    assert list(findings(database))
 
 
 def test_another_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
