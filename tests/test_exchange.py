@@ -140,6 +140,12 @@ def test_what_does_not_continue_the_numbers_is_refused_with_its_row(
     assert exported(state, form) == before
 
 
+def test_a_line_whose_first_calls_were_forgotten_begins_nowhere_else(state: State, form: Format) -> None:
+    with pytest.raises(ImportRefused, match=r"row .: line '31415' would begin with call 4: .*restore"):
+        imported(state, form, written(form, Row('31415', Hit(4, 0.0, BOB))))
+    assert state[HitCounter].lines() == {}
+
+
 JSON = {'line': '1', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': None, 'name': None, 'unique_id': ''}
 
 
