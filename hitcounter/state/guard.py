@@ -261,8 +261,8 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
         return 0
     with open(path, 'rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise DatabaseRefused(
-                f'{path!r} is no database of ours, and was left as it is: name another file')
+            todo = f'{RESTORE}, or name another file' if expected else 'name another file'
+            raise DatabaseRefused(f'{path!r} is no database of ours, and was left as it is: {todo}')
         whole = _whole(path, file, size, reader)
         _check_last(path, expected, _last(file, whole))
         if size > whole and _last(file, size) is not None:
