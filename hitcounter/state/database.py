@@ -22,7 +22,7 @@ import zodburi
 from zc.lockfile import LockError
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
-from ZODB.POSException import StorageError
+from ZODB.POSException import ReadOnlyError, StorageError
 from ZODB.utils import z64
 from zodburi.resolvers import file_storage_resolver
 
@@ -327,7 +327,7 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
         if storage.lastTransaction() != z64:
             storage.load(z64)
         return ZODB.DB(storage, **address.for_db)
-    except (OSError, ClientDisconnected):
+    except (OSError, ClientDisconnected, ReadOnlyError):  # the last: none was begun in it
         raise
     except Exception as error:  # whatever damaged bytes lead to
         raise DatabaseRefused(

@@ -172,6 +172,14 @@ def test_a_file_that_lost_its_root_does_not_begin_anew(tmp_path: Path, indexed: 
         assert path.read_bytes() == lost
 
 
+def test_a_file_in_which_nothing_was_begun_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / 'hits.fs'
+    path.write_bytes(b'FS30')
+    with pytest.raises(DatabaseRefused, match='ReadOnlyError'):
+        open_database(f'file:{path}', read_only=True)
+    open_database(f'file:{path}', share=True).close()
+
+
 def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / 'pipe')
     for path in (tmp_path / 'pipe', Path('/dev/null')):
