@@ -36,7 +36,7 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if server is None:
         yield 'server', 'none runs'
         return
-    yield 'server', f'runs since {server["started"]}, {server["commits"]:,} commits of other processes'
+    yield 'server', f'runs since {_time(server["started"])}, {server["commits"]:,} commits of other processes'
     for process in server['processes']:
         yield 'connected', f'{process["id"]} {process["command"]}'
 

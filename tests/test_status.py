@@ -50,8 +50,14 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
         tmp_path / 'hits.fs').stat().st_size
     assert told['schemas'] == {'hits': 1}
     assert told['last_transaction']['what'] == 'hits.hit'
-    for moment in told['last_transaction']['time'], told['packed']['time'], told['backed_up']['time']:
+    for moment in (
+        told['last_transaction']['time'],
+        told['packed']['time'],
+        told['backed_up']['time'],
+        told['server']['started'],
+    ):
         assert time.time() - 60 < moment < time.time()
+    assert 'runs since 20' in people
     assert Path(told['backed_up']['file']).parent == tmp_path / 'backups'
 
 

@@ -1,6 +1,7 @@
 """The status of a database: how large it is, what was last done to it, and who works with it."""
 
 import os
+import time
 from contextlib import closing, suppress
 from dataclasses import asdict
 from typing import Any
@@ -53,7 +54,7 @@ def _server(storage: Any) -> dict[str, Any] | None:
     told = storage.server_status()
     others = [process for process in told.get('processes', []) if process != os.getpid()]
     return {
-        'started': told['start'],
+        'started': time.mktime(time.strptime(told['start'])),  # ZEO has it in local time
         'commits': told['commits'],
         'conflicts': told['conflicts'],
         'processes': [{'id': process, 'command': _command(process)} for process in others],
