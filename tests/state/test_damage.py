@@ -253,6 +253,6 @@ def test_a_command_says_what_was_found_in_one_sentence(database: Sound, command:
     assert ended.returncode == 1
     assert ended.stderr.count('\n') == 1
     assert repr(str(database.path)) in ended.stderr
-    assert ('hitcounter restore' in ended.stderr) == (damage != 'letter')
+    assert 'hitcounter restore' in ended.stderr
     assert database.path.read_bytes() == damaged
     assert Path(guard_of(str(database.path))).read_bytes() == database.files['hits.fs.guard']
