@@ -16,6 +16,15 @@ from .state import open_database
 from .workspace import GONE, Workspace
 
 
+class _Script(click.Path):
+    """A file that is there; behind -c it is no script, but the first of the arguments."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if ctx is not None and ctx.params.get('code') is not None:  # it was read before, for it stood before
+            return value
+        return super().convert(value, param, ctx)
+
+
 @click.command(
     cls=settings.Command,
     short_help='Look into the database.',
@@ -25,9 +34,9 @@ from .workspace import GONE, Workspace
 @settings.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
-@click.argument('script', type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), required=False)
+@click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
-def main(storage: str, write: bool, code: str | None, script: Path | None, arguments: tuple[str, ...]) -> None:
+def main(storage: str, write: bool, code: str | None, script: str | None, arguments: tuple[str, ...]) -> None:
     """Look into the database, and change it with --write, while the server runs or not.
 
     With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
@@ -36,7 +45,7 @@ def main(storage: str, write: bool, code: str | None, script: Path | None, argum
         hitcounter-shell -c 'print(hits.count("31415"))'
     """
     if code is not None and script is not None:
-        raise click.UsageError('give a script or -c, not both')
+        arguments = (script, *arguments)
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
     with (
@@ -56,14 +65,15 @@ def main(storage: str, write: bool, code: str | None, script: Path | None, argum
     sys.exit(status)
 
 
-def _source(code: str | None, script: Path | None) -> tuple[str | bytes, str]:
+def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:
     """What is to be run, and its name."""
     if code is not None:
         return code, '-c'
-    if script is None or str(script) == '-':
+    if script is None or script == '-':
         return sys.stdin.buffer.read(), '-'
-    sys.path.insert(0, str(script.parent.absolute()))
-    return script.read_bytes(), str(script)
+    path = Path(script)
+    sys.path.insert(0, str(path.parent.absolute()))
+    return path.read_bytes(), script
 
 
 def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: Workspace) -> Any:

@@ -4,11 +4,13 @@ import getpass
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ReadOnly, StateError
 from .state import Component, Database, ReadingState, Session, State, WritingSession
 from .state.history import Transactions, history, transactions, undo
+
+R = TypeVar('R')
 
 #: So much of a line of code is kept as the description of its transaction.
 _DESCRIPTION = 100
@@ -39,7 +41,7 @@ class Workspace:
         self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
         classes = [type(part) for part in self.components.values()]
         state = _LateState(lambda: self._open_state(classes)) if writes else ReadingState(database.db, classes)
-        functions = [self.commit, self.abort, self.sync, self.transactions, self.undo]
+        functions = [self.commit, self.run, self.abort, self.sync, self.transactions, self.undo]
         #: What the user finds there.
         self.names: dict[str, Any] = {
             **{component.__name__: component for component in classes},
@@ -67,11 +69,23 @@ class Workspace:
 
     def commit(self, description: str = '') -> None:
         """Store the changes. The history shows `description`, or else the first line that changed something."""
-        if not isinstance(self.session, WritingSession):
-            raise ReadOnly('this shell only reads: start it with --write to change the database')
-        lines = (description or self._changed_by or self.code).strip().splitlines() or ['']
-        self.session.describe(_user(), f'shell: {lines[0][:_DESCRIPTION]}')
-        self.session.commit()
+        session = self._writing()
+        self._describe(session, description or self._changed_by)
+        session.commit()
+
+    def run(self, function: Callable[[Any], R], description: str = '') -> R:
+        """Call `function(root)`, store what it changed, and return what it returned.
+
+        It waits for its turn, and is called again if another process changed the same objects all the same. So it
+        comes through beside calls, where `commit()` would find again and again that these were first.
+        """
+        session = self._writing()
+
+        def described(root: Any) -> R:
+            self._describe(session, description)
+            return function(root)
+
+        return session.run(described)
 
     def abort(self) -> None:
         """Forget the changes, and see what others have stored."""
@@ -102,6 +116,15 @@ class Workspace:
             raise StateError('there are changes, which come first: commit() or abort() them')
         undo(self.database.db, id, _user())
         self.session.refresh()
+
+    def _writing(self) -> WritingSession:
+        if not isinstance(self.session, WritingSession):
+            raise ReadOnly('this shell only reads: start it with --write to change the database')
+        return self.session
+
+    def _describe(self, session: WritingSession, description: str) -> None:
+        lines = (description or self.code).strip().splitlines() or ['']
+        session.describe(_user(), f'shell: {lines[0][:_DESCRIPTION]}')
 
     def _open_state(self, components: list[type[Component]]) -> State:
         return self._resources.enter_context(closing(State(self.database, components)))

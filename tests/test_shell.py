@@ -102,7 +102,6 @@ def test_a_script_can_choose_its_status(counted: None, shell: Run) -> None:
         (['--bogus'], "No such option '--bogus'"),
         (['no-such-file.py'], "'no-such-file.py' does not exist"),
         (['.'], "'.' is a directory"),
-        (['-c', '1', __file__], 'give a script or -c, not both'),
         (['-c'], "Option '-c' requires an argument"),
     ],
 )
@@ -141,9 +140,11 @@ def test_a_script_finds_its_arguments_and_what_lies_beside_it(counted: None, she
 
     done = shell('reports/report.py', '31415', '--write')
     piped = shell('-', '31415', input='import sys; print(sys.argv)')
+    given = shell('-c', 'import sys; print(sys.argv)', '31415', '--write')
 
     assert (done.returncode, done.stdout) == (0, "['reports/report.py', '31415', '--write'] 2 calls\n")
     assert (piped.returncode, piped.stdout) == (0, "['-', '31415']\n")
+    assert (given.returncode, given.stdout) == (0, "['-c', '31415', '--write']\n")
 
 
 def test_a_script_that_is_interrupted_says_so(counted: None, shell: Run) -> None:
@@ -423,6 +424,52 @@ def test_the_server_counts_on_from_what_the_shell_committed(server: ServerProces
     shell('--write', '-c', 'hits._lines["31415"].calls.append((0.0, None, None, "x")); commit()')
 
     assert server.number() == 3
+
+
+RUN = """
+from hitcounter.hits import Caller
+for number in range(100):
+    print(run(lambda root: root["hits"].hit("31415", Caller(None, None, "shell"))))
+"""
+
+
+def test_a_hot_loop_in_the_shell_and_the_calls_both_go_on(server: ServerProcess, shell: Run) -> None:
+    server.call()
+    numbers: list[int] = []
+    is_over = threading.Event()
+
+    def call_on() -> None:
+        while not is_over.is_set():
+            numbers.append(server.number())
+
+    callers = [threading.Thread(target=call_on) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        done = shell('--write', input=RUN)
+    finally:
+        is_over.set()
+        for caller in callers:
+            caller.join()
+
+    assert (done.returncode, done.stderr) == (0, '')
+    by_hand = [int(line) for line in done.stdout.splitlines() if line.isdigit()]
+    between = [number for number in numbers if by_hand[0] < number < by_hand[-1]]
+    assert len(by_hand) == 100
+    assert len(between) > 100
+    assert sorted([*by_hand, *numbers]) == list(range(2, len(by_hand) + len(numbers) + 2))
+
+
+def test_what_is_run_is_stored_with_its_description_and_nothing_of_what_fails(counted: None, shell: Run) -> None:
+    done = shell('--write', '-c', 'print(run(lambda root: root.update(note=1), "a note"), root["note"])\n'
+                 'print(transactions(1)[0].description)\n'
+                 'run(lambda root: (root.update(note=2), 1 / 0))')
+    reading = shell('-c', 'run(print)')
+
+    assert done.stdout == 'None 1\nshell: a note\n'
+    assert done.stderr.splitlines()[-1] == 'ZeroDivisionError: division by zero'
+    assert shell('-c', 'print(root["note"])').stdout == '1\n'
+    assert 'ReadOnly: this shell only reads' in reading.stderr
 
 
 @pytest.fixture
