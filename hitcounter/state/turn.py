@@ -1,17 +1,21 @@
 """Turns: one process after the other changes the database, so that none loses to another's changes for ever.
 
-A turn is advice. Who does not get one in time goes on without, and what two then change at once is a conflict.
+A turn is advice. Who does not get one, for another keeps it, goes on without, and what two then change at once is a
+conflict.
 """
 
 import fcntl
 import os
 import time
 from typing import Protocol
+from uuid import uuid4
 
-#: Seconds to wait for a turn: whoever has one is taken for stopped then.
+#: Seconds that one turn may take: whoever has it longer is taken for stopped.
 TURN_TIMEOUT = 0.25
 
 _PAUSE = 0.0002
+
+_NAME_SIZE = 16
 
 
 class Turn(Protocol):
@@ -26,21 +30,20 @@ class FileTurn:
     """Turns among the processes of one machine, by two locks in the folder that the file descriptor is of.
 
     Who wants a turn holds the place at the door until the one inside has left. So nobody who has just
-    left can pass the one at the door.
+    left can pass the one at the door. Each turn has a name, which stands in the file of its lock: as long as
+    it changes, others come and go, and the wait is worth it.
     """
 
     def __init__(self, folder: int) -> None:
         self._door = _open(folder, 'door')
         self._turn = _open(folder, 'turn')
-        self._is_stuck = False
+        self._stuck = b''  # the name of a turn that took too long
 
     def __enter__(self) -> None:
-        deadline = time.monotonic() + (0 if self._is_stuck else TURN_TIMEOUT)
-        in_time = _lock(self._door, deadline)
-        if in_time:
-            in_time = _lock(self._turn, deadline)
+        if self._lock(self._door):
+            if self._lock(self._turn):
+                os.pwrite(self._turn, uuid4().bytes, 0)
             fcntl.flock(self._door, fcntl.LOCK_UN)
-        self._is_stuck = not in_time  # who is stopped is waited for once, not by each transaction again
 
     def __exit__(self, *error: object) -> None:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
@@ -49,17 +52,27 @@ class FileTurn:
         os.close(self._door)
         os.close(self._turn)
 
+    def _lock(self, file: int) -> bool:
+        """Lock `file`, unless one turn takes too long; who is stopped is waited for once, not by each transaction."""
+        name, deadline = None, 0.0
+        while not _lock(file):
+            seen = os.pread(self._turn, _NAME_SIZE, 0)
+            if seen != name:
+                name, deadline = seen, time.monotonic() + TURN_TIMEOUT
+            if seen == self._stuck or time.monotonic() > deadline:
+                self._stuck = seen
+                return False
+            time.sleep(_PAUSE)
+        return True
+
 
 def _open(folder: int, name: str) -> int:
     return os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
 
 
-def _lock(file: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-        time.sleep(_PAUSE)
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -43,6 +43,26 @@ def test_one_after_the_other(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -
     assert most == [1] * 200
 
 
+def test_a_long_line_is_waited_for_as_long_as_it_moves(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, 'TURN_TIMEOUT', 0.5)
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(mine: FileTurn) -> None:
+        with mine:
+            inside.append(1)
+            time.sleep(0.1)  # what a turn is for
+            most.append(len(inside))
+            inside.pop()
+
+    threads = [threading.Thread(target=work, args=(open_turn(),)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 10
+
+
 def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn, 'TURN_TIMEOUT', 10.0)
     hot, other = open_turn(), open_turn()
@@ -56,7 +76,7 @@ def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.Mo
     waiting = threading.Thread(target=wait)
     with hot:
         waiting.start()
-        while turn._lock(hot._door, 0):  # until the other stands there
+        while turn._lock(hot._door):  # until the other stands there
             turn.fcntl.flock(hot._door, turn.fcntl.LOCK_UN)
     while not has_had_it.is_set():
         with hot:
@@ -77,4 +97,4 @@ def test_one_that_is_stopped_is_waited_for_once(open_turn: Open, monkeypatch: py
             with other:
                 pass
     with other:  # it has its turns again
-        assert not turn._lock(stopped._turn, 0)
+        assert not turn._lock(stopped._turn)
