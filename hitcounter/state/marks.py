@@ -42,6 +42,10 @@ class Mark(Persistent):
         self.time = time.time()
 
 
+class _MarkGone(Exception):
+    """Another writer took the mark for one that nobody changes any more."""
+
+
 class Voted:
     """A resource that votes last, and so tells whether a failed commit may have reached the disk."""
 
@@ -70,6 +74,7 @@ class Marker:
         self._connection = connection
         self._name = uuid4().hex
         self._number = 0
+        self._is_there = False  # whether the mark was in the database before the transaction that is marked
 
     def mark(self) -> None:
         """Let the transaction leave its number."""
@@ -78,7 +83,8 @@ class Marker:
         if MARKS not in root:
             root[MARKS] = OOBTree()
         marks = root[MARKS]
-        if self._name not in marks:
+        self._is_there = self._name in marks
+        if not self._is_there:
             _remove_stale(marks)
             marks[self._name] = Mark()
         marks[self._name].set(self._number)
@@ -86,7 +92,7 @@ class Marker:
     def was_stored(self) -> bool:
         """Whether the transaction that was marked last is in the database. If not, it never will be.
 
-        Raises OutcomeUnknown when the storage does not come back within LOOK_UP_TIMEOUT.
+        Raises OutcomeUnknown when the storage does not come back within LOOK_UP_TIMEOUT, or the mark is gone.
         """
         number = self._number
         deadline = time.monotonic() + LOOK_UP_TIMEOUT
@@ -97,6 +103,11 @@ class Marker:
                     'the storage went away while it stored; it is back, and what it stored is %s',
                     'there' if stored else 'not there')
                 return stored
+            except _MarkGone:
+                self._abort()
+                raise OutcomeUnknown(
+                    'the storage went away while it stored, and the mark of this writer was removed, which nothing '
+                    'does within a day: set the clocks, and look into the database') from None
             except ConflictError:  # it was stored at the last moment, or another writer's mark came or went
                 continue
             except Exception as error:  # whatever it is, nothing is known yet
@@ -114,6 +125,8 @@ class Marker:
         if mark is not None and mark.number == number:
             self._transactions.abort()
             return True
+        if mark is None and self._is_there:
+            raise _MarkGone
         # It may still be on its way: another mark in its place, and it conflicts.
         self.mark()
         self._transactions.commit()

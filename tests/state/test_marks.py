@@ -104,6 +104,26 @@ def test_what_a_session_stored_is_stored_though_the_answer_is_lost(client: Datab
     assert state[HitCounter].count('1') == 2
 
 
+def test_what_was_stored_is_not_done_again_if_its_mark_was_taken_for_a_dead_one(
+    client: Database, state: State
+) -> None:
+    assert state[HitCounter].hit('1', BOB) == 1
+    lose_the_answer(state._writer._connection)
+    finish = state._writer._connection.tpc_finish
+
+    def remove_the_mark_as_well(current: Any) -> None:
+        try:
+            finish(current)
+        finally:
+            with closing(WritingSession(client.db)) as session:
+                session.run(lambda root: root['marks'].clear())
+
+    vars(state._writer._connection)['tpc_finish'] = remove_the_mark_as_well
+    with pytest.raises(OutcomeUnknown, match='the mark of this writer was removed'):
+        state[HitCounter].hit('1', BOB)
+    assert state[HitCounter].hit('1', BOB) == 3
+
+
 def test_what_was_not_stored_can_never_be_stored_later(server: Database) -> None:
     transactions, others = (transaction.TransactionManager(explicit=True) for _ in range(2))
     with (
