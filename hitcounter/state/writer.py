@@ -340,10 +340,13 @@ class _Promise(_Job[R]):
         self._start()
         if self.is_cancelled:
             return
-        if self._error is not None:
-            self.future.set_exception(self._error)
-        else:
-            self.future.set_result(self._result)
+        try:
+            if self._error is not None:
+                self.future.set_exception(self._error)
+            else:
+                self.future.set_result(self._result)
+        except BaseException:  # a callback's, as of sys.exit: the future logs others, and this thread goes on
+            logger.exception('a callback of %s failed', self.label)
 
 
 def plain(result: R, label: str) -> R:
