@@ -120,9 +120,20 @@ def connect(folder: PrivateFolder, **options: Any) -> Any:
 
 
 def always_fresh(storage: Any) -> Any:
-    """Let each transaction begin with all that was committed before; ZEO would let it begin with old news."""
+    """Let each transaction begin with all that was committed before, and each server give the ids of new objects.
+
+    ZEO would let it begin with old news, and use up the ids that a server gave which is gone: the next server gives
+    them to others as well, and two objects would be one.
+    """
     storage.server_sync = True  # for each connection from the next
     storage.sync = storage.ping
+    connected = storage.notify_connected
+
+    def forget_ids(connection: Any, about: Any) -> None:
+        storage._oids = []
+        connected(connection, about)
+
+    storage.notify_connected = forget_ids
     return storage
 
 

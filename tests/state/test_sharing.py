@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import outages
 import pytest
 from BTrees.Length import Length
 from ZODB.POSException import ReadOnlyError
@@ -73,6 +74,23 @@ def test_a_client_knows_the_id_of_its_own_transaction_though_another_follows_at_
     with server.db.transaction() as ours, client.db.transaction() as theirs:
         assert ours.root()['mine']() == theirs.root()['mine']() == 2
         assert ours.root()['mine']._p_serial == theirs.root()['mine']._p_serial
+
+
+def test_a_client_uses_no_id_for_a_new_object_that_a_server_gave_which_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages.be_impatient(monkeypatch)
+    first = open_database(f'file:{path}', share=True)
+    with closing(open_database(f'file:{path}')) as client:
+        put(client, 'before', Length())
+        first.close()
+        with closing(open_database(f'file:{path}', share=True)) as second:
+            for number in range(5):
+                put(second, f'meanwhile {number}', Length())
+            put(client, 'after', Length())
+            with second.db.transaction() as connection:
+                ids = [thing._p_oid for thing in connection.root().values()]
+    assert len({*ids}) == len(ids) == 7
 
 
 class Process:
