@@ -440,3 +440,12 @@ def test_one_that_cannot_stop_is_named_and_keeps_no_other_from_it(
         state.close()
     assert happened[2:] == ['stop bell 3']
     assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
+
+
+def test_a_callback_that_ends_in_an_exit_ends_nothing(state: State) -> None:
+    def leave(_: object) -> None:
+        raise SystemExit
+
+    state.submit(Notes.add, 'one').add_done_callback(leave)
+
+    assert state.submit(Notes.add, 'two').result(10) == 2
