@@ -1,6 +1,5 @@
 """The shell at a terminal: IPython, with a prompt and commands of its own."""
 
-import inspect
 import os
 import re
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from pygments.token import Token  # type: ignore[import-untyped]  # IPython has 
 from traitlets.config import Config
 from ZEO.Exceptions import ClientDisconnected
 
-from .errors import HitcounterError
+from .errors import HitcounterError, StateError
+from .state import Component
 from .state.component import accesses
 from .workspace import COUNT, GONE, OUTDATED, Workspace
 
@@ -46,7 +46,7 @@ def converse(workspace: Workspace) -> None:
 
 
 def _banner(workspace: Workspace) -> str:
-    components = [f'  {name}: {inspect.getdoc(part)}' for name, part in workspace.components.items()]
+    components = [f'  {name}: {_first_line(part)}' for name, part in workspace.components.items()]
     if workspace.writes:
         rule = '%commit stores your changes, %abort forgets them; until then you do not see those of others.'
     else:
@@ -59,6 +59,10 @@ def _banner(workspace: Workspace) -> str:
         f'{rule} %transactions tells the last ones.',
         '',
     ])
+
+
+def _first_line(component: Component) -> str:
+    return (type(component).__doc__ or '').strip().partition('\n')[0]
 
 
 def _equip(shell: Any, workspace: Workspace) -> None:
@@ -84,7 +88,10 @@ def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]
         workspace.sync()
 
     def transactions(line: str) -> Any:
-        arguments = [shell.ev(word) for word in line.split()]
+        try:
+            arguments = [shell.ev(word) for word in line.split()]
+        except Exception as error:
+            raise StateError(f'{line!r} is no number and no object here: write %transactions 20 or hits') from error
         count = [argument for argument in arguments if isinstance(argument, int)]
         objects = [argument for argument in arguments if not isinstance(argument, int)]
         return workspace.transactions(count[0] if count else COUNT, objects[0] if objects else None)

@@ -638,6 +638,7 @@ def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(
     assert 'there are changes, which this would forget: commit() or abort() them' in writing.run('%sync')
     assert writing.run('%commit').endswith('write ')
     assert 'shell: root["note"] = 1' in writing.run('%transactions 1 root')
+    assert "StateError: 'nosuch' is no number and no object here" in writing.run('%transactions nosuch')
     assert writing.run('%undo ' + 16 * '0').count('there is no transaction') == 1
     writing.run('one = transactions(1)[0]')
     assert 'rror' not in writing.run('%undo {one.id}')

@@ -21,19 +21,27 @@ def store(
     run: Callable[[Callable[[Root], int], str], int],
     update: Callable[..., object],
     label: str,
-    arguments: Iterable[Arguments],
+    all_arguments: Iterable[Arguments],
     progress: Callable[[int], object],
 ) -> int:
-    """Run `update` with the root and each of `arguments`, in order, by `run`; how many were stored.
+    """Run `update` with the root and each of `all_arguments`, in order, by `run`; how many were stored.
 
     `progress` is told that after each transaction. Raises BulkStopped at the first that fails.
     """
-    rest = iter(arguments)
+    rest = iter(all_arguments)
     stored = 0
     size = AT_ONCE
     waiting: list[Arguments] = []
+    ended: Exception | None = None
     while True:
-        waiting += islice(rest, AT_ONCE - len(waiting))
+        try:
+            for arguments in islice(rest, AT_ONCE - len(waiting)):
+                waiting.append(arguments)
+        except Exception as error:  # noqa: BLE001 -- the caller's own; what came before it is stored first
+            ended = error
+        if not waiting and ended is not None:
+            raise BulkStopped(
+                stored, f'{stored} of {label} are stored, and then the arguments could not be read: {ended}') from ended
         if not waiting:
             return stored
         share = waiting[:size]

@@ -147,6 +147,17 @@ def test_bulk_stops_at_the_first_that_fails(state: State, wrong: str) -> None:
     assert state.bulk(Words.add, [(word,) for word in words[17:]]) == 13
 
 
+def test_bulk_stores_what_came_before_its_arguments_failed(state: State) -> None:
+    def words() -> Iterator[tuple[str]]:
+        for number in range(17):
+            yield str(number),
+        raise OSError('the file ends')
+
+    with pytest.raises(BulkStopped, match=r'17 of .* are stored, and then .* be read: the file ends') as stopped:
+        state.bulk(Words.add, words())
+    assert stopped.value.stored == len(state[Words].all()) == 17
+
+
 def test_a_subscriber_is_told_in_order_what_was_stored_and_nothing_else(state: State) -> None:
     state[Words].add('before')
     with state.subscribe() as updates:
