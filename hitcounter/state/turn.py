@@ -7,6 +7,7 @@ conflict.
 import fcntl
 import os
 import time
+from contextlib import suppress
 from typing import Protocol
 from uuid import uuid4
 
@@ -42,7 +43,8 @@ class FileTurn:
     def __enter__(self) -> None:
         if self._lock(self._door):
             if self._lock(self._turn):
-                os.pwrite(self._turn, uuid4().bytes, 0)
+                with suppress(OSError):  # on a full disk it keeps its name, and is not waited for as long
+                    os.pwrite(self._turn, uuid4().bytes, 0)
             fcntl.flock(self._door, fcntl.LOCK_UN)
 
     def __exit__(self, *error: object) -> None:

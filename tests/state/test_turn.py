@@ -1,6 +1,7 @@
 """Turns of processes, on real locks."""
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,17 @@ def open_turn(tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as resources:
         resources.callback(os.close, folder)
         yield lambda: resources.enter_context(closing(FileTurn(folder)))
+
+
+def test_a_full_disk_takes_nobody_their_turn(open_turn: Open) -> None:
+    mine, other = open_turn(), open_turn()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, unlimited[1]))  # no file may grow, as on a full disk
+    try:
+        with mine, other:  # who comes second goes on without
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
 def test_one_after_the_other(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
