@@ -16,6 +16,7 @@ from typing import IO
 
 import pytest
 from hypothesis import settings
+from patience import PATIENCE
 
 from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
 from hitcounter.hits import Caller, HitCounter
@@ -25,9 +26,6 @@ pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry poin
 
 settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
 settings.load_profile('no deadline')
-
-#: Seconds after which a wait has failed; no test needs more than a few of them.
-PATIENCE = 10.0
 
 BOB = Caller('555', 'Bob', '17.1')
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
+
 from hitcounter.state import database, open_database
 
 #: Where a server may die: in a commit, or anywhere.
@@ -106,7 +108,7 @@ class Mortal:
         raise AssertionError('the servers are gone')
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=PATIENCE)
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import ZEO.asyncio.client
 from mortal import Mortal
+from patience import PATIENCE
 
 from hitcounter.errors import UpdateFailed
 from hitcounter.hits import Caller, HitCounter
@@ -47,7 +48,7 @@ def count_through(mortal: Mortal, uri: str) -> tuple[Counter[str], 'Counted']:
             finally:
                 counted.is_over.set()
             for worker in workers:
-                worker.result(60)
+                worker.result(PATIENCE)
         counted.check()
     return fates, counted
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE
 
 from hitcounter import call
 from hitcounter.agi.pretend import (
@@ -47,7 +48,7 @@ def test_a_call_shows_what_the_caller_would_hear():
 
 def test_the_command_is_a_program_of_its_own():
     with serving(tell_the_number()) as url:
-        done = subprocess.run([*COMMAND, '--to', url], capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run([*COMMAND, '--to', url], capture_output=True, text=True, timeout=PATIENCE, check=True)
 
     assert 'says 1\n' in done.stdout
     assert done.stderr == ''
@@ -127,7 +128,7 @@ def test_a_server_that_is_not_there_is_one_sentence():
 def test_a_silent_server_is_one_sentence():
     done = threading.Event()
 
-    with serving(lambda server: done.wait(30)) as url:
+    with serving(lambda server: done.wait(PATIENCE)) as url:
         result = run('--to', url, '--timeout', '0.01')
         done.set()
 
@@ -141,16 +142,16 @@ def test_an_interrupt_ends_the_command_calmly(options):
 
     def script(server):
         reached.set()
-        done.wait(30)
+        done.wait(PATIENCE)
 
     with serving(script) as url:
         process = subprocess.Popen(
             [*COMMAND, '--to', url, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        assert reached.wait(30)
+        assert reached.wait(PATIENCE)
         process.send_signal(signal.SIGINT)
         done.set()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
     assert errors == 'interrupted\n'

@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.agi.pretend import Channel, HangUp, Manner, SaidNumber, place_call
 from hitcounter.hits import Caller, HitCounter
@@ -24,8 +25,6 @@ from hitcounter.state import Session, State, open_database, sharing
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess, Start
-
-OPEN_TIMEOUT = 10.0
 
 
 # Bad peers. The servers have two workers, so that three further calls tell whether one was lost.
@@ -41,7 +40,7 @@ def still_serves(server: ServerProcess) -> bool:
 
 def is_closed(peer: socket.socket) -> bool:
     """Wait until the server has closed this connection."""
-    assert select.select([peer], [], [], OPEN_TIMEOUT)[0], 'the server did not close'
+    assert select.select([peer], [], [], PATIENCE)[0], 'the server did not close'
     try:
         return peer.recv(65536) == b''
     except ConnectionResetError:
@@ -231,7 +230,7 @@ def call_until_killed(server: ServerProcess, after: int) -> list[int]:
     def calls() -> None:
         while True:
             try:
-                call = place_call(server.address, Channel(), timeout=OPEN_TIMEOUT)
+                call = place_call(server.address, Channel(), timeout=PATIENCE)
             except OSError:
                 return
             numbers = [event.number for event in call.heard if isinstance(event, SaidNumber)]
@@ -241,7 +240,7 @@ def call_until_killed(server: ServerProcess, after: int) -> list[int]:
 
     with ThreadPoolExecutor(4) as pool:
         callers = [pool.submit(calls) for _ in range(4)]
-        assert enough.wait(OPEN_TIMEOUT)
+        assert enough.wait(PATIENCE)
         server.kill()
         for caller in callers:
             caller.result()
@@ -342,7 +341,7 @@ def test_a_shell_that_goes_on_too_late_is_told_and_has_stored_nothing(
     counter.hit('31415', CALLER)
 
     stopped_shell.send_signal(signal.SIGCONT)
-    output, errors = stopped_shell.communicate(timeout=OPEN_TIMEOUT)
+    output, errors = stopped_shell.communicate(timeout=PATIENCE)
 
     assert (stopped_shell.returncode, output) == (1, '')
     assert 'ClientDisconnected' in errors

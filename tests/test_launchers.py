@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 TREE = Path(__file__).parent.parent
 WHEELS = TREE / '.build/wheels'
@@ -91,7 +92,7 @@ def start(
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=5 * PATIENCE,
     )
 
 

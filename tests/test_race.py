@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import Database, Parts, Session, State, open_database
@@ -99,7 +100,7 @@ def count(state: State, more: Callable[[int], bool] = HITS.__gt__) -> list[list[
 
     def some(thread: int) -> list[int]:
         numbers: list[int] = []
-        together.wait(10)
+        together.wait(PATIENCE)
         while more(len(numbers)):
             caller = Caller(None, None, f'{thread}-{len(numbers)}')
             numbers.append(state[HitCounter].hit('1', caller))
@@ -131,7 +132,7 @@ def count_beside(state: State, process: subprocess.Popen[str]) -> tuple[list[int
         ended.set()
         tickets.release(THREADS)
         numbers = [number for own in counted.result() for number in own]
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
     return numbers, shown
 
 
@@ -210,7 +211,7 @@ def test_another_process_comes_through_while_all_threads_count_without_a_pause(
     with ThreadPoolExecutor(1) as pool:
         counted = pool.submit(count, state, lambda _: not ended.is_set())
         try:
-            told, _ = process.communicate('go\n', timeout=30)
+            told, _ = process.communicate('go\n', timeout=PATIENCE)
         finally:
             ended.set()
         ours = [number for own in counted.result() for number in own]

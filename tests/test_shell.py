@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 import ZEO
+from patience import PATIENCE
 
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State, open_database
@@ -497,7 +498,7 @@ class Terminal:
             env=dict(environment),
             cwd=folder,
             encoding='utf-8',
-            timeout=10,
+            timeout=PATIENCE,
             echo=False,
             dimensions=(50, 200),
         )
@@ -517,7 +518,7 @@ class Terminal:
     def leave(self) -> str:
         """Press Ctrl-D; what was shown from then on."""
         shown = ''
-        for _ in range(20):
+        for _ in range(int(2 * PATIENCE)):
             self._process.send('\x04')  # lost if the terminal is not yet as IPython wants it
             ended = self._process.expect([pexpect.TIMEOUT, pexpect.EOF, r'exit \(\[y\]/n\)\? '], timeout=0.5)
             if ended:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 from recordings import FOLDER
 
 from hitcounter.agi import ChannelState
@@ -863,7 +864,7 @@ def test_a_server_that_closes_at_once_is_no_failure():
 def test_a_silent_server_is_waited_for_no_longer_than_the_timeout():
     done = threading.Event()
 
-    with serving(lambda server: done.wait(30)) as address:
+    with serving(lambda server: done.wait(PATIENCE)) as address:
         with pytest.raises(TimeoutError):
             place_call(address, Channel(), timeout=0.01)
         done.set()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.agi import Call, Drained, Script, Server, gatherer, workers
 from hitcounter.agi import server as server_module
@@ -42,7 +43,7 @@ def assert_serves(server: Server) -> None:
 
 def closes(connection: socket.socket) -> bytes:
     """What comes on a connection until the server closes it."""
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     received = b''
     try:
         while piece := connection.recv(4096):
@@ -285,15 +286,15 @@ def test_a_call_too_many_waits_shortly_and_then_fails(
 
     def hold(call: Call) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         call.say_number(1)
 
     with serving(hold, max_calls=1) as server, ThreadPoolExecutor() as callers:
         held = callers.submit(place_call, server.address, Channel())
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         assert place_call(server.address, Channel()).status == 'FAILURE'
         go.set()
-        assert held.result(10).heard == [SaidNumber(1)]
+        assert held.result(PATIENCE).heard == [SaidNumber(1)]
     assert [message for message in caplog.messages if 'busy' in message]
 
 
@@ -302,14 +303,14 @@ def test_a_call_that_waits_is_served_when_a_worker_is_free() -> None:
 
     def hold(call: Call) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         call.say_number(1)
 
     with serving(hold, max_calls=1) as server, ThreadPoolExecutor() as callers:
         calls = [callers.submit(place_call, server.address, Channel()) for _ in range(5)]
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         go.set()
-        assert [call.result(10).heard for call in calls] == [[SaidNumber(1)]] * 5
+        assert [call.result(PATIENCE).heard for call in calls] == [[SaidNumber(1)]] * 5
 
 
 def is_listening(server: Server) -> bool:
@@ -327,15 +328,15 @@ def held_call(**options: object) -> Iterator[tuple[Server, Callable[[], PretendC
 
     def hold(call: Call) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         call.say_number(1)
 
     server = Server([Script('hits', hold)], port=0, **options)  # type: ignore[arg-type]
     server.start()
     with ThreadPoolExecutor() as callers:
         call = callers.submit(place_call, server.address, Channel())
-        assert begun.wait(10)
-        yield server, lambda: call.result(10), go
+        assert begun.wait(PATIENCE)
+        yield server, lambda: call.result(PATIENCE), go
 
 
 def test_a_peer_has_so_many_calls_at_once_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
@@ -420,7 +421,7 @@ def test_calls_that_are_dismissed_or_cut_at_the_end_are_over_too() -> None:
     server.start()
     with socket.create_connection(server.address) as first, socket.create_connection(server.address) as second:
         first.sendall(Channel().environment_block())
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         second.sendall(Channel().environment_block())
         while server._workers.due() is None:
             pass
@@ -432,7 +433,7 @@ def test_many_calls_of_one_peer_are_counted_exactly() -> None:
     with serving(max_calls=40, max_calls_per_peer=20) as server:
         with ThreadPoolExecutor(20) as callers:
             calls = [callers.submit(place_call, server.address, Channel()) for _ in range(400)]
-            assert all(call.result(30).heard == [SaidNumber(1)] for call in calls)
+            assert all(call.result(PATIENCE).heard == [SaidNumber(1)] for call in calls)
         assert not server._peers._calls
 
 
@@ -442,7 +443,7 @@ def test_a_drain_lets_calls_end() -> None:
         while is_listening(server):
             pass
         go.set()
-        assert drained.result(10) == Drained(ended=1, closed=0, forced=0)
+        assert drained.result(PATIENCE) == Drained(ended=1, closed=0, forced=0)
         assert call().heard == [SaidNumber(1)]
 
 
@@ -455,7 +456,7 @@ def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
             drained = other.submit(server.stop, 10)
             assert closes(waiting) == b'FAILURE\n'
             go.set()
-            assert drained.result(10) == Drained(ended=1, closed=0, forced=0)
+            assert drained.result(PATIENCE) == Drained(ended=1, closed=0, forced=0)
         assert call().status == 'SUCCESS'
 
 
@@ -477,7 +478,7 @@ def test_a_drain_closes_calls_at_its_deadline() -> None:
     server.start()
     with socket.create_connection(server.address) as asterisk:
         asterisk.sendall(Channel().environment_block())
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
         assert server.stop(0.01) == Drained(ended=0, closed=1, forced=0)
         assert closes(asterisk) == b''
@@ -509,10 +510,10 @@ def test_a_drain_can_be_cut_short() -> None:
     server.start()
     with socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
         asterisk.sendall(Channel().environment_block())
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         drained = other.submit(server.stop, 60)
         server.cut()
-        assert drained.result(10) == Drained(ended=0, closed=1, forced=0)
+        assert drained.result(PATIENCE) == Drained(ended=0, closed=1, forced=0)
 
 
 def test_a_call_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -614,7 +615,7 @@ def test_it_listens_on_ipv6() -> None:
 def test_many_calls_at_once_are_all_served() -> None:
     with serving(max_calls=40) as server, ThreadPoolExecutor(40) as callers:
         calls = [callers.submit(place_call, server.address, Channel()) for _ in range(400)]
-        assert all(call.result(30).heard == [SaidNumber(1)] for call in calls)
+        assert all(call.result(PATIENCE).heard == [SaidNumber(1)] for call in calls)
 
 
 def test_a_thousand_silent_peers_hold_up_nobody() -> None:
@@ -639,7 +640,7 @@ def test_no_descriptors_left_is_said_and_passes() -> None:
         try:
             peer.connect(server.address)
             peer.sendall(Channel().environment_block())
-            assert said.wait(10)
+            assert said.wait(PATIENCE)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             gatherer.logger.removeHandler(handler)

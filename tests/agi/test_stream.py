@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.agi.audio import Audio
 from hitcounter.agi.stream import SocketStream, StdioStream, bound_waits
@@ -27,7 +28,7 @@ def test_bytes_go_both_ways(pair: tuple[socket.socket, socket.socket]) -> None:
     SocketStream(ours).send(b'ANSWER\n')
     assert theirs.recv(100) == b'ANSWER\n'
     theirs.send(b'200 result=0\n')
-    assert SocketStream(ours).receive(time.monotonic() + 5) == b'200 result=0\n'
+    assert SocketStream(ours).receive(time.monotonic() + PATIENCE) == b'200 result=0\n'
 
 
 def test_silence_lasts_until_the_deadline_and_no_longer(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -46,7 +47,7 @@ def test_a_close_is_a_lost_connection(pair: tuple[socket.socket, socket.socket])
     ours, theirs = pair
     theirs.close()
     with pytest.raises(ConnectionLost, match='closed'):
-        SocketStream(ours).receive(time.monotonic() + 5)
+        SocketStream(ours).receive(time.monotonic() + PATIENCE)
     with pytest.raises(ConnectionLost, match='took no command'):
         SocketStream(ours).send(b'ANSWER\n')
 
@@ -59,7 +60,7 @@ def test_a_reset_is_a_lost_connection() -> None:
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
     theirs.close()
     with ours, pytest.raises(ConnectionLost, match='sent no reply'):
-        SocketStream(ours).receive(time.monotonic() + 5)
+        SocketStream(ours).receive(time.monotonic() + PATIENCE)
 
 
 def test_a_peer_that_reads_nothing_does_not_hold_the_sender_for_ever(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -85,7 +86,7 @@ def test_bytes_go_both_ways_through_pipes(pipes: tuple[StdioStream, int, int]) -
     assert os.read(from_it, 100) == b'ANSWER\n'
     assert stream.pending() == b''
     os.write(to_it, b'200 result=0\n')
-    assert stream.receive(time.monotonic() + 5) == b'200 result=0\n'
+    assert stream.receive(time.monotonic() + PATIENCE) == b'200 result=0\n'
     os.write(to_it, b'HANGUP\n')
     assert stream.pending() == b'HANGUP\n'
 

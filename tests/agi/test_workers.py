@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.agi import workers as workers_module
 from hitcounter.agi.workers import READY, Workers
@@ -21,7 +22,7 @@ class Jobs:
     def __call__(self, _: int) -> None:
         self.threads.append(threading.current_thread().name)
         self.begun.release()
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_where_the_system_gives_no_more_threads_there_are_as_many_as_it_gave(
 
 def begin(jobs: Jobs, count: int) -> None:
     for _ in range(count):
-        assert jobs.begun.acquire(timeout=10)
+        assert jobs.begun.acquire(timeout=PATIENCE)
 
 
 def end(workers: Workers[int], jobs: Jobs, count: int) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from counter import Serve, Server
+from patience import PATIENCE
 from session import Lead, Session
 from telephony import HERE, Asterisk
 
@@ -79,5 +80,5 @@ def server(serve: Serve) -> Server:
 def lead(asterisk: Asterisk) -> Iterator[Lead]:
     """Lets someone call and leads the call from the test, until it closes the session or ends."""
     with ExitStack() as sessions, asterisk.listen(4574) as listener:
-        listener.settimeout(30)
+        listener.settimeout(PATIENCE)
         yield lambda **caller: sessions.enter_context(Session(asterisk.dial('31422', **caller), listener))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from patience import PATIENCE
 from telephony import HERE, Asterisk
 from transcript import Transcript
 
@@ -35,6 +36,6 @@ class Server:
 
     def end(self) -> int:
         """Wait until it has ended, of its own will or by a signal, for its exit status."""
-        status = self.process.wait(30)
+        status = self.process.wait(PATIENCE)
         self.log.close()
         return status

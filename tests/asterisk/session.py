@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from patience import PATIENCE
 from telephony import Caller
 
 from hitcounter.agi import Call, Environment
@@ -23,7 +24,7 @@ class Session:
         stream = SocketStream(self._connection)
         received = b''
         while b'\n\n' not in received:
-            received += stream.receive(time.monotonic() + 5)
+            received += stream.receive(time.monotonic() + PATIENCE)
         block, end, rest = received.partition(b'\n\n')
         self.call = Call(Environment.parse(block + end), stream, rest, deadline=time.monotonic() + 120)
 

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from patience import PATIENCE
 from transcript import Transcript
 
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ class Asterisk:
     def stop(self) -> None:
         """Return when it is gone, with its configuration."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
         self.log.close()
         shutil.rmtree(self._run)
 
@@ -89,13 +90,13 @@ class Asterisk:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             subprocess.run(self.inside(sys.executable, '-c', _LISTEN, str(theirs.fileno()), str(port)),
-                           pass_fds=[theirs.fileno()], check=True, timeout=30)
+                           pass_fds=[theirs.fileno()], check=True, timeout=PATIENCE)
             _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
         return socket.socket(fileno=listener)
 
     def wait_for_server(self, port: int) -> None:
         """Return when something listens at `port` of Asterisk's network."""
-        subprocess.run(self.inside(sys.executable, '-c', _WAIT_FOR_SERVER, str(port)), check=True, timeout=30)
+        subprocess.run(self.inside(sys.executable, '-c', _WAIT_FOR_SERVER, str(port)), check=True, timeout=PATIENCE)
 
     def install(self, name: str, *command: str, **variables: str) -> None:
         """Let AGI(name) run `command`, of the machine around Asterisk's, in the process that Asterisk starts."""
@@ -107,7 +108,7 @@ class Asterisk:
     def cli(self, command: str) -> str:
         """What Asterisk answers to a command at its console."""
         return subprocess.run([HERE / 'cli', self.folder, command], env=self.environment,
-                              check=True, capture_output=True, text=True, timeout=30).stdout
+                              check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
     def dial(self, line: str = '31415', *, by: str = LOCAL, name: str = 'Ada',
              then: str = 'stays') -> 'Caller':

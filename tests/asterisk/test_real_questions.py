@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from patience import PATIENCE
 from session import Lead
 from telephony import HERE, Asterisk, Caller
 from transcript import Transcript
@@ -43,7 +44,7 @@ def example(asterisk: Asterisk) -> Iterator[Transcript]:
         yield log
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
         log.close()
 
 
@@ -138,7 +139,7 @@ def test_what_is_pressed_is_the_answer(
 
     caller.press(keys)
 
-    assert answered.result(30) == answer
+    assert answered.result(PATIENCE) == answer
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_who_errs_is_told_so_and_asked_again(
 
     caller.press(right)
 
-    assert answered.result(30) == right
+    assert answered.result(PATIENCE) == right
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_who_presses_nothing_is_told_so_and_asked_as_often_as_was_said(
         begin: Begin, asterisk: Asterisk, question: Question, options: dict[str, object]) -> None:
     caller, answered = begin(question, attempts=2, timeout=1, **options)
 
-    assert answered.result(30) is None
+    assert answered.result(PATIENCE) is None
     played = asterisk.log.all(fr"<{caller.channel}> Playing '([^'.]+)")
     assert played == (PROMPT, NOTHING_HEARD, PROMPT)
 
@@ -191,4 +192,4 @@ def test_who_hangs_up_gives_no_answer(
     caller.hang_up()
 
     with pytest.raises(Hangup):
-        answered.result(30)
+        answered.result(PATIENCE)

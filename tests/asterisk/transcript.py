@@ -5,8 +5,7 @@ import threading
 import time
 from typing import IO
 
-PATIENCE = 30.0
-"""Seconds that a line may take to come."""
+from patience import PATIENCE
 
 
 class Transcript:

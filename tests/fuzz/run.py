@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+from patience import PATIENCE
 
 TREE = Path(__file__).parents[2]
 INSTALLED = TREE / '.build/fuzz' / str(sys.implementation.cache_tag)
@@ -25,9 +26,6 @@ sys.path[:0] = [str(TREE), str(TREE / 'tests'), str(INSTALLED)]
 ATHERIS = 'atheris==3.0.0'
 PYTHONS = (3, 11), (3, 13)
 """The first and the last that it has a wheel for."""
-
-PATIENCE = 10
-"""Seconds that one input may take; most take a thousandth."""
 
 
 @click.command()
@@ -69,7 +67,7 @@ def fuzz(target: str, seconds: int) -> bool:
         corpus.mkdir()
         found.mkdir()
         write(seeds()[target], corpus)
-        options = [f'-max_total_time={seconds}', f'-timeout={PATIENCE}', f'-artifact_prefix={found}/']
+        options = [f'-max_total_time={seconds}', f'-timeout={PATIENCE:.0f}', f'-artifact_prefix={found}/']
         code = 'import sys; from run import lead; lead(*sys.argv[1:])'
         ended = subprocess.run(
             [sys.executable, '-c', code, target, str(corpus), *options],
@@ -77,7 +75,7 @@ def fuzz(target: str, seconds: int) -> bool:
             env={**os.environ, 'PYTHONPATH': ''},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=seconds + 60,
+            timeout=seconds + PATIENCE,
             check=False,
         )
         said = ended.stdout.decode('utf-8', 'backslashreplace')

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from damage import COMMITS, LAST, LENGTH, SECTOR, Sound, fill, holds, indexed_or_not, is_refused, sound
+from patience import PATIENCE
 from ZODB.utils import p64, z64
 
 from hitcounter.errors import DatabaseRefused
@@ -229,7 +230,7 @@ def test_a_file_system_that_can_only_be_read_is_refused(database: Sound) -> None
             *(sys.executable, '-c', 'from hitcounter.serve import main; main()'),
             *('--listen', '127.0.0.1:0', '--storage', f'file:{database.path}'),
         ],
-        capture_output=True, text=True, timeout=30, check=False)
+        capture_output=True, text=True, timeout=PATIENCE, check=False)
     if served.returncode == 77 or 'unshare' in served.stderr:
         pytest.skip('nothing can be mounted here')
 
@@ -248,7 +249,7 @@ def test_a_command_says_what_was_found_in_one_sentence(database: Sound, command:
 
     ended = subprocess.run(
         [sys.executable, '-c', f'from hitcounter.{command} import main; main()', '--storage', f'file:{database.path}'],
-        capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
+        capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL)
 
     assert ended.returncode == 1
     assert ended.stderr.count('\n') == 1

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import transaction
+from patience import PATIENCE
 from transaction.interfaces import NoTransaction
 from zc.lockfile import LockFile
 from ZODB.blob import Blob
@@ -21,8 +22,6 @@ from ZODB.blob import Blob
 from hitcounter.errors import DatabaseInUse, DatabaseRefused
 from hitcounter.state import database as database_module
 from hitcounter.state.database import Database, open_database
-
-OPEN_TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -251,7 +250,7 @@ while sys.stdin.readline():
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=OPEN_TIMEOUT)
+        self.process.communicate(timeout=PATIENCE)
 
 
 def test_a_server_that_hangs_is_not_waited_for(path: Path, impatient: None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from patience import PATIENCE
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 
@@ -61,19 +62,19 @@ def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
 
     def wait(*_: object) -> None:
         packing.set()
-        assert going_on.wait(10)
+        assert going_on.wait(PATIENCE)
 
     monkeypatch.setattr(guard, 'check_room', wait)
     server = open_database(f'file:{path}', share=True)
     fill(server)
     with closing(open_database(f'file:{path}')) as client, ThreadPoolExecutor(2) as others:
         packed = others.submit(pack, client, 0.0)
-        assert packing.wait(10)
+        assert packing.wait(PATIENCE)
         closed = others.submit(server.close)
         with pytest.raises(PackFailed, match=r'went away .* "hitcounter status" tells'):
-            packed.result(10)
+            packed.result(PATIENCE)
         going_on.set()
-        closed.result(10)
+        closed.result(PATIENCE)
     assert Packed.read(str(path)) is not None
 
 
@@ -127,7 +128,7 @@ def test_who_closes_the_file_waits_for_the_pack(path: Path, monkeypatch: pytest.
 
     def slow_packer(*arguments: object) -> object:
         packs.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(PATIENCE)
         return packer(*arguments)
 
     monkeypatch.setattr(FileStorage, 'packer', staticmethod(slow_packer))
@@ -136,13 +137,13 @@ def test_who_closes_the_file_waits_for_the_pack(path: Path, monkeypatch: pytest.
     storage = database.db.storage
     packing = threading.Thread(target=pack, args=(database, 0.0))
     packing.start()
-    assert packs.wait(10)
+    assert packs.wait(PATIENCE)
     closing_ = threading.Thread(target=database.close)
     closing_.start()
     assert not may_go_on.is_set()
     may_go_on.set()
-    closing_.join(10)
-    packing.join(10)
+    closing_.join(PATIENCE)
+    packing.join(PATIENCE)
     note = Packed.read(str(path))
     assert note is not None
     assert note.after == path.stat().st_size < note.before

@@ -4,6 +4,7 @@ import threading
 from contextlib import closing
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.errors import NoRoom
 from hitcounter.state import repeated
@@ -14,7 +15,7 @@ def test_it_is_done_until_it_is_closed() -> None:
     times = threading.Semaphore(0)
     with closing(Repeated('counting', 0.001, times.release)):
         for _ in range(3):
-            assert times.acquire(timeout=10)
+            assert times.acquire(timeout=PATIENCE)
     assert 'counting' not in [thread.name for thread in threading.enumerate()]
 
 
@@ -34,5 +35,5 @@ def test_what_fails_is_logged_and_tried_again(
 
     with closing(Repeated('counting', 0.001, fail)):
         for _ in range(3):
-            assert times.acquire(timeout=10)
+            assert times.acquire(timeout=PATIENCE)
     assert said in caplog.text

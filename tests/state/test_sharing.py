@@ -14,14 +14,13 @@ from typing import Any
 import outages
 import pytest
 from BTrees.Length import Length
+from patience import PATIENCE
 from ZODB.POSException import ReadOnlyError
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state import sharing
 from hitcounter.state.database import Database, open_database
 from hitcounter.state.views import View
-
-OPEN_TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ root = connection.root()
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=OPEN_TIMEOUT)
+        self.process.communicate(timeout=PATIENCE)
 
 
 # It votes by hand, so as to stop between the two phases.
@@ -231,7 +230,7 @@ def in_time(function: Callable[..., object], *arguments: object) -> None:
     """Call it in a thread, and fail if it does not end."""
     thread = threading.Thread(target=function, args=arguments, daemon=True)
     thread.start()
-    thread.join(OPEN_TIMEOUT)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from BTrees.Length import Length
+from patience import PATIENCE
 from persistent.list import PersistentList
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError
@@ -125,7 +126,7 @@ def test_updates_that_raise_harm_no_other_of_their_batch(state: State) -> None:
 
     with ThreadPoolExecutor(30) as callers, held_up(state):
         results = [callers.submit(add, number) for number in range(30)]
-    places = [result.result(10) for result in results]
+    places = [result.result(PATIENCE) for result in results]
     assert [place is None for place in places] == [number % 3 == 0 for number in range(30)]
     assert sorted(place for place in places if place) == list(range(1, 21))
     texts = state[Notes].all()
@@ -142,15 +143,15 @@ class held_up:
 
     def _hold(self, _: Parts) -> None:
         self._held.set()
-        assert self._go.wait(10)
+        assert self._go.wait(PATIENCE)
 
     def __enter__(self) -> None:
         self._thread.start()
-        assert self._held.wait(10)
+        assert self._held.wait(PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         self._go.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
 
 def test_what_cannot_be_stored_fails_alone(state: State) -> None:
@@ -158,9 +159,9 @@ def test_what_cannot_be_stored_fails_alone(state: State) -> None:
         before = callers.submit(state[Notes].add, 'one')
         wrong = callers.submit(state[Notes].add_what_cannot_be_stored)
         after = callers.submit(state[Notes].add, 'two')
-    assert {before.result(10), after.result(10)} == {1, 2}
+    assert {before.result(PATIENCE), after.result(PATIENCE)} == {1, 2}
     with pytest.raises(TypeError, match='lock'):
-        wrong.result(10)
+        wrong.result(PATIENCE)
     assert sorted(state[Notes].all()) == ['one', 'two']
 
 
@@ -218,8 +219,8 @@ def test_closing_stores_what_has_queued_up(database: Database) -> None:
             while len(state._writer._queue.jobs) < 10:
                 pass
             closing_it = callers.submit(state.close)
-        closing_it.result(10)
-        assert sorted(result.result(10) for result in results) == list(range(1, 11))
+        closing_it.result(PATIENCE)
+        assert sorted(result.result(PATIENCE) for result in results) == list(range(1, 11))
 
 
 def test_an_update_that_holds_up_all_others_is_logged(
@@ -237,7 +238,7 @@ def test_a_change_by_another_process_is_tried_again(state: State, database: Data
         with closing(WritingSession(database.db)) as other:
             other.root['notes'].texts.append('first')
             other.commit()
-    assert result.result(10) == 2
+    assert result.result(PATIENCE) == 2
     assert state[Notes].all() == ['first', 'second']
 
 
@@ -262,7 +263,7 @@ def test_a_full_disk_is_said_to_all_and_the_writer_goes_on(state: State, databas
         results = [callers.submit(state[Notes].add, 'lost') for _ in range(3)]
         for result in results:
             with pytest.raises(UpdateFailed, match=r'could not be stored: .*No space left'):
-                result.result(10)
+                result.result(PATIENCE)
     del connection['tpc_vote']
     assert state[Notes].add('stored') == 1
 
@@ -448,4 +449,4 @@ def test_a_callback_that_ends_in_an_exit_ends_nothing(state: State) -> None:
 
     state.submit(Notes.add, 'one').add_done_callback(leave)
 
-    assert state.submit(Notes.add, 'two').result(10) == 2
+    assert state.submit(Notes.add, 'two').result(PATIENCE) == 2

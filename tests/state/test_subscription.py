@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from persistent.list import PersistentList
 
 from hitcounter.errors import BulkStopped, NoSuchMethod, StateClosed, StateError, SubscriptionLost
@@ -55,24 +56,24 @@ class HeldUp:
 
         def hold(_: Parts) -> None:
             held.set()
-            assert self._go.wait(10)
+            assert self._go.wait(PATIENCE)
 
         self.future = state.submit(hold)
-        assert held.wait(10)
+        assert held.wait(PATIENCE)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
         self._go.set()
-        self.future.result(10)
+        self.future.result(PATIENCE)
 
 
 def test_a_future_has_its_result_when_the_update_is_on_disk(state: State, database: Database) -> None:
     with HeldUp(state):
         future: Future[int] = state.submit(Words.add, 'one')
         assert not future.done()
-    assert future.result(10) == 1
+    assert future.result(PATIENCE) == 1
     assert database.db.undoLog(0, 1)[0]['description'] == 'words.add'
     assert state[Words].all() == ['one']
 
@@ -82,7 +83,7 @@ def test_a_future_has_the_error_of_its_update(state: State) -> None:
         bad = state.submit(Words.add, 'word', fail=True)
         good = state.submit(lambda parts, word: parts[Words].add(word), 'good')
     assert isinstance(bad.exception(10), ValueError)
-    assert good.result(10) == 1
+    assert good.result(PATIENCE) == 1
 
 
 def test_a_future_can_be_cancelled_until_its_update_runs(state: State) -> None:
@@ -90,7 +91,7 @@ def test_a_future_can_be_cancelled_until_its_update_runs(state: State) -> None:
         with HeldUp(state):
             first, cancelled = state.submit(Words.add, 'one'), state.submit(Words.add, 'never')
             assert cancelled.cancel()
-        assert first.result(10) == 1
+        assert first.result(PATIENCE) == 1
     assert not first.cancel()
     assert state[Words].all() == ['one']
     assert [stored.result for stored in updates] == [None, 1]
@@ -183,7 +184,7 @@ def test_a_subscriber_waits_for_what_comes_and_ends_with_the_state(database: Dat
         watching.start()
         state[Words].add('one')
         state.close()
-        watching.join(10)
+        watching.join(PATIENCE)
     assert told == [1]
     with pytest.raises(StateClosed), state.subscribe():
         pass

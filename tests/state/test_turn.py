@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.state import turn
 from hitcounter.state.turn import FileTurn
@@ -51,7 +52,7 @@ def test_one_after_the_other(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert most == [1] * 200
 
 
@@ -71,7 +72,7 @@ def test_a_long_line_is_waited_for_as_long_as_it_moves(open_turn: Open, monkeypa
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert most == [1] * 20
 
 
@@ -93,7 +94,7 @@ def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.Mo
     while not has_had_it.is_set():
         with hot:
             passed += not has_had_it.is_set()
-    waiting.join(10)
+    waiting.join(PATIENCE)
     assert passed == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 import transaction
 import ZODB
 from BTrees.Length import Length
+from patience import PATIENCE
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError
@@ -215,7 +216,7 @@ def test_others_are_told_a_list_once_and_the_committing_database_not_at_all(view
 def test_threads_on_both_databases_lose_no_increment(here: ZODB.DB, there: ZODB.DB) -> None:
     threads, increments, counters = 4, 60, 3
     put(here, 'counters', [PersistentMapping(value=0) for _ in range(counters)])
-    ready = threading.Barrier(2 * threads, timeout=30)
+    ready = threading.Barrier(2 * threads, timeout=PATIENCE)
 
     def increment(db: ZODB.DB, chance: random.Random) -> None:
         ready.wait()
@@ -232,7 +233,7 @@ def test_threads_on_both_databases_lose_no_increment(here: ZODB.DB, there: ZODB.
     for thread in running:
         thread.start()
     for thread in running:
-        thread.join(60)
+        thread.join(PATIENCE)
     for db in (here, there):
         with connected(db) as connection:
             total = sum(counter['value'] for counter in connection.root()['counters'])

@@ -30,7 +30,7 @@ class LineToServer:
 Event = LineFromServer | LineToServer | Heard
 
 
-def place_call(address: tuple[str, int], channel: Channel, *, timeout: float = 10.0) -> PretendCall:
+def place_call(address: tuple[str, int], channel: Channel, *, timeout: float = 60.0) -> PretendCall:
     """Lead a whole call with the server at `address`, and return it when it is over.
 
     OSError if the server cannot be reached; TimeoutError, one of these, if it neither sends anything nor
@@ -46,7 +46,7 @@ def converse(
     call: PretendCall,
     address: tuple[str, int],
     *,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     patience: float = inf,
     pace: float = 0.0,
 ) -> Iterator[Event]:
