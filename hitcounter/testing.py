@@ -13,7 +13,7 @@ from types import MappingProxyType
 from .agi import Call, Environment, Script, Server, pretend
 from .agi.pretend import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
 from .agi.pretend import Channel, Manner, PretendCall
-from .agi.script import Scripts
+from .agi.script import Scripts, refuse_what_never_ran
 from .errors import ConnectionLost, Hangup, ScriptError
 
 __all__ = ['connect', 'dial', 'serving']
@@ -31,7 +31,7 @@ def dial(channel: Channel, script: Callable[[Call], object]) -> PretendCall:
     """
     call, asterisk = connect(channel, parameters=_parameters(channel, script))
     with suppress(Hangup, ConnectionLost):
-        script(call)
+        refuse_what_never_ran(script(call), script)
     asterisk.close()
     return asterisk
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
+from ..deferred import deferred, never_run
 from ..errors import ConnectionLost, Hangup, ProtocolError, ScriptError, StateError
 from .call import Call
 from .request import path_of, segments_of
@@ -28,7 +29,8 @@ class Script(Generic[P, R_co]):
     """A function that handles a call, and the path under which the dialplan asks for it.
 
     The path `vote/{line}` has a parameter, one segment that is not empty; the call has it in `call.parameters`. The
-    rest is written as it is once decoded; '' is the path of `agi://host`. Raises ScriptError for other paths.
+    rest is written as it is once decoded; '' is the path of `agi://host`. Raises ScriptError for other paths, and for
+    what does not run when it is called: an async function, a generator function.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Script(Generic[P, R_co]):
 
     def __post_init__(self) -> None:
         _check(self.path)
+        _check_function(self.function, self.path)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self.function(*args, **kwargs)
@@ -64,7 +67,8 @@ class Script(Generic[P, R_co]):
 
 
 def script(path: str) -> Callable[[Callable[P, R_co]], Script[P, R_co]]:
-    """Make a function the script for `agi://host/path`."""
+    """Make a function the script for `agi://host/path`. Raises ScriptError as Script does."""
+    _check(path)
     return lambda function: Script(path, function)
 
 
@@ -75,6 +79,8 @@ class Scripts:
     """
 
     def __init__(self, scripts: Iterable[Script[..., object]]) -> None:
+        if isinstance(scripts, Script) or not isinstance(scripts, Iterable):
+            raise ScriptError(f'{scripts!r} is not a list of scripts: give them as in [greet]')
         shapes: dict[tuple[str, ...], Script[..., object]] = {}
         for script in scripts:
             if not isinstance(script, Script):  # easily forgotten where no types are checked
@@ -110,7 +116,9 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
     if script is None:
         return False, f'failed (there is no script {name!r})'
     try:
-        script.function(call)  # not by way of __call__, which would take a page of every thread's stack
+        result = script.function(call)  # not by way of __call__, which would take a page of every thread's stack
+        if result is not None:
+            refuse_what_never_ran(result, script)
     except Hangup:
         return True, 'hung up'
     except (ConnectionLost, ProtocolError) as error:
@@ -122,6 +130,14 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
         logger.exception('%s: the script %r failed', call.environment.unique_id, name)
         return False, 'failed'
     return True, 'hung up' if call.hung_up else 'ended'
+
+
+def refuse_what_never_ran(result: object, script: object) -> None:
+    """Raise ScriptError if `result` shows that a decorator hid an async function or a generator function."""
+    if never_run(result):
+        raise ScriptError(
+            f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
+            f'plain function')
 
 
 def _pattern(path: str) -> tuple[str, ...]:
@@ -148,7 +164,18 @@ def _match(pattern: tuple[str, ...], asked: tuple[str, ...]) -> dict[str, str] |
     return parameters
 
 
+def _check_function(function: object, path: str) -> None:
+    if not callable(function):
+        raise ScriptError(f'the script {path!r} cannot run {function!r}: give it a function of the call')
+    if kind := deferred(function):
+        raise ScriptError(
+            f'the script {path!r} is {kind} ({getattr(function, "__qualname__", function)}), which does not run when '
+            f'it is called: make it a plain function')
+
+
 def _check(path: str) -> None:
+    if not isinstance(path, str):
+        raise ScriptError(f'{path!r} is not the path of a script: write it as in @script("hits")')
     pattern = _pattern(path)
     if '' in pattern:
         raise ScriptError(f'the path {path!r} has an empty segment: leave out its first, last or second slash')

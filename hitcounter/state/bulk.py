@@ -28,6 +28,10 @@ def store(
 
     `progress` is told that after each transaction. Raises BulkStopped at the first that fails.
     """
+    if not callable(progress):
+        raise TypeError(f'{progress!r} cannot be told of the progress: give a function of a number')
+    if isinstance(all_arguments, str | bytes) or not isinstance(all_arguments, Iterable):
+        raise TypeError(f'{all_arguments!r} is not a list of arguments: give a tuple for each update')
     rest = iter(all_arguments)
     stored = 0
     size = AT_ONCE
@@ -36,7 +40,7 @@ def store(
     while True:
         try:
             for arguments in islice(rest, AT_ONCE - len(waiting)):
-                waiting.append(arguments)
+                waiting.append(_checked(arguments))
         except Exception as error:  # noqa: BLE001 -- the caller's own; what came before it is stored first
             ended = error
         if not waiting and ended is not None:
@@ -58,6 +62,12 @@ def store(
         del waiting[:done]
         stored += done
         progress(stored)
+
+
+def _checked(arguments: object) -> Arguments:
+    if not isinstance(arguments, tuple | list):
+        raise TypeError(f'{arguments!r} is not a tuple: give a tuple for each update, as in (line, caller)')
+    return tuple(arguments)
 
 
 def _some(update: Callable[..., object], share: list[Arguments]) -> Callable[[Root], int]:

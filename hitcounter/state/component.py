@@ -1,5 +1,6 @@
 """Components: the persistent objects at the root of the database, and the methods that others may call."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import zip_longest
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from persistent import Persistent
 
+from ..deferred import deferred
 from ..errors import ComponentError
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Component(Persistent):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        _check_attributes(cls)
+        _check_hooks(cls)
         _check_migrations(cls)
 
     def check(self) -> Iterable[str]:
@@ -67,31 +71,119 @@ class Component(Persistent):
 
 
 def update(method: Method) -> Method:
-    """Mark a method that changes its component: atomic, as if alone, and on disk before it returns."""
-    setattr(method, _ACCESS, Access.UPDATE)
-    return method
+    """Mark a method that changes its component: atomic, as if alone, and on disk before it returns.
+
+    Raises ComponentError for what does not run when it is called: an async function, a generator function.
+    """
+    return _marked(method, Access.UPDATE)
 
 
 def query(method: Method) -> Method:
-    """Mark a method that reads its component on a snapshot, without waiting for updates."""
-    setattr(method, _ACCESS, Access.QUERY)
+    """Mark a method that reads its component on a snapshot, without waiting for updates. Raises as `update` does."""
+    return _marked(method, Access.QUERY)
+
+
+def _marked(method: Method, access: Access) -> Method:
+    _check_method(method, access.value)
+    setattr(method, _ACCESS, access)
     return method
+
+
+def _check_method(method: object, mark: str) -> None:
+    """Raise ComponentError unless `method` is a function of the component that runs when it is called."""
+    if not callable(method) or isinstance(method, type | staticmethod | classmethod):
+        raise ComponentError(f'{method!r} is not a method of a component: mark a function, in its class, with @{mark}')
+    if kind := deferred(method):
+        raise ComponentError(
+            f'{_called(method)} is {kind}, which does not run when it is called: make it a plain function to mark it '
+            f'with @{mark}')
+
+
+def _called(method: object) -> str:
+    return getattr(method, '__qualname__', repr(method))
+
+
+def access_of(function: object) -> Access | None:
+    """What `function` is marked as; None if it is not a marked method."""
+    access = getattr(function, _ACCESS, None)
+    return access if isinstance(access, Access) else None
 
 
 def migration(*, to: int) -> Callable[[Method], Method]:
     """Mark a method without arguments that makes schema `to` of its component, as the schema before left it."""
+    if not _is_count(to, 2):
+        raise ComponentError(f'a migration cannot be to {to!r}: give the schema that it makes, a number from 2 on')
 
     def mark(method: Method) -> Method:
+        _check_method(method, f'migration(to={to})')
+        _check_takes_nothing(method)
         setattr(method, _MIGRATION, to)
         return method
 
     return mark
 
 
+def _check_takes_nothing(method: Callable[..., object]) -> None:
+    try:
+        inspect.signature(method).bind(None)
+    except TypeError as error:
+        raise ComponentError(
+            f'the migration {_called(method)} cannot be called without arguments ({error}): it takes self alone'
+        ) from None
+
+
 def migrations(component: type[Component]) -> list[tuple[int, str]]:
     """The schemas that `component` can be migrated to, and the method that does it, in order."""
     marked = ((getattr(getattr(component, name), _MIGRATION, None), name) for name in dir(component))
     return sorted((to, name) for to, name in marked if to is not None)
+
+
+def _check_attributes(component: type[Component]) -> None:
+    """Raise ComponentError if what the class says of itself is of a wrong type."""
+    name, depends = getattr(component, 'name', 'not given yet'), component.depends
+    if not isinstance(name, str) or not name:
+        raise ComponentError(f'{component!r} has the name {name!r}: give it a text that is not empty')
+    if not _is_count(component.schema, 1):
+        raise ComponentError(f'{component!r} has the schema {component.schema!r}: give it a number from 1 on')
+    if not isinstance(depends, tuple | list) or not all(map(is_component, depends)):
+        raise ComponentError(
+            f'{component!r} depends on {depends!r}: give it the classes of the components, as in (Polls,)')
+    if not isinstance(component.moved, Mapping) or not all(map(_is_class_name, _flat(component.moved))):
+        raise ComponentError(
+            f"{component!r} has moved {component.moved!r}: give it {{'old.module:Old': 'new.module:New'}}")
+
+
+def _check_hooks(component: type[Component]) -> None:
+    """Raise ComponentError for a hook of which a call would run nothing."""
+    for name in ('start', 'stop'):
+        if kind := deferred(getattr(component, name)):
+            raise ComponentError(
+                f'{component!r} has a {name}() that is {kind}, which does not run when it is called: make it a plain '
+                f'class method')
+
+
+def is_component(component: object) -> bool:
+    """Whether it is the class of a component."""
+    return isinstance(component, type) and issubclass(component, Component)
+
+
+def not_offered(component: object, reason: str) -> ComponentError:
+    """The error of who asks for `component` where there is none; `reason` is what holds if it is one at all."""
+    if is_component(component):
+        return ComponentError(f'{component.__name__} {reason}')  # type: ignore[attr-defined]  # it is a class
+    return ComponentError(f'{component!r} is not a component: give its class, as in state[Polls]')
+
+
+def _is_count(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
+
+
+def _is_class_name(name: object) -> bool:
+    return isinstance(name, str) and all(name.partition(':'))
+
+
+def _flat(moved: Mapping[str, str]) -> Iterable[str]:
+    return (*moved, *moved.values())
 
 
 def _check_migrations(component: type[Component]) -> None:
@@ -115,15 +207,20 @@ def accesses(component: type[Component]) -> dict[str, Access]:
 
 
 def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
-    """`components`, each behind those that it depends on.
+    """`components`, each after those that it depends on.
 
     Raises ComponentError when a name stands for two of them, one is missing, or they depend on each other.
     """
+    if isinstance(components, type | str) or not isinstance(components, Iterable):
+        raise ComponentError(f'{components!r} is not a list of components: give their classes, as in [Polls]')
     wanted = list(components)
     names: dict[str, type[Component]] = {}
     for component in wanted:
-        if not isinstance(getattr(component, 'name', None), str):
+        if not is_component(component):
+            raise ComponentError(f'{component!r} is not a component: name a subclass of Component')
+        if not hasattr(component, 'name'):
             raise ComponentError(f'{component!r} has no name: give it one')
+        _check_attributes(component)
         if component.name in (SCHEMAS, MARKS):
             raise ComponentError(f'{component!r} has the name {component.name!r}, which is taken: choose another')
         if component.__module__ == '__main__':

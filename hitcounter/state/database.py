@@ -115,7 +115,7 @@ def open_alone(uri: str) -> Database:
 
     Raises DatabaseInUse at once if one has it open, or DatabaseRefused.
     """
-    if uri.partition(':')[0] != 'file':
+    if _scheme(uri) != 'file':
         return open_database(uri)
     with _refusing(uri), ExitStack() as resources:
         address = FileAddress.parse(uri)
@@ -139,7 +139,7 @@ def path_of(uri: str) -> str:
 
 
 def _scheme(uri: str) -> str:
-    scheme, colon, _ = uri.partition(':')
+    scheme, colon, _ = uri.partition(':') if isinstance(uri, str) else ('', '', '')
     if not scheme or not colon:
         raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs')
     return scheme

@@ -6,11 +6,11 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
 import ZODB
 
-from ..errors import ComponentError, ReadOnly
-from .component import Access, Component, accesses
+from ..errors import ReadOnly
+from .component import Access, Component, accesses, not_offered
+from .plain import plain
 from .session import Session
-from .state import Parts
-from .writer import plain
+from .state import Parts, no_such_method, over_parts, refuse_to_set
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
@@ -27,13 +27,14 @@ class ReadingState:
     def __getitem__(self, component: type[C]) -> C:
         try:
             return cast(C, self._handles[component])  # it has the methods that others may call
-        except KeyError:
-            raise ComponentError(f'the database has no component {component.__name__}: see what root holds') from None
+        except (KeyError, TypeError):  # the latter for what cannot be a key
+            raise not_offered(component, 'is not a component of this database: see what root holds') from None
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
+        run = over_parts(function)
         with closing(Session(self._database)) as session:
-            return plain(function(Parts(session.root), *args, **kwargs), repr(function))
+            return plain(run(session.root, *args, **kwargs), getattr(function, '__qualname__', repr(function)))
 
     def update(self, *_: object, **__: object) -> NoReturn:
         """Raise ReadOnly."""
@@ -44,14 +45,24 @@ class _Handle:
     """The queries of one component, and in the place of each update its refusal."""
 
     def __init__(self, state: ReadingState, component: type[Component]) -> None:
+        vars(self)['_component'] = component
         for name, access in accesses(component).items():
-            setattr(self, name, state.update if access is Access.UPDATE else _query(state, component, name))
+            vars(self)[name] = state.update if access is Access.UPDATE else _query(state, component, name)
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_such_method(self._component, name)
+
+    __setattr__ = __delattr__ = refuse_to_set
 
 
 def _query(state: ReadingState, component: type[Component], name: str) -> Callable[..., Any]:
+    def ask(parts: Parts, *args: Any, **kwargs: Any) -> Any:
+        return getattr(parts[component], name)(*args, **kwargs)
+
     def query(*args: Any, **kwargs: Any) -> Any:
-        return state.query(lambda parts: getattr(parts[component], name)(*args, **kwargs))
+        return state.query(ask, *args, **kwargs)
 
     query.__name__ = name
+    query.__qualname__ = ask.__qualname__ = f'{component.name}.{name}'
     query.__doc__ = getattr(component, name).__doc__
     return query

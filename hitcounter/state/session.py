@@ -26,6 +26,8 @@ class Session:
     """
 
     def __init__(self, database: ZODB.DB) -> None:
+        if not isinstance(database, ZODB.DB):
+            raise TypeError(f"{database!r} is not ZODB's own database: give the db of an open one, as in database.db")
         self._transactions = transaction.TransactionManager(explicit=True)
         self._connection = database.open(transaction_manager=self._transactions)
         #: True once an object was changed, or was to be.

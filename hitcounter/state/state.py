@@ -8,16 +8,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
+from ZODB.POSException import POSKeyError
 
+from ..deferred import deferred
 from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
 from . import bulk, lost_changes
-from .component import SCHEMAS, Access, Component, accesses, in_order
+from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, not_offered
 from .database import Database
 from .guard import RESTORE
 from .migrating import Comparison
+from .plain import plain
 from .session import Session
 from .subscription import Subscription
-from .writer import Root, Writer, plain
+from .writer import Root, Writer
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
@@ -33,7 +36,12 @@ class Parts:
         self._root = root
 
     def __getitem__(self, component: type[C]) -> C:
-        return cast(C, self._root[component.name])
+        try:
+            return cast(C, self._root[component.name])
+        except POSKeyError:  # the root itself cannot be loaded
+            raise
+        except (AttributeError, KeyError):
+            raise not_offered(component, 'is not a component of this database') from None
 
 
 class State:
@@ -49,6 +57,8 @@ class State:
 
     def __init__(self, database: Database, components: Iterable[type[Component]]) -> None:
         ordered = in_order(components)
+        if not isinstance(database, Database):
+            raise TypeError(f'{database!r} is not an open database: give what open_database returned')
         self._database = database
         self._writer = Writer(database)
         try:
@@ -70,12 +80,12 @@ class State:
     def __getitem__(self, component: type[C]) -> C:
         try:
             return cast(C, self._handles[component])  # it has the methods that others may call
-        except KeyError:
-            raise ComponentError(f'{component.__name__} is no component of this state: open it with') from None
+        except (KeyError, TypeError):  # the latter for what cannot be a key
+            raise not_offered(component, 'is not a component of this state: open the state with it') from None
 
     def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
-        return self._writer.run(_over_parts(function), _label(function), args, kwargs)
+        return self._writer.run(over_parts(function), _label(function), args, kwargs)
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
@@ -116,18 +126,22 @@ class State:
     def _as_update(self, function: Callable[..., R]) -> tuple[Callable[..., R], str]:
         """`function` as the writer calls it, and what it is called in the log."""
         name = getattr(function, '__name__', '')
-        owners = [component for component in self._handles if getattr(component, name, None) is function]
+        owners = [component for component in self._handles if name and getattr(component, name, None) is function]
+        if not owners and access_of(function):
+            raise ComponentError(
+                f'{_label(function)} is not a method of a component of this state: name it by its class, as in '
+                f'submit(Polls.vote), and open the state with that class')
         if not owners:
-            return _over_parts(function), _label(function)
+            return over_parts(function), _label(function)
         if accesses(owners[0]).get(name) is not Access.UPDATE:
-            raise NoSuchMethod(f'{_label(function)} is no update: mark it as one')
+            raise NoSuchMethod(f'{_label(function)} is not an update: mark it as one')
         if len(owners) > 1:
             raise ComponentError(f'{_label(function)} is of {len(owners)} components: use update with a function')
         return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        return _read(self._database.db, _over_parts(function), _label(function), args, kwargs)
+        return _read(self._database.db, over_parts(function), _label(function), args, kwargs)
 
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
@@ -144,17 +158,28 @@ def _call(component: type[Component], name: str, state: State) -> None:
         ) from error
 
 
+def no_such_method(component: type[Component], name: str) -> NoSuchMethod:
+    return NoSuchMethod(f'{component.__name__} has no update and no query {name!r}: mark its method as one')
+
+
+def refuse_to_set(handle: object, name: str, *_: object) -> None:
+    """For the handles, `state[Class]`: raise NoSuchMethod, because what is set there would be stored nowhere."""
+    raise NoSuchMethod(f'{name!r} cannot be set or deleted from outside the component: let an update of it do that')
+
+
 class _Handle:
     """The updates and queries of one component, for every thread."""
 
     def __init__(self, state: State, component: type[Component]) -> None:
-        self._component = component
+        vars(self)['_component'] = component
         for name, access in accesses(component).items():
             run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database.db)
-            setattr(self, name, _method(run, component.name, name))
+            vars(self)[name] = _method(run, component.name, name)
 
     def __getattr__(self, name: str) -> Any:
-        raise NoSuchMethod(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
+        raise no_such_method(self._component, name)
+
+    __setattr__ = __delattr__ = refuse_to_set
 
 
 def _method(run: Callable[..., Any], component: str, name: str) -> Callable[..., Any]:
@@ -173,7 +198,17 @@ def _of_component(component: str, name: str) -> Callable[..., Any]:
     return lambda root, *args, **kwargs: getattr(root[component], name)(*args, **kwargs)
 
 
-def _over_parts(function: Callable[..., R]) -> Callable[..., R]:
+def over_parts(function: Callable[..., R]) -> Callable[..., R]:
+    """`function` as the writer calls it. Raises ComponentError for what is not a function of the components."""
+    if access := access_of(function):
+        raise ComponentError(
+            f'{_label(function)} is the {access.value} of a component, and not a function of several: call it as '
+            f'state[Class].{getattr(function, "__name__", "method")}()')
+    if not callable(function):
+        raise TypeError(f'{function!r} is not a function of the components: give one that takes them')
+    if kind := deferred(function):
+        raise ComponentError(
+            f'{_label(function)} is {kind}, which does not run when it is called: make it a plain function')
     return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
 
 

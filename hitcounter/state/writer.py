@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import transaction
-from persistent import Persistent
 from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 
@@ -24,6 +23,7 @@ from ..errors import OutcomeUnknown, StateClosed, StateError, UpdateFailed
 from . import lost_changes
 from .database import Database
 from .marks import Marker, Voted
+from .plain import plain
 from .subscription import Stored, Subscription
 
 logger = logging.getLogger(__name__)
@@ -347,13 +347,6 @@ class _Promise(_Job[R]):
                 self.future.set_result(self._result)
         except BaseException:  # a callback's, as of sys.exit: the future logs others, and this thread goes on
             logger.exception('a callback of %s failed', self.label)
-
-
-def plain(result: R, label: str) -> R:
-    """`result`, unless it is an object of the database, which no other thread may touch."""
-    if isinstance(result, Persistent):
-        raise StateError(f'{label} returned {type(result).__name__}, an object of the database: return plain values')
-    return result
 
 
 def _labels(jobs: 'list[_Job[Any]]') -> str:

@@ -1,13 +1,15 @@
 """Finding a script."""
 
+import functools
 import re
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from hitcounter.agi import Call, Script, script
 from hitcounter.agi.script import Scripts
 from hitcounter.errors import ScriptError
-from hitcounter.testing import Channel, connect
+from hitcounter.testing import Channel, connect, dial, place_call, serving
 
 
 @script('greet')
@@ -171,3 +173,77 @@ def test_a_call_has_its_query_and_its_arguments() -> None:
     assert call.query == {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}
     assert call.environment.arguments == ('x', '')
     assert call.parameters == {}
+
+
+async def asynchronous(call: Call) -> None:
+    call.answer()
+
+
+async def asynchronous_generator(call: Call) -> AsyncIterator[int]:
+    yield 1
+
+
+def generator(call: Call) -> Iterator[int]:
+    call.answer()
+    yield 1
+
+
+class Asynchronous:
+    async def __call__(self, call: Call) -> None:
+        call.answer()
+
+
+@pytest.mark.parametrize(
+    ('function', 'kind'),
+    [
+        (asynchronous, 'an async function (asynchronous)'),
+        (asynchronous_generator, 'an async generator function'),
+        (generator, 'a generator function (generator)'),
+        (functools.partial(functools.partial(generator)), 'a generator function'),
+        (Asynchronous(), 'an async function'),
+        (Asynchronous().__call__, 'an async function (Asynchronous.__call__)'),
+    ],
+)
+def test_what_does_not_run_when_it_is_called_is_refused_where_it_is_defined(
+    function: Callable[..., object], kind: str
+) -> None:
+    with pytest.raises(ScriptError, match=re.escape(f"the script 'greet' is {kind}")):
+        script('greet')(function)
+
+
+def undecorated(function: Callable[[Call], object]) -> Callable[[Call], object]:
+    """A decorator that hides what it decorates."""
+
+    @functools.wraps(function)
+    def decorated(call: Call) -> object:
+        return function(call)
+
+    return decorated
+
+
+@pytest.mark.parametrize('function', [asynchronous, asynchronous_generator, generator])
+def test_what_a_decorator_hides_fails_its_call_and_its_test(
+    function: Callable[[Call], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    hidden = script('hidden')(undecorated(function))
+    with serving([hidden]) as address:
+        assert place_call(address, Channel(url='agi://127.0.0.1/hidden')).status == 'FAILURE'
+    assert 'and nothing of it ran: make what is decorated a plain function' in caplog.text
+    with pytest.raises(ScriptError, match='nothing of it ran'):
+        dial(Channel(), hidden)
+
+
+@pytest.mark.parametrize(
+    ('define', 'said'),
+    [
+        (lambda: script(generator), 'is not the path of a script: write it as in @script("hits")'),
+        (lambda: script(5), '5 is not the path of a script'),
+        (lambda: Script('greet', 5), "the script 'greet' cannot run 5: give it a function of the call"),
+        (lambda: Scripts(greet), 'is not a list of scripts: give them as in [greet]'),
+        (lambda: Scripts(greet.function), 'is not a list of scripts'),
+        (lambda: Scripts(5), '5 is not a list of scripts'),
+    ],
+)
+def test_a_wrong_type_is_said_in_a_sentence(define: Callable[[], object], said: str) -> None:
+    with pytest.raises(ScriptError, match=re.escape(said)):
+        define()

@@ -227,7 +227,7 @@ def test_a_damaged_object_of_a_moved_class_is_named_and_nothing_is_changed(old: 
     [
         ({'a:A': 'polls:Pols'}, r"'a:A' is said to have moved to 'polls:Pols', which cannot be imported \(Attribute"),
         ({'a:A': 'pols:Polls'}, r"'a:A' is said to have moved to 'pols:Polls', which cannot be imported \(ModuleNot"),
-        ({'a:A': 'polls'}, r"'a:A' is said to have moved to 'polls', which cannot be imported"),
+        ({'a:A': 'polls'}, r"has moved {'a:A': 'polls'}: give it {'old.module:Old': 'new.module:New'}"),
         ({'a:A': 'b:B', 'b:B': 'a:A'}, 'in a circle: a:A -> b:B -> a:A'),
     ],
 )

@@ -1,20 +1,24 @@
 """The state, on a real FileStorage."""
 
 import logging
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from BTrees.Length import Length
+from BTrees.OOBTree import OOBTree
 from patience import PATIENCE
 from persistent.list import PersistentList
+from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError
 
 from hitcounter.errors import (
+    BulkStopped,
     ComponentError,
     DatabaseRefused,
     OutcomeUnknown,
@@ -23,7 +27,19 @@ from hitcounter.errors import (
     StateError,
     UpdateFailed,
 )
-from hitcounter.state import Component, Database, Parts, State, WritingSession, open_database, query, update, writer
+from hitcounter.state import (
+    Component,
+    Database,
+    Parts,
+    ReadingState,
+    State,
+    Stored,
+    WritingSession,
+    open_database,
+    query,
+    update,
+    writer,
+)
 from hitcounter.state.verification import findings
 
 
@@ -195,7 +211,7 @@ def test_only_what_is_marked_can_be_called(state: State) -> None:
 
 
 def test_a_component_that_the_state_was_not_opened_with_is_named(database: Database) -> None:
-    with closing(State(database, [Notes])) as state, pytest.raises(ComponentError, match='Total is no component'):
+    with closing(State(database, [Notes])) as state, pytest.raises(ComponentError, match='Total is not a component'):
         state[Total]
 
 
@@ -356,9 +372,10 @@ def test_another_schema_is_refused(database: Database, monkeypatch: pytest.Monke
 
 
 def test_a_newer_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    State(database, [Notes]).close()
-    monkeypatch.setattr(Notes, 'schema', 0)
-    with pytest.raises(DatabaseRefused, match="schema 1 of 'notes', newer than the 0 of this program: install"):
+    with monkeypatch.context() as later:
+        later.setattr(Notes, 'schema', 2)
+        State(database, [Notes]).close()
+    with pytest.raises(DatabaseRefused, match="schema 2 of 'notes', newer than the 1 of this program: install"):
         State(database, [Notes])
 
 
@@ -450,3 +467,118 @@ def test_a_callback_that_ends_in_an_exit_ends_nothing(state: State) -> None:
     state.submit(Notes.add, 'one').add_done_callback(leave)
 
     assert state.submit(Notes.add, 'two').result(PATIENCE) == 2
+
+
+class Unhurried:
+    """Holds what it is given, as any plain object may."""
+
+    __slots__ = ('held',)
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+
+async def asynchronous(parts: Parts) -> None:
+    """Is never awaited."""
+
+
+def generator(parts: Parts) -> Iterator[int]:
+    yield 1
+
+
+def hidden(parts: Parts) -> object:
+    return generator(parts)
+
+
+@pytest.mark.parametrize(
+    ('give', 'said'),
+    [
+        (lambda texts: [1, (2, {'three': [texts]})], 'list with PersistentList, an object of the database'),
+        (lambda texts: {texts._p_oid: Unhurried(texts)}, 'dict with PersistentList'),
+        (lambda texts: Stored('a', (texts,), {}, 1), 'Stored with PersistentList'),
+        (lambda texts: texts.append, 'method with PersistentList'),
+        (lambda texts: (text for text in texts), 'generator, which would run only after the transaction'),
+        (lambda texts: [iter([texts])], 'list with list_iterator'),
+        (lambda texts: {'map': map(str, texts)}, 'dict with map, which would run'),
+        (lambda texts: OOBTree({'a': 1}).items(), 'OOBTreeItems, which would read only after the transaction'),
+        (lambda texts: (OOBTree({'a': 1}).keys(),), 'tuple with OOBTreeItems'),
+        (lambda texts: [OOBTree({'a': 1}).values()], 'list with OOBTreeItems'),
+        (lambda texts: OOBTree({'a': 1}).iteritems(), 'OOTreeIterator, which would run'),
+        (lambda texts: {'a': 1}.items(), 'dict_items, which would read'),
+        (lambda texts: PersistentMapping(a=1).keys(), 'KeysView, which would read'),
+        (hidden, 'generator, which would run'),
+        (lambda texts: [asynchronous(texts)], 'list with coroutine, which would run'),
+    ],
+)
+@pytest.mark.parametrize('run', [State.update, State.query])
+def test_a_result_that_is_not_plain_at_every_depth_is_refused(
+    state: State, run: Callable[..., object], give: Callable[[PersistentList], object], said: str
+) -> None:
+    def returning(parts: Parts) -> object:
+        return give(parts[Notes].texts)
+
+    with pytest.raises(StateError, match=re.escape(said)):
+        run(state, returning)
+
+
+def test_plain_results_come_as_they_are(state: State) -> None:
+    around: list[object] = []
+    around.append(around)
+    results = (1, (1, 'a', None), [{'a': {1, 2}}], Stored('a', (), {}, Unhurried(b'')), range(3), around, [{}] * 20_000)
+    for result in results:
+        assert state.query(lambda _, result=result: result) is result
+
+
+@pytest.mark.parametrize(
+    ('use', 'error', 'said'),
+    [
+        (lambda state: state['notes'], ComponentError, "'notes' is not a component: give its class"),
+        (lambda state: state[[]], ComponentError, '[] is not a component'),
+        (lambda state: state[Component], ComponentError, 'Component is not a component of this state'),
+        (lambda state: state.query(lambda parts: parts['notes']), ComponentError, "'notes' is not a component"),
+        (lambda state: state.query(lambda parts: parts[Bell]), ComponentError, 'Bell is not a component of this'),
+        (lambda state: state.update('add', 'text'), TypeError, "'add' is not a function of the components"),
+        (lambda state: state.update(Notes.add, 'text'), ComponentError, 'Notes.add is the update of a component'),
+        (lambda state: state.query(Notes.all), ComponentError, 'Notes.all is the query of a component, and not'),
+        (lambda state: state.update(asynchronous), ComponentError, 'asynchronous is an async function'),
+        (lambda state: state.submit(generator), ComponentError, 'generator is a generator function'),
+        (lambda state: state.submit(None), TypeError, 'None is not a function of the components'),
+        (lambda state: state.submit(Notes.all), ComponentError, 'Notes.all is not an update: mark it as one'),
+        (lambda state: state.submit(Bystander.look), ComponentError, 'Bystander.look is not a method of a component'),
+        (lambda state: state.bulk(Notes.add, 5), TypeError, '5 is not a list of arguments'),
+        (lambda state: state.bulk(Notes.add, 'ab'), TypeError, "'ab' is not a list of arguments"),
+        (lambda state: state.bulk(Notes.add, ['ab']), BulkStopped, "'ab' is not a tuple"),
+        (lambda state: state.bulk(Notes.add, [('a',)], progress=5), TypeError, '5 cannot be told of the progress'),
+        (lambda state: state[Notes].add(), TypeError, "missing 1 required positional argument: 'text'"),
+        (lambda state: State('memory:', [Notes]), TypeError, "'memory:' is not an open database"),
+        (lambda state: WritingSession(state._database), TypeError, 'give the db of an open one, as in database.db'),
+        (lambda state: open_database(None), DatabaseRefused, 'None is no URI of a database'),
+    ],
+)
+def test_a_wrong_type_is_said_in_a_sentence(
+    state: State, use: Callable[[State], object], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=re.escape(said)):
+        use(state)
+    assert state[Notes].all() == []
+
+
+class Bystander(Component):
+    """Is not part of the state."""
+
+    name = 'bystander'
+
+    @update
+    def look(self) -> None:
+        """Look."""
+
+
+def test_nothing_can_be_set_on_what_a_state_offers(state: State, database: Database) -> None:
+    for offered in (state[Notes], ReadingState(database.db, [Notes])[Notes]):
+        with pytest.raises(ComponentError, match="'texts' cannot be set or deleted from outside the component"):
+            offered.texts = PersistentList()
+        with pytest.raises(ComponentError, match="'all' cannot be set or deleted"):
+            del offered.all
+        with pytest.raises(ComponentError, match="Notes has no update and no query 'nosuch'"):
+            _ = offered.nosuch
+    assert state[Notes].all() == []

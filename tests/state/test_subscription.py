@@ -98,7 +98,7 @@ def test_a_future_can_be_cancelled_until_its_update_runs(state: State) -> None:
 
 
 def test_only_updates_can_be_submitted_and_not_within_an_update(state: State) -> None:
-    with pytest.raises(NoSuchMethod, match='is no update'):
+    with pytest.raises(NoSuchMethod, match='is not an update'):
         state.submit(Words.all)
     with pytest.raises(StateError, match='within an update'):
         state.update(lambda _: state.submit(Words.add, 'inner') and None)

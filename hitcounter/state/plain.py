@@ -1,0 +1,91 @@
+"""Plain values: what an update or a query may return, since it outlives the transaction."""
+
+from collections import deque
+from collections.abc import Awaitable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from itertools import chain, islice
+from types import BuiltinMethodType, MappingProxyType, MethodType, ModuleType
+from typing import Any, TypeVar
+
+from persistent import Persistent
+from persistent.wref import WeakRef
+
+from ..deferred import never_run
+from ..errors import StateError
+
+R = TypeVar('R')
+
+#: So many parts of one container are looked at, its first ones; and so many of a whole result, which takes 2 ms.
+IN_ONE, IN_ALL = 1_000, 10_000
+
+_SCALARS = frozenset({bool, bytes, complex, date, datetime, float, int, str, time, timedelta, type(None)})
+
+_NOTHING: tuple[object, ...] = ()
+
+
+def plain(result: R, label: str) -> R:
+    """`result`, if it is neither an object of the database, nor what reads one later, nor what holds either.
+
+    Containers and other objects are looked into at every depth, within the bounds above. Raises StateError.
+    """
+    kind = type(result)
+    if kind not in _SCALARS and not (kind is tuple and _is_of_scalars(result)):  # mostly it is, and the quicker for it
+        _check(result, label)
+    return result
+
+
+def _is_of_scalars(values: Any) -> bool:  # Any: mypy does not see that it is a tuple
+    for value in values[:IN_ONE]:  # noqa: SIM110 -- a generator would take three times as long
+        if type(value) not in _SCALARS:
+            return False
+    return True
+
+
+def _check(result: object, label: str) -> None:
+    left, waiting = IN_ALL, [result]
+    while waiting and left > 0:
+        value = waiting.pop()
+        if reason := _reason(value):
+            holder = '' if value is result else f'{type(result).__name__} with '
+            raise StateError(f'{label} returned {holder}{type(value).__name__}, {reason}')
+        parts = list(islice(_parts(value), min(left, IN_ONE)))
+        left -= len(parts)
+        waiting += [part for part in reversed(parts) if type(part) not in _SCALARS]
+
+
+def _reason(value: object) -> str:
+    """Why `value` is not plain, and what to do; '' if it is."""
+    if isinstance(value, tuple | list | dict):
+        return ''
+    if isinstance(value, Persistent | WeakRef):
+        return 'an object of the database: return plain values'
+    if never_run(value) or isinstance(value, Awaitable | Iterator):
+        return 'which would run only after the transaction: return what it gives, in a list'
+    if isinstance(value, KeysView | ValuesView | ItemsView) or type(value).__name__.endswith('TreeItems'):  # a BTree's
+        return 'which would read only after the transaction: return a list of it'
+    return ''
+
+
+def _parts(value: object) -> Iterable[object]:
+    """What `value` holds."""
+    if isinstance(value, tuple | list | set | frozenset | deque):
+        return value
+    if isinstance(value, dict | MappingProxyType):
+        return chain.from_iterable(value.items())
+    if isinstance(value, MethodType | BuiltinMethodType):
+        return (value.__self__,)
+    if isinstance(value, partial):
+        return (value.func, *value.args, *value.keywords.values())
+    return _NOTHING if isinstance(value, type | ModuleType) else _attributes(value)
+
+
+def _attributes(value: object) -> Iterable[object]:
+    slots = (name for kind in type(value).__mro__ for name in _slots(kind))
+    there = (getattr(value, name) for name in slots if hasattr(value, name))
+    return chain(getattr(value, '__dict__', {}).values(), there)
+
+
+def _slots(kind: type) -> Iterable[str]:
+    slots = vars(kind).get('__slots__', ())
+    return (slots,) if isinstance(slots, str) else slots
