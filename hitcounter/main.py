@@ -6,7 +6,7 @@ from . import backup, call, export, forget, migrate, pack, process, serve, shell
 
 
 @click.group(epilog='hitcounter COMMAND --help tells more of each.')
-@click.version_option(package_name='hitcounter')
+@click.version_option(package_name='hitcounter-agi')
 def main() -> None:
     """Durable call counting for Asterisk."""
 

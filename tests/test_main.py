@@ -45,7 +45,7 @@ def test_an_unknown_command_is_said() -> None:
 
 def test_the_version_is_the_packages() -> None:
     try:
-        version = importlib.metadata.version('hitcounter')
+        version = importlib.metadata.version('hitcounter-agi')
     except importlib.metadata.PackageNotFoundError:
         pytest.skip('the package is on the path, but not installed')
 
