@@ -45,7 +45,11 @@ class EntryPointError(HitcounterError):
     """An installed package offers a script or a component that cannot be used."""
 
 
-# Calls that come in from a file: raised by hitcounter.exchange.
+# Records that go to a file or come from one: raised by hitcounter.exchange.
+
+class ExportFailed(HitcounterError):
+    """The records of a component could not be written; what was written before may be incomplete."""
+
 
 class ImportRefused(HitcounterError):
     """A row is no call, or does not continue its line's numbers; rows before it may have been taken."""
@@ -79,6 +83,10 @@ class ReadOnly(StateError):
 
 class LostChange(StateError):
     """A test found a persistent object that was changed where ZODB does not see it: use a persistent kind there."""
+
+
+class LineRefused(StateError):
+    """A call was not counted, for its line has too long a name, or would be one line too many."""
 
 
 class UpdateFailed(StateError):

@@ -1,19 +1,27 @@
-"""The calls of the hit counter as CSV and as JSON lines, one row for each: what is written reads back the same."""
+"""The calls of the hit counter as CSV and as JSON lines, one row for each: what is written reads back the same.
+
+The records of other components are written in the same way, and not read.
+"""
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from math import floor
 from typing import Any, BinaryIO, NamedTuple
 
-from .errors import ImportRefused
-from .hits import Caller, Hit, HitCounter
+from .errors import ExportFailed, ImportRefused
+from .hits import Caller, Hit, HitCounter, fields_of
 from .state import Parts, Session, State
+from .times import Moment, format_time, parse_time
 
-FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id')
+__all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_records', 'format_time',
+           'import_calls', 'parse_time']
+
+#: The fields of a call.
+FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id', 'withheld')
+
+#: The fields that a call had in schema 1 of the hit counter, whose exports are read, and written for its programs.
+EARLIER = FIELDS[:-1]
 
 #: Bytes that a row may have.
 LONGEST = 1_000_000
@@ -21,10 +29,8 @@ LONGEST = 1_000_000
 #: Calls that are taken in one transaction, so that none holds up the others.
 AT_ONCE = 200
 
-_EXACT = Context(prec=500)
-_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
-_HEADER = ','.join(FIELDS)
+_BOOLEANS = {'yes': True, 'no': False}
 
 
 class Row(NamedTuple):
@@ -37,13 +43,22 @@ class Row(NamedTuple):
 class Format(NamedTuple):
     """How rows are written and read."""
 
-    #: What stands before the first row, if anything.
-    header: str
-    write: Callable[[Row], str]
-    #: Raises ValueError for what is no row.
-    read: Callable[[str], Row]
+    #: What stands before the first row of these fields, if anything.
+    heading: Callable[[Sequence[str]], str]
+    #: Raises TypeError for what is not a plain value.
+    spell: Callable[[Mapping[str, object]], str]
+    #: The call that a text spells whose heading named these fields. Raises ValueError if it spells none.
+    read: Callable[[str, Sequence[str]], Row]
     #: Whether the end of a text line with so many quotation marks before it ends the row.
     is_whole: Callable[[int], bool]
+
+    @property
+    def header(self) -> str:
+        """What stands before the first call, if anything."""
+        return self.heading(FIELDS)
+
+    def write(self, row: Row) -> str:
+        return self.spell(fields_of(row.line, row.hit))
 
 
 class Imported(NamedTuple):
@@ -53,16 +68,30 @@ class Imported(NamedTuple):
     known: int
 
 
-def export_calls(session: Session, form: Format) -> Iterator[bytes]:
-    """Every call that is not forgotten, line by line, as it was when the session was opened."""
-    if form.header:
-        yield form.header.encode()
-    counter: HitCounter = session.root[HitCounter.name]
-    rows = (Row(line, hit) for line in counter.lines() for hit in counter.since(line, 1))
-    for count, row in enumerate(rows):
-        if count % AT_ONCE == 0:
-            session.let_go()
-        yield form.write(row).encode('utf-8', 'surrogateescape')
+def export_records(
+    session: Session, name: str, form: Format, fields: Sequence[str] | None = None
+) -> Iterator[bytes]:
+    """The heading, which may be empty, and each row of the component `name`, as it was when the session was opened.
+
+    `fields` are those that are written; None: those of the first row, and nothing at all without one. Raises
+    ExportFailed for an error of the component.
+    """
+    if fields is not None:
+        yield form.heading(fields).encode()
+    try:
+        for count, row in enumerate(session.root[name].export()):
+            if count % AT_ONCE == 0:
+                session.let_go()
+            if fields is None:
+                fields = tuple(row)
+                yield form.heading(fields).encode()
+            spelled = form.spell({field: row[field] for field in fields})
+            yield spelled.encode('utf-8', 'surrogateescape')
+    except Exception as error:  # a component may raise anything
+        raise ExportFailed(
+            f'the component {name!r} could not be exported ({type(error).__name__}: {error}): fix its export(), or '
+            f'look for damage with "hitcounter verify"'
+        ) from error
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
@@ -87,7 +116,7 @@ def _take(parts: Parts, rows: Iterable[tuple[int, Row]]) -> int:
             taken += parts[HitCounter].take(*row)
         except ValueError as error:
             raise ImportRefused(
-                f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: mend it, and import '
+                f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: fix it, and import '
                 f'the whole file again') from error
     return taken
 
@@ -95,10 +124,7 @@ def _take(parts: Parts, rows: Iterable[tuple[int, Row]]) -> int:
 def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:
     """Each row with the number of the text line it begins at."""
     rows = iter(lambda: file.readline(LONGEST), b'')
-    if form.header:
-        given = next(rows, b'')
-        if given.removeprefix(b'\xef\xbb\xbf').rstrip() != form.header.encode().rstrip():
-            raise ImportRefused(f'row 1 is {given[:80]!r}: it must be {form.header.rstrip()!r}')
+    fields = _heading(next(rows, b''), form) if form.header else FIELDS
     pieces: list[bytes] = []
     size = quotes = 0
     for place, text in enumerate(rows, 2 if form.header else 1):
@@ -107,70 +133,86 @@ def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:
         size += len(text)
         quotes += text.count(b'"')
         if size >= LONGEST:
-            raise ImportRefused(f'row {begin} has no end within {LONGEST:,} bytes: mend it')
+            raise ImportRefused(f'row {begin} has no end within {LONGEST:,} bytes: fix it')
         if form.is_whole(quotes):
             if text.strip():
-                yield begin, _parse(b''.join(pieces), form, begin)
+                yield begin, _parse(b''.join(pieces), form, fields, begin)
             pieces.clear()
             size = quotes = 0
     if pieces:
-        raise ImportRefused(f'row {begin} has no end: mend it')
+        raise ImportRefused(f'row {begin} has no end: fix it')
 
 
-def _parse(text: bytes, form: Format, place: int) -> Row:
+def _heading(given: bytes, form: Format) -> Sequence[str]:
+    """The fields that the first text line names."""
+    for fields in (FIELDS, EARLIER):
+        if given.removeprefix(b'\xef\xbb\xbf').rstrip() == form.heading(fields).encode().rstrip():
+            return fields
+    raise ImportRefused(f'row 1 is {given[:80]!r}: it must be {form.header.rstrip()!r}')
+
+
+def _parse(text: bytes, form: Format, fields: Sequence[str], place: int) -> Row:
     try:
-        row = form.read(text.decode('utf-8', 'surrogateescape').rstrip('\r\n'))
+        row = form.read(text.decode('utf-8', 'surrogateescape').rstrip('\r\n'), fields)
     except (ValueError, RecursionError) as error:
-        raise ImportRefused(f'row {place} is no call ({error}): mend it') from error
+        raise ImportRefused(f'row {place} is not a call ({error}): fix it') from error
     return row
 
 
-def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id: Any) -> Row:
+def _row(
+    line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id: Any, withheld: Any = None
+) -> Row:
     """What the fields say, if it can be said of a call."""
     for text in (line, time, unique_id, caller_id or '', name or ''):
         if not isinstance(text, str):
-            raise ValueError(f'{text!r} is no text')
+            raise ValueError(f'{text!r} is not a text')
         text.encode('utf-8', 'surrogateescape')
     if type(number) is not int:
-        raise ValueError(f'{number!r} is no number of a call')
-    return Row(line, Hit(number, parse_time(time), Caller(caller_id, name, unique_id)))
-
-
-def _fields(row: Row) -> tuple[str, int, str, str | None, str | None, str]:
-    return row.line, row.hit.number, format_time(row.hit.time), *row.hit.caller
+        raise ValueError(f'{number!r} is not the number of a call')
+    if withheld not in (True, False, None) or type(withheld) is int:
+        raise ValueError(f'{withheld!r} does not say whether the caller was withheld')
+    return Row(line, Hit(number, parse_time(time), Caller(caller_id, name, unique_id, withheld)))
 
 
 # JSON lines. All of it is ASCII, for JSON has no other way to say a byte that is no UTF-8.
 
-def _to_json(row: Row) -> str:
-    return json.dumps(dict(zip(FIELDS, _fields(row), strict=True))) + '\n'
+def _to_json(row: Mapping[str, object]) -> str:
+    return json.dumps(row) + '\n'
 
 
-def _from_json(text: str) -> Row:
+def _from_json(text: str, _: Sequence[str]) -> Row:
     value = json.loads(text)
-    if not isinstance(value, dict) or set(value) != set(FIELDS):
+    if not isinstance(value, dict) or set(value) not in (set(FIELDS), set(EARLIER)):
         raise ValueError(f'it must be an object of {", ".join(FIELDS)}')
-    return _row(*(value[field] for field in FIELDS))
+    return _row(**value)
 
 
 # CSV. A text stands in quotes, also an empty one; nothing at all is what Asterisk did not know.
 
-def _to_csv(row: Row) -> str:
-    line, number, time, *caller = _fields(row)
-    return ','.join([_quoted(line), str(number), time, *map(_quoted, caller)]) + '\n'
+def _to_csv(row: Mapping[str, object]) -> str:
+    return ','.join(map(_spelled, row.values())) + '\n'
 
 
-def _quoted(text: str | None) -> str:
-    return '' if text is None else '"' + text.replace('"', '""') + '"'
+def _spelled(value: object) -> str:
+    if value is None:
+        return ''
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, int | float | Moment):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    raise TypeError(f'{type(value).__name__} is not a text, a number, a boolean or None')
 
 
-def _from_csv(text: str) -> Row:
-    line, number, time, *caller = _split(text)
+def _from_csv(text: str, fields: Sequence[str]) -> Row:
+    line, number, time, caller_id, name, unique_id, *more = _split(text, len(fields))
     is_number = number is not None and number.isascii() and number.isdecimal()
-    return _row(line, int(number or '') if is_number else number, time, *caller)
+    withheld = [_BOOLEANS.get(said, said) if said is not None else None for said in more]
+    return _row(line, int(number or '') if is_number else number, time, caller_id, name, unique_id, *withheld)
 
 
-def _split(text: str) -> list[str | None]:
+def _split(text: str, count: int) -> list[str | None]:
     fields: list[str | None] = []
     end = -1
     while end < len(text):
@@ -181,29 +223,12 @@ def _split(text: str) -> list[str | None]:
         end = found.end()
         if text[end : end + 1] not in ('', ','):
             raise ValueError(f'a comma is missing at character {end + 1}')
-    if len(fields) != len(FIELDS):
-        raise ValueError(f'it has {len(fields)} fields, not {len(FIELDS)}')
+    if len(fields) != count:
+        raise ValueError(f'it has {len(fields)} fields, not {count}')
     return fields
 
 
 FORMATS = {
-    'csv': Format(_HEADER + '\n', _to_csv, _from_csv, lambda quotes: quotes % 2 == 0),
-    'jsonl': Format('', _to_json, _from_json, lambda _: True),
+    'csv': Format(lambda fields: ','.join(fields) + '\n', _to_csv, _from_csv, lambda quotes: quotes % 2 == 0),
+    'jsonl': Format(lambda _: '', _to_json, _from_json, lambda _: True),
 }
-
-
-def format_time(seconds: float) -> str:
-    """ISO 8601, UTC, with as many digits as tell this very number from all others, and six at least."""
-    exact = Decimal(repr(seconds))
-    whole = floor(exact)
-    digits = f'{_EXACT.subtract(exact, whole):f}'.partition('.')[2]
-    return f'{_BEGIN + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}.{digits:0<6}Z'
-
-
-def parse_time(text: str) -> float:
-    """The number that `format_time` wrote so. Raises ValueError."""
-    found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,400})?Z', text, re.ASCII)
-    if not found:
-        raise ValueError(f'{text!r} is no time such as 2026-01-31T12:00:00.000000Z')
-    whole = (datetime.fromisoformat(found[1] + '+00:00') - _BEGIN) // timedelta(seconds=1)
-    return float(_EXACT.add(whole, Decimal(found[2] or 0)))

@@ -10,10 +10,10 @@ import click
 
 from . import installed, log, settings
 from .errors import HitcounterError
-from .exchange import FORMATS, Format, export_calls, import_calls
+from .exchange import EARLIER, FIELDS, FORMATS, Format, export_records, import_calls
 from .hits import HitCounter
 from .progress import Progress
-from .state import Session, State, open_database
+from .state import Component, Session, State, open_database
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -44,22 +44,36 @@ def _exchange(command: F) -> F:
     cls=settings.Command, short_help='Write the calls to a file.', epilog='Example: hitcounter export calls.csv'
 )
 @_exchange
-def main(storage: str, file: str, form: Format) -> None:
+@click.option(
+    '--schema',
+    type=click.IntRange(1, HitCounter.schema),
+    default=HitCounter.schema,
+    show_default=True,
+    help='Write calls as programs with this schema of "hits" import them.',
+)
+@click.option(
+    '--component',
+    'name',
+    default=HitCounter.name,
+    show_default='the calls of the hit counter',
+    help='Write the records of this component.',
+)
+def main(storage: str, file: str, form: Format, schema: int, name: str) -> None:
     """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
 
     It may run beside the server, and writes what was counted when it began.
     """
     log.set_up('error')
-    progress = Progress('calls written')
+    calls = name == HitCounter.name
+    progress = Progress('calls written' if calls else f'records of {name} written')
     with (
         closing(open_database(storage, read_only=True)) as database,
         closing(Session(database.db)) as session,
         _new(file) as output,
     ):
-        if HitCounter.name not in session.root:
-            raise HitcounterError(f'{database.description} holds no calls of the hit counter: choose another')
-        rows = enumerate(export_calls(session, form), 0 if form.header else 1)
-        for count, row in rows:
+        _refuse_without_records(session.root.get(name), name, database.description)
+        fields = (EARLIER if schema == 1 else FIELDS) if calls else None
+        for count, row in enumerate(export_records(session, name, form, fields)):
             output.write(row)
             progress.reach(count)
     progress.finish()
@@ -87,6 +101,15 @@ def import_main(storage: str, file: str, form: Format) -> None:
             progress.reach(taken + known)
     progress.finish()
     click.echo(f'{taken:,} calls taken, {known:,} were there')
+
+
+def _refuse_without_records(component: object, name: str, description: str) -> None:
+    if name == HitCounter.name and component is None:
+        raise HitcounterError(f'{description} holds no calls of the hit counter: choose another')
+    if not isinstance(component, Component):
+        raise HitcounterError(f'{description} holds no component {name!r} of installed code: see "hitcounter status"')
+    if type(component).export is Component.export:
+        raise HitcounterError(f'the component {name!r} exports nothing: give its class an export()')
 
 
 @contextmanager

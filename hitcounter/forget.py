@@ -6,8 +6,10 @@ from contextlib import closing
 import click
 
 from . import installed, log, settings
-from .hits import forget
-from .state import State, open_database
+from .errors import HitcounterError
+from .hits import HitCounter
+from .state import Component, State, open_database
+from .state.forgetting import can_forget, forget
 
 
 @click.command(
@@ -20,12 +22,25 @@ def main(storage: str, keep_calls: float) -> None:
     """Forget who called, and when, longer than --keep-calls ago, while the server runs or not.
 
     Counts, hours and the numbers of later calls stay. The bytes leave the file when it is packed: see "hitcounter
-    pack", and --pack-keep.
+    pack", and --pack-keep. Components of other packages forget what they have of that age.
     """
     log.set_up('error')
+    components = installed.components()
+    failures = []
     with (
         closing(open_database(storage)) as database,
-        closing(State(database, installed.components())) as state,
+        closing(State(database, components)) as state,
     ):
-        forgotten = forget(state, time.time() - keep_calls)
-    click.echo(f'{forgotten:,} calls are forgotten')
+        for component in filter(can_forget, components):
+            try:
+                _forget(state, component, time.time() - keep_calls)
+            except Exception as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
+                failures.append(f'{component.name} ({type(error).__name__}: {error})')
+    if failures:
+        raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')
+
+
+def _forget(state: State, component: type[Component], before: float) -> None:
+    forgotten = forget(state, component, before)
+    what = 'calls' if component is HitCounter else f'records of {component.name}'
+    click.echo(f'{forgotten:,} {what} are forgotten')

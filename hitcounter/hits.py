@@ -3,16 +3,18 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import NamedTuple, cast
 
+from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from .agi import Call, script
-from .errors import StateError
-from .state import Component, Journal, State, Tally, query, update
+from .agi import Call, Presentation, script
+from .bounds import CALLER, LINE, UNIQUE_ID, check_line, cut
+from .errors import LineRefused, StateError
+from .state import Component, Journal, State, Tally, forgetting, migration, query, update
+from .times import format_time
 
 #: Sound files of Asterisk's own, played before the number.
 PROMPTS = ('hello', 'number')
@@ -24,16 +26,26 @@ _HOUR = 3600
 
 
 class Caller(NamedTuple):
-    """Who called, as the phone says. None stands for what Asterisk does not know."""
+    """Who called, as the phone says. None stands for what Asterisk does not know, or may not say."""
 
     caller_id: str | None
     name: str | None
     unique_id: str
+    #: Whether the caller withheld number and name; None of calls that were counted before this was stored.
+    withheld: bool | None = None
 
     @classmethod
     def of(cls, call: Call) -> 'Caller':
         environment = call.environment
-        return cls(environment.caller_id, environment.caller_name, environment.unique_id)
+        if call.caller_withheld:
+            return cls(None, None, environment.unique_id, withheld=True)
+        withheld = environment.presentation is Presentation.PROHIBITED
+        return cls(environment.caller_id, environment.caller_name, environment.unique_id, withheld)
+
+    def cut(self) -> 'Caller':
+        """The same, with texts that are no longer than Asterisk's own."""
+        return Caller(
+            cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld)
 
 
 class Hit(NamedTuple):
@@ -44,32 +56,61 @@ class Hit(NamedTuple):
     time: float
     caller: Caller
 
+    def agrees(self, other: 'Hit') -> bool:
+        """Whether both are the same call; where one does not say if the caller was withheld, that may be so."""
+        if self.caller.withheld is None or other.caller.withheld is None:
+            return self[:2] == other[:2] and self.caller[:3] == other.caller[:3]
+        return self == other
+
+
+def fields_of(line: str, hit: Hit) -> dict[str, object]:
+    """One call of a line as an export has it."""
+    return {'line': line, 'number': hit.number, 'time': format_time(hit.time), **hit.caller._asdict()}
+
 
 class HitCounter(Component):
     """How often each line was called, when and by whom. A line is the extension that was dialled."""
 
     name = 'hits'
-    schema = 1
+    schema = 2
 
     def __init__(self) -> None:
         self._lines = OOBTree()
+        self._size = Length()  # of the lines, which a BTree would have to count
+
+    @migration(to=2)
+    def say_who_was_withheld(self) -> None:
+        """Calls say from now on whether the caller was withheld; of those before it is not known."""
+        self._size = Length(len(self._lines))
 
     @update
-    def hit(self, line: str, caller: Caller) -> int:
-        """Count one call and return its number: 1 for a line's first caller, unique, without gaps."""
-        try:
-            counted = self._lines[line]
-        except KeyError:
-            counted = self._lines[line] = Line()
-        number: int = counted.add(time.time(), caller)
+    def hit(self, line: str, caller: Caller, max_lines: int = 0) -> int:
+        """Count one call and return its number: 1 for a line's first caller, unique, without gaps.
+
+        The caller's texts are cut where they are longer than Asterisk's own. Raises LineRefused, as `admit` does.
+        """
+        counted = self._lines.get(line)
+        if counted is None:
+            self.admit(line, max_lines)
+            counted = self._begin(line)
+        number: int = counted.add(time.time(), caller.cut())
         return number
+
+    @query
+    def admit(self, line: str, max_lines: int = 0) -> None:
+        """Raise LineRefused if `line` would be new, and is too long or beyond `max_lines`, of which 0 is any number."""
+        if line not in self._lines:
+            check_line(line)
+            if 0 < max_lines <= self._size():
+                raise LineRefused(f'line {line!r} would be new, and there are {self._size():,} lines, as many as '
+                                  f'may be: the call is not counted')
 
     @update
     def take(self, line: str, hit: Hit) -> bool:
         """Count a call as it was counted elsewhere; False if it is here. Raises ValueError if it is not the next."""
         last = self.count(line)
         if hit.number == last + 1:
-            self._lines.setdefault(line, Line()).add(hit.time, hit.caller)
+            (self._lines.get(line) or self._begin(line)).add(hit.time, hit.caller)
             return True
         if hit.number > 1 and not last:
             raise ValueError(
@@ -77,17 +118,20 @@ class HitCounter(Component):
                 f'"hitcounter backup" and "restore" move it')
         if not 1 <= hit.number <= last:
             raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {last + 1}')
-        if hit.number >= self._lines[line].calls.first and self.call(line, hit.number) != hit:
+        if hit.number >= self._lines[line].calls.first and not self.call(line, hit.number).agrees(hit):
             raise ValueError(f'call {hit.number} of line {line!r} is here, and another one')
         return False
 
     @update
     def forget(self, line: str, before: float, most: int = 1000) -> int:
-        """Forget the first calls of `line` if they were before that time, `most` at once; how many it were.
+        """Forget the first calls of `line` if they were before that time, at most `most`; returns how many.
 
-        Counts and hours stay, and so do the numbers of the calls behind.
+        Counts and hours stay, and so do the numbers of the calls after them.
         """
         return self._lines[line].forget(before, most) if line in self._lines else 0
+
+    def overdue(self, before: float) -> Iterator[str]:
+        return (line for line, counted in self._lines.items() if counted.began_before(before))
 
     @query
     def count(self, line: str) -> int:
@@ -110,10 +154,20 @@ class HitCounter(Component):
         """How many calls `line` had in each hour that had any; an hour is the second since 1970, UTC, it began."""
         return dict(self._lines[line].hours.items()) if line in self._lines else {}
 
+    def export(self) -> Iterator[dict[str, object]]:
+        for line in self.lines():
+            for hit in self.since(line, 1):
+                yield fields_of(line, hit)
+
     def since(self, line: str, number: int) -> Iterator[Hit]:
         """The calls of `line` from `number` on, but for those that are forgotten."""
         for found, (when, *caller) in self._lines[line].calls.since(number):
             yield Hit(found, when, Caller(*caller))
+
+    def _begin(self, line: str) -> 'Line':
+        self._size.change(1)
+        begun = self._lines[line] = Line()
+        return begun
 
     def check(self) -> Iterator[str]:
         for line, counted in self._lines.items():
@@ -132,9 +186,8 @@ class HitCounter(Component):
 
 
 def forget(state: State, before: float) -> int:
-    """Forget the calls of every line from before that time, in updates that hold up nobody; how many it were."""
-    hits = state[HitCounter]
-    return sum(sum(iter(partial(hits.forget, line, before), 0)) for line in hits.lines())
+    """Forget the calls of every line from before that time, in updates that hold up nobody; returns how many."""
+    return forgetting.forget(state, HitCounter, before)
 
 
 class Line(Persistent):
@@ -147,6 +200,10 @@ class Line(Persistent):
     def add(self, when: float, caller: Caller) -> int:
         self.hours.add(_hour(when))
         return self.calls.append((when, *caller))
+
+    def began_before(self, when: float) -> bool:
+        """Whether the first call that is not forgotten was before that time."""
+        return any(cast(float, record[0]) < when for _, record in islice(self.calls.since(self.calls.first), 1))
 
     def forget(self, before: float, most: int) -> int:
         first = end = self.calls.first
@@ -163,11 +220,14 @@ def _hour(when: float) -> int:
 
 
 @script('hits')
-def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS) -> None:
+def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, max_lines: int = 0) -> None:
     """Count the caller, then say the number. A caller who hangs up once counted stays counted."""
+    hits, line = state[HitCounter], call.environment.extension
     call.answer()
     try:
-        number = state[HitCounter].hit(call.environment.extension, Caller.of(call))
+        if max_lines or len(line) > LINE // 4:  # a refusal here holds up no other update
+            hits.admit(line, max_lines)
+        number = hits.hit(line, Caller.of(call), max_lines)
     except StateError:
         for prompt in APOLOGY:
             call.stream_file(prompt)

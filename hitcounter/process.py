@@ -19,6 +19,8 @@ from .state import State, open_database
 @settings.config
 @settings.storage
 @settings.prompt(hits.PROMPTS)
+@settings.max_lines
+@settings.withheld
 @settings.call_timeout
 @settings.line_limit
 @settings.log_level
@@ -27,6 +29,8 @@ from .state import State, open_database
 def main(
     storage: str,
     prompt: tuple[str, ...],
+    max_lines: int,
+    withheld: str,
     call_timeout: float,
     line_limit: int,
     log_level: str,
@@ -45,9 +49,14 @@ def main(
             closing(open_database(storage)) as database,
             closing(State(database, installed.components())) as state,
         ):
-            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
+            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
             scripts = [Script('', tell_the_number.function), tell_the_number, *installed.scripts(state=state)]
             well = run(
-                scripts, stream, (script or '', *arguments), call_timeout=call_timeout, line_limit=line_limit
+                scripts,
+                stream,
+                (script or '', *arguments),
+                call_timeout=call_timeout,
+                line_limit=line_limit,
+                keep_withheld=withheld == 'keep',
             )
     sys.exit(0 if well else 1)

@@ -17,7 +17,8 @@ from . import hits, installed, log, settings
 from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
 from .errors import HitcounterError
-from .state import State, open_database
+from .state import Component, State, open_database
+from .state.forgetting import can_forget, forget
 from .state.packing import pack_if_due
 from .state.repeated import Repeated
 
@@ -55,6 +56,8 @@ _LOOK = 60.0
 )
 @settings.pack_keep
 @settings.keep_calls(required=False)
+@settings.max_lines
+@settings.withheld
 @settings.call_timeout
 @settings.line_limit
 @settings.option(
@@ -72,6 +75,8 @@ def main(
     pack_every: float,
     pack_keep: float,
     keep_calls: float | None,
+    max_lines: int,
+    withheld: str,
     call_timeout: float,
     line_limit: int,
     drain: float,
@@ -100,9 +105,11 @@ def main(
             packing = partial(pack_if_due, database, pack_every, pack_keep)
             upkeep.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
         if keep_calls is not None:
-            forgetting = partial(_forget, state, keep_calls)
-            upkeep.enter_context(closing(Repeated('forgetting', min(keep_calls + 1, _LOOK), forgetting)))
-        tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt)
+            for component in filter(can_forget, components):  # each by itself, so that none stops another's
+                forgetting = partial(_forget, state, component, keep_calls)
+                name = f'forgetting of {component.name}'
+                upkeep.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
+        tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
         by_default = Script('', tell_the_number.function)
         server = Server(
             [by_default, tell_the_number, *installed.scripts(state=state)],
@@ -112,6 +119,7 @@ def main(
             max_calls_per_peer=max_calls_per_peer,
             call_timeout=call_timeout,
             line_limit=line_limit,
+            keep_withheld=withheld == 'keep',
         )
         _collect_rarely()
         server.start()
@@ -122,10 +130,10 @@ def main(
         _report(server.stop(drain))
 
 
-def _forget(state: State, keep: float) -> None:
-    forgotten = hits.forget(state, time.time() - keep)
-    if forgotten:
-        logger.info('forgot %d calls of more than %g s ago', forgotten, keep)
+def _forget(state: State, component: type[Component], keep: float) -> None:
+    if forgotten := forget(state, component, time.time() - keep):
+        what = 'calls' if component is hits.HitCounter else f'records of {component.name}'
+        logger.info('forgot %d %s of more than %g s ago', forgotten, what, keep)
 
 
 def _choose_core(cpu: int | None) -> None:

@@ -30,7 +30,7 @@ _HOME = Path(os.environ.get(_PREFIX + 'HOME', '.')).absolute()
 #: What can stand in the file, so that one file serves all commands: each takes its own options from it.
 KEYS = frozenset({
     'allow', 'call-timeout', 'cpu', 'drain', 'keep-calls', 'line-limit', 'listen', 'log-level', 'max-calls',
-    'max-calls-per-peer', 'pack-every', 'pack-keep', 'prompt', 'storage',
+    'max-calls-per-peer', 'max-lines', 'pack-every', 'pack-keep', 'prompt', 'storage', 'withheld',
 })
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
@@ -213,9 +213,23 @@ def keep_calls(*, required: bool) -> Callable[[F], F]:
         type=Duration(),
         required=required,
         show_default=False,
-        help='How long the record of a call is kept; its number and the counts stay.',
+        help='How long records of calls are kept; their numbers and the counts stay.',
     )
 
+
+max_lines = option(
+    '--max-lines',
+    type=click.IntRange(0),
+    default=0,
+    help='Lines there may be before a call to a new one is refused; 0: any number.',
+)
+
+withheld = option(
+    '--withheld',
+    type=click.Choice(['hide', 'keep']),
+    default='hide',
+    help='Callers who withhold their number: hide who they are, or keep and log it, for those who may.',
+)
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
 

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,23 +14,24 @@ from hypothesis import strategies as st
 from hitcounter.errors import ImportRefused
 from hitcounter.exchange import (
     AT_ONCE,
+    EARLIER,
+    FIELDS,
     FORMATS,
     LONGEST,
     Format,
     Row,
     _read,
-    export_calls,
-    format_time,
+    export_records,
     import_calls,
-    parse_time,
 )
 from hitcounter.hits import Caller, Hit, HitCounter
 from hitcounter.state import Session, State, open_database
+from hitcounter.times import format_time, parse_time
 
 BOB = Caller('555', 'Bob', '17.1')
 
 texts = st.binary(max_size=20).map(lambda said: said.decode('utf-8', 'surrogateescape'))
-callers = st.builds(Caller, st.none() | texts, st.none() | texts, texts)
+callers = st.builds(Caller, st.none() | texts, st.none() | texts, texts, st.none() | st.booleans())
 
 
 @pytest.fixture
@@ -47,9 +48,9 @@ def form(request: pytest.FixtureRequest) -> Format:
     return FORMATS[request.param]
 
 
-def exported(state: State, form: Format) -> bytes:
+def exported(state: State, form: Format, fields: Sequence[str] = FIELDS) -> bytes:
     with closing(Session(state._database.db)) as session:
-        return b''.join(export_calls(session, form))
+        return b''.join(export_records(session, 'hits', form, fields))
 
 
 def imported(state: State, form: Format, content: bytes) -> tuple[int, int]:
@@ -75,7 +76,7 @@ def test_a_time_is_iso_8601_in_utc() -> None:
 
 @pytest.mark.parametrize('text', ['', 'now', '2026-11-25 13:02:44Z', '2026-11-25T13:02:44', '2026-13-25T13:02:44Z'])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r'time|month'):
+    with pytest.raises(ValueError, match=r'not a time|month'):
         parse_time(text)
 
 
@@ -104,9 +105,49 @@ def test_what_is_exported_is_imported_and_exported_the_same(state: State, form: 
 
 
 def test_what_a_spreadsheet_makes_of_the_csv_is_read_too(state: State) -> None:
-    content = b'\xef\xbb\xbfline,number,time,caller_id,name,unique_id\r\n31415,1,2026-11-25T13:02:44Z,,Bob,17.1\r\n\r\n'
+    content = (
+        b'\xef\xbb\xbfline,number,time,caller_id,name,unique_id,withheld\r\n'
+        b'31415,1,2026-11-25T13:02:44Z,,Bob,17.1,no\r\n\r\n'
+    )
     assert imported(state, FORMATS['csv'], content) == (1, 0)
-    assert state[HitCounter].call('31415', 1) == Hit(1, 1795611764.0, Caller(None, 'Bob', '17.1'))
+    assert state[HitCounter].call('31415', 1) == Hit(1, 1795611764.0, Caller(None, 'Bob', '17.1', withheld=False))
+
+
+def test_what_an_earlier_version_exported_is_imported(state: State) -> None:
+    csv = b'line,number,time,caller_id,name,unique_id\n"31415",1,2026-11-25T13:02:44.000000Z,"555","Bob","17.1"\n'
+    jsonl = json.dumps(
+        {'line': '27182', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': '555', 'name': 'Bob',
+         'unique_id': '17.1'}).encode()
+    assert imported(state, FORMATS['csv'], csv) == (1, 0)
+    assert imported(state, FORMATS['jsonl'], jsonl) == (1, 0)
+    assert state[HitCounter].call('31415', 1).caller == state[HitCounter].call('27182', 1).caller == BOB
+    assert exported(state, FORMATS['csv'], EARLIER).splitlines()[-1] == csv.splitlines()[-1]
+
+
+@pytest.mark.parametrize('withheld', [True, False])
+def test_the_same_calls_without_the_word_on_withholding_are_there_already(
+    state: State, form: Format, withheld: bool
+) -> None:
+    for number in range(2):
+        state[HitCounter].hit('31415', BOB._replace(withheld=withheld, caller_id=f'{number}'))
+    assert imported(state, form, exported(state, form, EARLIER)) == (0, 2)
+    assert state[HitCounter].call('31415', 1).caller.withheld is withheld
+
+
+def test_unknown_and_withheld_differ_in_each_format(state: State) -> None:
+    for withheld in (None, False, True):
+        state[HitCounter].hit('31415', Caller(None, None, '17.1', withheld))
+    ends = [line.rpartition(b'"17.1",')[2] for line in exported(state, FORMATS['csv']).splitlines()[1:]]
+    assert ends == [b'', b'no', b'yes']
+    rows = [json.loads(line)['withheld'] for line in exported(state, FORMATS['jsonl']).splitlines()]
+    assert rows == [None, False, True]
+
+
+def test_an_import_is_neither_cut_nor_refused_for_what_a_new_call_may_not_have(state: State, form: Format) -> None:
+    long = Row('9' * 60_000, Hit(1, 0.0, Caller('5' * 60_000, 'x' * 60_000, '1.' + '1' * 60_000)))
+    assert imported(state, form, written(form, long)) == (1, 0)
+    assert state[HitCounter].call(*long[:1], 1) == long.hit
+    assert state[HitCounter].hit('9' * 60_000, BOB) == 2
 
 
 def test_forgotten_calls_are_not_exported_nor_brought_back(state: State, form: Format) -> None:
@@ -152,21 +193,25 @@ JSON = {'line': '1', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': N
 @pytest.mark.parametrize(
     ('name', 'row', 'said'),
     [
-        ('jsonl', b'{', 'row 1 is no call'),
-        ('jsonl', b'[' * 100_000, 'row 1 is no call'),
+        ('jsonl', b'{', 'row 1 is not a call'),
+        ('jsonl', b'[' * 100_000, 'row 1 is not a call'),
         ('jsonl', b'[]', 'must be an object of line, number'),
-        ('jsonl', json.dumps({**JSON, 'number': '1'}).encode(), "'1' is no number of a call"),
-        ('jsonl', json.dumps({**JSON, 'number': True}).encode(), 'True is no number of a call'),
-        ('jsonl', json.dumps({**JSON, 'line': None}).encode(), 'None is no text'),
-        ('jsonl', json.dumps({**JSON, 'name': 5}).encode(), '5 is no text'),
-        ('jsonl', json.dumps({**JSON, 'time': 'now'}).encode(), "'now' is no time"),
+        ('jsonl', json.dumps({**JSON, 'number': '1'}).encode(), "'1' is not the number of a call"),
+        ('jsonl', json.dumps({**JSON, 'number': True}).encode(), 'True is not the number of a call'),
+        ('jsonl', json.dumps({**JSON, 'line': None}).encode(), 'None is not a text'),
+        ('jsonl', json.dumps({**JSON, 'name': 5}).encode(), '5 is not a text'),
+        ('jsonl', json.dumps({**JSON, 'time': 'now'}).encode(), "'now' is not a time"),
         ('jsonl', json.dumps({**JSON, 'more': 1}).encode(), 'must be an object of'),
-        ('jsonl', json.dumps({**JSON, 'name': '\ud800'}).encode(), 'row 1 is no call'),
+        ('jsonl', json.dumps({**JSON, 'withheld': 1}).encode(), '1 does not say whether the caller was withheld'),
+        ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5",perhaps\n', "'perhaps' does not say"),
+        ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5"\n', 'it has 6 fields, not 7'),
+        ('csv', FORMATS['csv'].heading(EARLIER).encode() + b'1,1,2026-11-25T13:02:44Z,,,"5",no\n', '7 fields, not 6'),
+        ('jsonl', json.dumps({**JSON, 'name': '\ud800'}).encode(), 'row 1 is not a call'),
         ('csv', b'number,line\n', 'row 1 is'),
         ('csv', b'', 'row 1 is'),
-        ('csv', FORMATS['csv'].header.encode() + b'1,2,3\n', 'it has 3 fields, not 6'),
-        ('csv', FORMATS['csv'].header.encode() + b'"1"x,1,2026-11-25T13:02:44Z,,,"5"\n', 'a comma is missing'),
-        ('csv', FORMATS['csv'].header.encode() + b'1,one,2026-11-25T13:02:44Z,,,"5"\n', "'one' is no number"),
+        ('csv', FORMATS['csv'].header.encode() + b'1,2,3\n', 'it has 3 fields, not 7'),
+        ('csv', FORMATS['csv'].header.encode() + b'"1"x,1,2026-11-25T13:02:44Z,,,"5",\n', 'a comma is missing'),
+        ('csv', FORMATS['csv'].header.encode() + b'1,one,2026-11-25T13:02:44Z,,,"5",\n', "'one' is not the number"),
         ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5\n', 'row 2 has no end'),
         ('csv', FORMATS['csv'].header.encode() + b'1,"' + b'x\n' * (LONGEST // 2), 'row 2 has no end within'),
     ],

@@ -89,7 +89,7 @@ def test_a_caller_who_goes_before_the_answer_is_not_counted(state: State) -> Non
 def test_what_the_phone_says_of_its_caller_is_stored_as_it_came(state: State) -> None:
     name = b'Zo\xeb "x" \xe9\x9b\xbb'.decode('utf-8', 'surrogateescape')
     dial(Channel(caller_name=name, caller_id='+44 1', unique_id='17.3'), partial(tell_the_number, state=state))
-    assert state[HitCounter].call('31415', 1).caller == Caller('+44 1', name, '17.3')
+    assert state[HitCounter].call('31415', 1).caller == Caller('+44 1', name, '17.3', withheld=False)
 
 
 def test_the_first_calls_are_forgotten_and_nothing_else(state: State, monkeypatch: pytest.MonkeyPatch) -> None:

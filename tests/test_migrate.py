@@ -75,7 +75,7 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     assert start(env=now).number() == 1
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
-        0, 'hits: schema 1, as it should be\npolls: schema 3, as it should be\n', '')
+        0, 'hits: schema 2, as it should be\npolls: schema 3, as it should be\n', '')
     shown = shell('-c', 'print(polls.result())', env=now)
     assert (shown.stdout, shown.stderr) == ("{'coffee': 34, 'maté': 33, 'tea': 33}\n", '')
 

@@ -76,8 +76,8 @@ def test_what_was_counted_is_stored_with_who_called_and_when(server: ServerProce
         first, second = hits.call('31415', 1), hits.call('31415', 2)
         hours = hits.hours('31415')
 
-    assert first == Hit(1, first.time, Caller('+44123', 'Zoë', '1795384173.311'))
-    assert second == Hit(2, second.time, Caller(None, None, '1795384173.312'))
+    assert first == Hit(1, first.time, Caller('+44123', 'Zoë', '1795384173.311', withheld=False))
+    assert second == Hit(2, second.time, Caller(None, None, '1795384173.312', withheld=False))
     assert before <= first.time <= second.time <= after
     assert sum(hours.values()) == 2
     assert set(hours) <= {int(moment) // HOUR * HOUR for moment in (before, after)}

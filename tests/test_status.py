@@ -26,10 +26,10 @@ def test_people_are_told_of_a_database_that_nobody_has_open(
     assert (done.returncode, done.stderr) == (0, '')
     assert list(told) == ['database', 'size', 'last change', 'schemas', 'last pack', 'last backup', 'server']
     assert told['database'] == f'{tmp_path}/hits.fs, as it was when opened, read only'
-    assert told['size'] == f'{(tmp_path / "hits.fs").stat().st_size:,} bytes, 11 objects'
+    assert told['size'] == f'{(tmp_path / "hits.fs").stat().st_size:,} bytes, 12 objects'
     assert told['last change'].endswith(' UTC, hits.hit')
     assert (told['schemas'], told['last pack'], told['last backup'], told['server']) == (
-        'hits 1', 'none', 'none', 'none runs')
+        'hits 2', 'none', 'none', 'none runs')
 
 
 def test_programs_are_told_of_the_server_and_who_works_with_it(
@@ -48,7 +48,7 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
     assert f'connected        {os.getpid()} ' in people
     assert told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (
         tmp_path / 'hits.fs').stat().st_size
-    assert told['schemas'] == {'hits': 1}
+    assert told['schemas'] == {'hits': 2}
     assert told['last_transaction']['what'] == 'hits.hit'
     for moment in (
         told['last_transaction']['time'],

@@ -24,8 +24,9 @@ for line in hits.lines():
     while (last := counted.get(line, 0)) < hits.count(line):
         first, last = last + 1, min(last + batch, hits.count(line))
         for number in range(first, last + 1):
-            caller = hits.call(line, number).caller.caller_id or 'unknown'
-            callers[caller] = callers.get(caller, 0) + 1
+            caller = hits.call(line, number).caller
+            name = caller.caller_id or ('withheld' if caller.withheld else 'unknown')
+            callers[name] = callers.get(name, 0) + 1
         counted[line] = last
         try:
             commit(f'callers: {line} until call {last}')

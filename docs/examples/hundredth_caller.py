@@ -40,7 +40,7 @@ class Game(Component):
 @script('hundredth')
 def play(call: Call, state: State) -> None:
     call.answer()
-    to_come = state[Game].enter(call.environment.caller_id)
+    to_come = state[Game].enter(None if call.caller_withheld else call.environment.caller_id)
     if to_come > 0:
         call.say_number(to_come)
     elif to_come == 0:

@@ -2,7 +2,7 @@
 
 from .audio import Audio
 from .call import Call
-from .environment import Environment
+from .environment import Environment, Presentation
 from .reply import Reply
 from .results import (
     ChannelState,
@@ -27,6 +27,7 @@ __all__ = [
     'Drained',
     'Environment',
     'Playback',
+    'Presentation',
     'Recognition',
     'RecognitionEnd',
     'Recording',

@@ -1,10 +1,34 @@
 """The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 
 from ..errors import ProtocolError
 
 _UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rdnis that it does not have
+
+#: The bits of `agi_callingpres` that say who may see the caller (AST_PRES_RESTRICTION in callerid.h).
+_RESTRICTION, _ALLOWED, _PROHIBITED = 0x60, 0x00, 0x20
+
+#: Lines that cannot hold who called. Those left out can: a channel is `PJSIP/1001-0000`, an account one caller's, and
+#: the dialplan puts what it likes into the address and the arguments.
+_SHOWN = frozenset(
+    f'agi_{name}'
+    for name in (
+        *('network', 'language', 'type', 'uniqueid', 'version', 'callingpres', 'callingani2', 'callington'),
+        *('callingtns', 'dnid', 'context', 'extension', 'priority', 'enhanced', 'threadid'),
+    )
+)
+
+
+class Presentation(Enum):
+    """Who may see the caller's number and name."""
+
+    ALLOWED = 'allowed'
+    #: The caller withholds them. Asterisk passes them on all the same.
+    PROHIBITED = 'prohibited'
+    #: Asterisk does not have them, but for what the dialplan may have set.
+    UNAVAILABLE = 'unavailable'
 
 
 class Environment(Mapping[str, str]):
@@ -50,7 +74,11 @@ class Environment(Mapping[str, str]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f'Environment({self._values!r})'
+        """All of it, but for what may say who called if the caller withholds that."""
+        if self.presentation is not Presentation.PROHIBITED:
+            return f'Environment({self._values!r})'
+        shown = {name: value if name in _SHOWN else 'withheld' for name, value in self._values.items()}
+        return f'Environment({shown!r})'
 
     @property
     def script(self) -> str:
@@ -79,6 +107,21 @@ class Environment(Mapping[str, str]):
     def caller_name(self) -> str | None:
         """The caller's name, or None if Asterisk does not know it. Whoever calls chose it freely."""
         return self._known('agi_calleridname')
+
+    @property
+    def presentation(self) -> Presentation:
+        """Who may see the number and the name, from the bits 0x60 of `agi_callingpres`.
+
+        Asterisk joins what holds for each of the two, and the stricter one wins (`ast_party_id_presentation` in
+        channel.c). A value that is not a number is taken for prohibited; without the line nothing is available.
+        """
+        value = self._values.get('agi_callingpres')
+        if value is None:
+            return Presentation.UNAVAILABLE
+        restriction = int(value) & _RESTRICTION if value.isdecimal() and len(value) < 10 else _PROHIBITED
+        if restriction == _ALLOWED:
+            return Presentation.ALLOWED
+        return Presentation.PROHIBITED if restriction == _PROHIBITED else Presentation.UNAVAILABLE
 
     @property
     def context(self) -> str:

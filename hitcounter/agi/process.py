@@ -54,6 +54,7 @@ def run(
     *,
     call_timeout: float = math.inf,
     line_limit: int = LINE_LIMIT,
+    keep_withheld: bool = False,
 ) -> bool:
     """Lead the call on `stream` to its end, and close that; tells whether all went well, a hangup included.
 
@@ -73,6 +74,7 @@ def run(
                 parameters=parameters,
                 deadline=started + call_timeout,
                 line_limit=line_limit,
+                keep_withheld=keep_withheld,
                 audio=Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None,
             )
         except CallError as error:
@@ -84,9 +86,9 @@ def run(
         if not well:
             _fail(stream)
     logger.info(
-        '%s: %r called %r, %s after %.3f s',
+        '%s: %s called %.82r, %s after %.3f s',
         environment.unique_id,
-        environment.caller_id,
+        call.shown_caller,
         environment.extension,
         ending,
         time.monotonic() - started,

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -112,9 +113,8 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
 
     A connection that is lost after the hangup is what AGIEXITONHANGUP asks for, and no more than the hangup.
     """
-    name = call.environment.script
     if script is None:
-        return False, f'failed (there is no script {name!r})'
+        return False, f'failed ({_missing(call)})'
     try:
         result = script.function(call)  # not by way of __call__, which would take a page of every thread's stack
         if result is not None:
@@ -122,12 +122,12 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
     except Hangup:
         return True, 'hung up'
     except (ConnectionLost, ProtocolError) as error:
-        return True, 'hung up' if call.hung_up else f'lost ({error})'
+        return True, 'hung up' if call.hung_up else f'lost ({_said(call, error)})'
     except StateError as error:  # the caller cannot be served, and no line of the script is to blame
-        logger.error('%s: %s', call.environment.unique_id, error)
+        logger.error('%s: %s', call.environment.unique_id, _said(call, error))
         return False, 'failed'
-    except BaseException:  # a script may raise what it likes, SystemExit too, and ends its own call alone
-        logger.exception('%s: the script %r failed', call.environment.unique_id, name)
+    except BaseException as error:  # noqa: BLE001 -- a script may raise what it likes, SystemExit too; it ends its own call
+        _log_failure(call, script, error)
         return False, 'failed'
     return True, 'hung up' if call.hung_up else 'ended'
 
@@ -138,6 +138,41 @@ def refuse_what_never_ran(result: object, script: object) -> None:
         raise ScriptError(
             f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
             f'plain function')
+
+
+# What a log may say of a call. The path that was asked for, and the message of an error, may hold who called.
+
+def _missing(call: Call) -> str:
+    if call.caller_withheld:
+        return 'there is no script of its path, which may say who called and is not shown'
+    return f'there is no script {call.environment.script!r}'
+
+
+def _said(call: Call, error: BaseException) -> str:
+    if call.caller_withheld:
+        return f'{type(error).__name__}, whose message may say who called and is not shown'
+    return str(error)
+
+
+def _log_failure(call: Call, script: Script[..., object], error: BaseException) -> None:
+    if not call.caller_withheld:
+        logger.error(
+            '%s: the script %r failed', call.environment.unique_id, call.environment.script, exc_info=error)
+        return
+    lines = [f'{call.environment.unique_id}: the script {script.path!r} failed\nTraceback (most recent call last):\n']
+    for raised in _chain(error):
+        lines += [*traceback.format_tb(raised.__traceback__), f'{_said(call, raised)}\n']
+    logger.error('%s', ''.join(lines).rstrip())
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The errors that led to `error`, in the order in which a traceback shows them."""
+    chain: dict[int, BaseException] = {}
+    following: BaseException | None = error
+    while following is not None and id(following) not in chain:  # an error may be raised from itself
+        chain[id(following)] = following
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return list(reversed(chain.values()))
 
 
 def _pattern(path: str) -> tuple[str, ...]:

@@ -60,8 +60,10 @@ class Server:
     Each of the `scripts` is run with the call alone: `bind` those that take more. Peers outside this machine must
     be in one of the `allow` networks, such as `10.0.0.0/8`. `max_calls_per_peer` is how many of the calls may come
     from one address; None for any number. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk.
-    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. Raises ListenError when the
-    address cannot be had, ScriptError when the scripts cannot be served together, ValueError for what is no network.
+    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. With `keep_withheld` callers who
+    withhold who they are are logged like all others, and `call.caller_withheld` is never true. Raises ListenError when
+    the address cannot be had, ScriptError when the scripts cannot be served together, ValueError for what is not a
+    network.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Server:
         max_calls_per_peer: int | None = None,
         call_timeout: float = math.inf,
         line_limit: int = LINE_LIMIT,
+        keep_withheld: bool = False,
     ) -> None:
         self._scripts = Scripts(scripts)
         self._peers = Peers(max_calls_per_peer)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
+        self._keep_withheld = keep_withheld
         networks = tuple(map(ipaddress.ip_network, allow))
         listener = _listen(host, port, only_loopback=not networks)
         #: Where it listens; the port is the one that the system chose if 0 was asked for.
@@ -126,9 +130,9 @@ class Server:
         else:
             ending = self._run(script, call, connection)
             logger.info(
-                '%s: %r called %r, %s after %.3f s',
+                '%s: %s called %.82r, %s after %.3f s',
                 call.environment.unique_id,
-                call.environment.caller_id,
+                call.shown_caller,
                 call.environment.extension,
                 ending,
                 time.monotonic() - started,
@@ -150,6 +154,7 @@ class Server:
             parameters=parameters,
             deadline=started + self._call_timeout,
             line_limit=self._line_limit,
+            keep_withheld=self._keep_withheld,
         )
         return script, call
 

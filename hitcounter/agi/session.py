@@ -12,7 +12,7 @@ from ..errors import CommandFailed, ConnectionLost, Hangup
 from .arguments import Seconds
 from .audio import Audio
 from .command import LINE_LIMIT, compose
-from .environment import Environment
+from .environment import Environment, Presentation
 from .reply import Replies, Reply
 from .request import query_of
 from .stream import Stream
@@ -55,8 +55,12 @@ class Session:
         deadline: float = math.inf,
         line_limit: int = LINE_LIMIT,
         audio: Audio | None = None,
+        keep_withheld: bool = False,
     ) -> None:
+        #: What Asterisk said at the beginning. It is the truth, also of callers who withhold who they are.
         self.environment = environment
+        #: True if the caller withholds number and name, which are then not for a log, a database or anybody else.
+        self.caller_withheld = not keep_withheld and environment.presentation is Presentation.PROHIBITED
         #: What the caller says, for a script that Asterisk's EAGI runs; else None.
         self.audio = audio
         #: What the parameters of the script's path stand for, decoded: `call.parameters['line']`.
@@ -74,6 +78,11 @@ class Session:
     def query(self) -> Mapping[str, tuple[str, ...]]:
         """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""
         return query_of(self.environment.script)
+
+    @property
+    def shown_caller(self) -> str:
+        """The caller's number as a log shows it: in quotes, None if it is not known, or withheld."""
+        return 'withheld' if self.caller_withheld else f'{self.environment.caller_id!r:.82}'
 
     @property
     def hung_up(self) -> bool:

@@ -61,6 +61,27 @@ class Component(Persistent):
         """What does not agree with itself, each in a sentence; `hitcounter verify` asks each component."""
         return ()
 
+    def export(self) -> Iterable[Mapping[str, object]]:
+        """A row for each record: its fields, all of them in each row, as texts, numbers, booleans or None.
+
+        `hitcounter export --component NAME` writes them, from a snapshot.
+        """
+        return ()
+
+    def overdue(self, before: float) -> Iterable[Any]:
+        """A key for each part that has records from before that time, in seconds since 1970, for `forget`.
+
+        `hitcounter forget` and `--keep-calls` ask, on a snapshot, beside the calls.
+        """
+        return ()
+
+    def forget(self, key: Any, /, before: float, most: int) -> int:
+        """Forget records of `key` from before that time, at most `most` of them; returns how many.
+
+        It is run as an update, again and again until it returns 0, so that no call waits long.
+        """
+        return 0
+
     @classmethod
     def start(cls, state: 'State') -> None:
         """Begin what lives beside the database, a thread, say; those that this one depends on have started."""

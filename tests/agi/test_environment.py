@@ -1,10 +1,11 @@
 """The environment block, as text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hitcounter.agi.environment import Environment
+from hitcounter.agi.environment import Environment, Presentation
 from hitcounter.agi.pretend import Channel
 from hitcounter.errors import ProtocolError
 
@@ -78,3 +79,53 @@ def test_it_cannot_be_changed() -> None:
 def test_what_asterisk_does_not_send_is_refused(block: bytes) -> None:
     with pytest.raises(ProtocolError):
         Environment.parse(block)
+
+
+@pytest.mark.parametrize(
+    ('value', 'presentation'),
+    [
+        ('0', Presentation.ALLOWED),
+        ('3', Presentation.ALLOWED),
+        ('32', Presentation.PROHIBITED),
+        ('35', Presentation.PROHIBITED),
+        ('163', Presentation.PROHIBITED),
+        ('64', Presentation.UNAVAILABLE),
+        ('67', Presentation.UNAVAILABLE),
+        ('96', Presentation.UNAVAILABLE),
+        ('', Presentation.PROHIBITED),
+        ('none', Presentation.PROHIBITED),
+        ('-1', Presentation.PROHIBITED),
+        ('0x20', Presentation.PROHIBITED),
+        ('9' * 5000, Presentation.PROHIBITED),
+    ],
+)
+def test_two_bits_say_who_may_see_the_caller(value: str, presentation: Presentation) -> None:
+    assert Environment({'agi_callingpres': value}).presentation is presentation
+
+
+def test_without_a_word_on_presentation_nothing_is_available() -> None:
+    assert Environment({}).presentation is Presentation.UNAVAILABLE
+
+
+def test_real_asterisk_says_that_a_caller_is_withheld_and_who_it_is() -> None:
+    environment = Environment.parse(block_of('env-callerid-odd.txt'))
+    assert environment.presentation is Presentation.PROHIBITED
+    assert environment.caller_id == '100'
+    assert Environment.parse(block_of('env-uri-slash.txt')).presentation is Presentation.UNAVAILABLE
+
+
+def test_a_withheld_caller_is_in_no_printed_environment() -> None:
+    secrets = {
+        'url': 'agi://127.0.0.1/greet?from=55501',
+        'name': 'SIP/55502-0000',
+        'caller_id': '55503',
+        'caller_name': '55504',
+        'rdnis': '55505',
+        'account_code': '55506',
+        'arguments': ('55507',),
+    }
+    channel = Channel(presentation=35, unique_id='17.1', **secrets)  # type: ignore[arg-type]
+    shown = repr(Environment.parse(channel.environment_block()))
+    assert '555' not in shown
+    assert "'agi_uniqueid': '17.1'" in shown
+    assert repr(Environment.parse(replace(channel, presentation=0).environment_block())).count('555') == 8

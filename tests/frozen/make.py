@@ -21,9 +21,11 @@ CALLS = {'31415': 200, '2718': 64, 'échecs': 65, '0': 1}
 PAUSE, FIRST = 600, 1_700_000_000.5
 
 
-def hit(number: int) -> Hit:
-    """The call of that number, on each line."""
+def hit(number: int, schema: int = 1) -> Hit:
+    """The call of that number, on each line, as it is read from a database that was made with that schema."""
     caller = Caller(None, None, f'{number}.0') if number % 10 == 0 else Caller(f'555{number}', 'Zoë', f'{number}.1')
+    if schema > 1:
+        caller = caller._replace(withheld=number % 20 == 0)
     return Hit(number, FIRST + PAUSE * number, caller)
 
 
@@ -35,7 +37,7 @@ def vote(number: int) -> tuple[str, str, str]:
 def _hits(storage: str) -> None:
     with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
         for line, calls in CALLS.items():
-            state.bulk(HitCounter.take, ((line, hit(number)) for number in range(1, calls + 1)))
+            state.bulk(HitCounter.take, ((line, hit(number, HitCounter.schema)) for number in range(1, calls + 1)))
         state[HitCounter].forget('2718', FIRST + PAUSE * 10)
 
 
@@ -47,7 +49,7 @@ def _polls(storage: str) -> None:
         state.bulk(Ballots.vote, map(vote, range(1, 101)))
 
 
-MAKERS: dict[str, Callable[[str], None]] = {'hits-1.fs': _hits, 'polls-1.fs': _polls}
+MAKERS: dict[str, Callable[[str], None]] = {'hits-1.fs': _hits, 'hits-2.fs': _hits, 'polls-1.fs': _polls}
 
 if __name__ == '__main__':
     name, = sys.argv[1:]

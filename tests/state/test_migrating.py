@@ -85,7 +85,7 @@ def test_a_frozen_hit_counter_has_all_its_calls_under_todays_code(thaw: Callable
         assert hits.lines() == CALLS
         for line, calls in CALLS.items():
             kept = range(10 if line == '2718' else 1, calls + 1)
-            assert [hits.call(line, number) for number in kept] == [hit(number) for number in kept]
+            assert [hits.call(line, number) for number in kept] == [hit(number, schema) for number in kept]
             assert hits.hours(line) == Counter(int(FIRST + PAUSE * n) // 3600 * 3600 for n in range(1, calls + 1))
         with pytest.raises(KeyError):
             hits.call('2718', 9)

@@ -1,0 +1,42 @@
+"""Bounds: how long the texts of a new call may be, so that what one caller says makes no other call dearer.
+
+They are as long as Asterisk's own (channel.h): AST_MAX_EXTENSION, AST_CHANNEL_NAME and AST_MAX_UNIQUEID.
+"""
+
+from typing import TypeVar
+
+from .errors import LineRefused
+
+Text = TypeVar('Text', str, str | None)
+
+#: Bytes that a line may have. A longer one is refused: cut, it would be another line.
+LINE = 80
+
+#: Bytes that a caller's number and name may have.
+CALLER = 80
+
+#: Bytes that a channel's unique id may have.
+UNIQUE_ID = 151
+
+#: Stands at the end of a text that was cut.
+MARK = '…'
+
+
+def check_line(line: str) -> None:
+    """Raise LineRefused for one that is too long."""
+    if (size := _size(line)) > LINE:
+        raise LineRefused(f'line {line[:LINE]!r}... has {size:,} bytes, and may have {LINE}: the call is not counted')
+
+
+def cut(text: Text, most: int) -> Text:
+    """`text`, or as much of its beginning as fits into so many bytes with a mark that it was cut."""
+    if text is None or _size(text) <= most:
+        return text
+    kept = text[:most]
+    while _size(kept + MARK) > most:
+        kept = kept[:-1]
+    return kept + MARK
+
+
+def _size(text: str) -> int:
+    return len(text.encode('utf-8', 'surrogateescape'))

@@ -1,0 +1,44 @@
+"""Forgetting: the records of components that are older than somebody wants to keep them."""
+
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from typing import Any
+
+from .component import Component
+from .state import Parts, State
+
+#: Records that are forgotten in one update, at most.
+MOST = 1000
+
+#: Keys between two times that the cache is brought back to its size.
+_BREATH = 1000
+
+
+def can_forget(component: type[Component]) -> bool:
+    """Whether `component` has records that it can forget."""
+    return component.overdue is not Component.overdue
+
+
+def forget(
+    state: State, component: type[Component], before: float, is_ending: Callable[[], bool] = lambda: False
+) -> int:
+    """Forget the records of `component` from before that time, in updates that hold up nobody; returns how many.
+
+    It ends between two updates once `is_ending`. Raises what the component raises; what was forgotten until then is.
+    """
+    def some(parts: Parts, key: Any) -> int:
+        return parts[component].forget(key, before, MOST)
+
+    some.__qualname__ = f'{component.name}.forget'  # so it is called in the log
+    forgotten = 0
+    for key in state.query(lambda parts: list(takewhile(lambda _: not is_ending(), _keys(parts[component], before)))):
+        while not is_ending() and (count := state.update(some, key)):
+            forgotten += count
+    return forgotten
+
+
+def _keys(component: Component, before: float) -> Iterator[Any]:
+    for count, key in enumerate(component.overdue(before), 1):
+        yield key
+        if count % _BREATH == 0:
+            component._p_jar.cacheGC()

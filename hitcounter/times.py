@@ -1,0 +1,32 @@
+"""Times as text: ISO 8601, UTC, which reads back as the same number."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from math import floor
+
+_EXACT = Context(prec=500)
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(str):
+    """A time as `format_time` writes it; an export as CSV has it without quotes."""
+
+    __slots__ = ()
+
+
+def format_time(seconds: float) -> Moment:
+    """ISO 8601, UTC, with as many digits as tell this very number from all others, and six at least."""
+    exact = Decimal(repr(seconds))
+    whole = floor(exact)
+    digits = f'{_EXACT.subtract(exact, whole):f}'.partition('.')[2]
+    return Moment(f'{_BEGIN + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}.{digits:0<6}Z')
+
+
+def parse_time(text: str) -> float:
+    """The number that `format_time` wrote so. Raises ValueError."""
+    found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,400})?Z', text, re.ASCII)
+    if not found:
+        raise ValueError(f'{text!r} is not a time such as 2026-01-31T12:00:00.000000Z')
+    whole = (datetime.fromisoformat(found[1] + '+00:00') - _BEGIN) // timedelta(seconds=1)
+    return float(_EXACT.add(whole, Decimal(found[2] or 0)))
