@@ -3,15 +3,21 @@
 import collections
 import logging
 import os
+import select
 import sys
 import threading
-from typing import TextIO
+from contextlib import suppress
+from sys import getsizeof
+from typing import Any, TextIO
 
 #: Libraries whose own account of themselves is for those who look for a fault, and what is heard of them else.
 _TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
 
-#: Lines that wait to be written, at most; older ones are lost when nobody reads them.
-_LINES = 100_000
+#: Memory for what waits to be written, in bytes; the oldest lines are dropped for newer ones beyond it.
+_MEMORY = 8 * 2**20
+
+#: Characters of one record, at most: what a peer says may be long. Longer ones lose their middle.
+_LONGEST = 8192
 
 #: Seconds after which a stream counts as one that nobody reads.
 _STUCK = 1.0
@@ -25,7 +31,8 @@ def set_up(level: str) -> None:
     # Nobody reads these, and to find them out costs more than to write the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # the documented way not to look for the caller
-    handler = GatheringHandler(sys.stderr)
+    stream = sys.stderr or open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 -- None if it was closed before
+    handler = GatheringHandler(stream)
     logging.basicConfig(level=level.upper(), format='%(asctime)s %(levelname)s %(message)s', handlers=[handler])
     if level != 'debug':
         for name, least in _TALKATIVE.items():
@@ -36,12 +43,19 @@ class GatheringHandler(logging.Handler):
     """Writes the lines of many threads in a thread of its own, so that no call waits for a write.
 
     A line is written a twentieth of a second late, and all of them at the exit; `kill -9` takes the last ones.
+    Lines that nobody reads in time, or that cannot be written, are counted, and the log says how many.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._lines: collections.deque[str] = collections.deque(maxlen=_LINES)
+        self._raw: Any = getattr(stream.buffer, 'raw', stream.buffer)  # it tells how much it wrote, also when it fails
+        self._lines: collections.deque[str] = collections.deque()
+        # Each of these is written under one lock: the first two under the handler's own, the others under _writing.
+        self._put = self._dropped = 0
+        self._taken = self._told = self._unwritten = 0
+        self._why = ''
+        self._in_a_line = False
         self._some = threading.Event()
         self._writing = threading.Lock()
         self._closing = threading.Event()
@@ -50,28 +64,87 @@ class GatheringHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.append(self.format(record))
+            line = self.format(record)
         except Exception:  # noqa: BLE001 -- as every handler of logging: a line is not worth a call
             self.handleError(record)
+            return
+        if len(line) > _LONGEST:
+            line = _without_its_middle(line)
+        self._lines.append(line)
+        self._put += getsizeof(line)
+        if self._put - self._taken > _MEMORY:
+            self._drop()
         if not self._some.is_set():
             self._some.set()
+
+    def _drop(self) -> None:
+        with suppress(IndexError):  # all of them were taken just now
+            while self._put - self._taken > _MEMORY:
+                line = self._lines.popleft()
+                self._put -= getsizeof(line)
+                self._dropped += _lines_in(line)
 
     def flush(self) -> None:
         """Write what has gathered; wait no more than a second for a stream that nobody reads."""
         if not self._writing.acquire(timeout=_STUCK):
             return
         try:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines:
-                self._stream.write('\n'.join(lines) + '\n')
-                self._stream.flush()
+            self._write(self._take())
         except BrokenPipeError:  # there is no reader any more: go on without one, also at the exit
             with open(os.devnull, 'wb') as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
-        except OSError:  # a full disk, say: these lines are lost, later ones perhaps not
-            pass
         finally:
             self._writing.release()
+
+    def _take(self) -> list[str]:
+        lines = []
+        with suppress(IndexError):  # emit has just dropped some
+            for _ in range(len(self._lines)):
+                lines.append(self._lines.popleft())
+        self._taken += sum(map(getsizeof, lines))
+        return lines
+
+    def _write(self, lines: list[str]) -> None:
+        """Write these, and before them how many were lost. Raises BrokenPipeError."""
+        if not lines:
+            return
+        dropped = self._dropped
+        if not self._put_out(self._losses(dropped - self._told)):
+            self._told, self._unwritten = dropped, 0
+        self._unwritten += self._put_out(lines)
+
+    def _losses(self, dropped: int) -> list[str]:
+        """The lines that say how many were lost since that was last said."""
+        said = []
+        if self._unwritten:
+            said.append(f'{_count_of(self._unwritten)} lost: writing failed ({self._why})')
+        if dropped:
+            said.append(f'{_count_of(dropped)} lost: nobody read it in time')
+        return [self.format(logging.LogRecord(__name__, logging.WARNING, '', 0, text, None, None)) for text in said]
+
+    def _put_out(self, lines: list[str]) -> int:
+        """Write these lines; gives how many could not be written, on a full disk for example."""
+        if not lines:
+            return 0
+        start = '\n' if self._in_a_line else ''
+        data = (start + '\n'.join(lines) + '\n').encode('utf-8', 'backslashreplace')
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._put_some(rest):]
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:  # the latter of a closed file
+            self._why = getattr(error, 'strerror', None) or str(error)
+        if begun := len(data) - len(rest):
+            self._in_a_line = data[begun - 1:begun] != b'\n'
+        return min(sum(map(_lines_in, lines)), bytes(rest).count(b'\n')) if rest else 0
+
+    def _put_some(self, data: memoryview) -> int:
+        written: int | None = self._raw.write(data)
+        if written is None:  # it is full, and somebody has set it not to block
+            select.select([], [self._raw], [], _STUCK)
+        return written or 0
 
     def close(self) -> None:
         self._closing.set()
@@ -86,3 +159,17 @@ class GatheringHandler(logging.Handler):
             self._closing.wait(_DELAY)
             self._some.clear()
             self.flush()
+
+
+def _without_its_middle(line: str) -> str:
+    left_out = len(line) - _LONGEST
+    half = _LONGEST // 2
+    return f'{line[:half]} [... {left_out} characters left out ...] {line[-half:]}'
+
+
+def _lines_in(record: str) -> int:
+    return record.count('\n') + 1
+
+
+def _count_of(lines: int) -> str:
+    return '1 line of the log was' if lines == 1 else f'{lines} lines of the log were'
