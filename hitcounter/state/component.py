@@ -50,6 +50,10 @@ class Component(Persistent):
     moved: ClassVar[Mapping[str, str]] = {}
     #: Components that must be there before this one's first state is made.
     depends: ClassVar[tuple[type['Component'], ...]] = ()
+    #: Attributes that hold a plain list, dictionary or set and are not changed in place, or only with `_p_changed`, so
+    #: that the log need not name them. Any persistent class may have it, and it may also hold collections, such as
+    #: OOBTree, whose values are plain. A subclass adds to it.
+    plain_on_purpose: ClassVar[tuple[str | type, ...]] = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -169,6 +173,9 @@ def _check_attributes(component: type[Component]) -> None:
     if not isinstance(depends, tuple | list) or not all(map(is_component, depends)):
         raise ComponentError(
             f'{component!r} depends on {depends!r}: give it the classes of the components, as in (Polls,)')
+    if not isinstance(component.plain_on_purpose, tuple | list | set | frozenset):
+        raise ComponentError(
+            f"{component!r} has the plain_on_purpose {component.plain_on_purpose!r}: give it a tuple, as in ('names',)")
     if not isinstance(component.moved, Mapping) or not all(map(_is_class_name, _flat(component.moved))):
         raise ComponentError(
             f"{component!r} has moved {component.moved!r}: give it {{'old.module:Old': 'new.module:New'}}")

@@ -29,6 +29,7 @@ from zodburi.resolvers import file_storage_resolver
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
 from .disk import private_files
 from .guard import RESTORE, DatabaseFile, GuardedFile, check, remembered
+from .in_place import LookingDB
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
 from .turn import Turn
 from .views import Views
@@ -126,7 +127,7 @@ def open_alone(uri: str) -> Database:
             storage = resources.enter_context(closing(_open_to_write(address)))
         except LockError as error:
             raise DatabaseInUse(f'{address.path!r} is open in {_owner(address.path)}: stop that one first') from error
-        db = resources.enter_context(closing(ZODB.DB(storage, **address.for_db)))
+        db = resources.enter_context(closing(LookingDB(storage, **address.for_db)))
         return Database(db, address.path, resources.pop_all(), path=address.path)
 
 
@@ -191,7 +192,7 @@ def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
         storage = resources.enter_context(closing(_opened(uri, factory)))
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
-        db = resources.enter_context(closing(ZODB.DB(storage, **_for_threads(options))))
+        db = resources.enter_context(closing(LookingDB(storage, **_for_threads(options))))
         return Database(db, _public(uri), resources.pop_all(), is_remote=scheme != 'memory')
 
 
@@ -326,7 +327,7 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
     try:
         if storage.lastTransaction() != z64:
             storage.load(z64)
-        return ZODB.DB(storage, **address.for_db)
+        return LookingDB(storage, **address.for_db)
     except (OSError, ClientDisconnected, ReadOnlyError):  # the last: none was begun in it
         raise
     except Exception as error:  # whatever damaged bytes lead to

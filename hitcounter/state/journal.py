@@ -79,8 +79,11 @@ class Journal(Persistent):
         if following != len(self) + 1:
             yield f'record {following} should be there, for {len(self)} have been appended'
 
+
 class _Piece(Persistent):
     """Some records in a row, in one object of the database."""
+
+    plain_on_purpose = ('_records',)
 
     def __init__(self, first: int, records: Iterable[Record] = ()) -> None:
         self.first = first

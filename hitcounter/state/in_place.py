@@ -1,0 +1,165 @@
+"""Changes in place: names, in the log, each plain list, dictionary or set of which ZODB would not see a change.
+
+Each object is looked at when it is loaded and when it is stored, which takes about a microsecond. Whether a change is
+really lost is not known here: lost_changes.py finds that out, in tests.
+"""
+
+import logging
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import ZODB
+from BTrees import family32, family64
+from persistent.list import PersistentList
+from persistent.mapping import PersistentMapping
+from ZODB.broken import Broken
+from ZODB.Connection import Connection
+
+logger = logging.getLogger(__name__)
+
+#: What changes without a word, subclasses included.
+_CHANGEABLE = (list, dict, set, bytearray, deque, array)
+
+_MODULES = [module for family in (family32, family64) for module in (family.OO, family.IO, family.UO)]
+
+#: The BTrees that have objects for values, each by its class and by that of its buckets.
+_TREES = {kind: module.BTree for module in _MODULES for kind in (module.BTree, module.Bucket)}
+
+# What was found out so far, one entry for each class, for all connections: a thread that comes between finds it again.
+
+#: Types of which no object changes without a word.
+_steady: set[type] = set()
+
+#: What looks at the objects of a class.
+_looks: dict[type, Callable[[Any], None]] = {}
+
+_NO_ATTRIBUTES: dict[str, Any] = {}
+
+#: The collections whose values are plain on purpose, or were named.
+_settled: set[type] = set()
+
+
+class LookingConnection(Connection):
+    """A connection to a database that looks at each object that it loads or stores."""
+
+    def setstate(self, obj: Any) -> None:
+        super().setstate(obj)
+        look(obj)
+
+    def _commit(self, transaction: Any) -> None:  # by which ZODB stores at a savepoint and at a commit
+        super()._commit(transaction)
+        for changed in self._registered_objects:
+            look(changed)
+        for oid in self._creating:
+            look(self._cache.get(oid))
+
+
+class LookingDB(ZODB.DB):
+    """ZODB's database, with such connections."""
+
+    klass = LookingConnection
+
+
+def look(stored: Any) -> None:
+    """Name what is plain in an object of the database, once for each class and attribute."""
+    kind = type(stored)
+    looks = _looks.get(kind)
+    if looks is None:
+        looks = _looks[kind] = _looking_at(kind)
+    looks(stored)
+
+
+def _looking_at(kind: type) -> Callable[[Any], None]:
+    """What looks at the objects of the class `kind`."""
+    purpose = _purpose(kind)
+    _settled.update(part for part in purpose if isinstance(part, type))
+    for known, tree in _TREES.items():
+        if issubclass(kind, known):
+            return _looking_at_values(tree, _values_of_tree if known is tree else _values_of_bucket)
+    if issubclass(kind, PersistentMapping | PersistentList):
+        return _looking_at_collections(kind, purpose)
+    return _nothing if issubclass(kind, Broken) else _looking_at_attributes(kind, purpose)
+
+
+def _purpose(kind: type) -> set[object]:
+    """What the class and its bases name as plain on purpose."""
+    named = (vars(base).get('plain_on_purpose', ()) for base in kind.__mro__)
+    return {part for parts in named for part in ((parts,) if isinstance(parts, str) else parts)}
+
+
+def _nothing(_: Any) -> None:
+    pass
+
+
+def _looking_at_attributes(kind: type, settled: set[object]) -> Callable[[Any], None]:
+    """`settled` grows by each attribute that is named."""
+
+    def looks(stored: Any) -> None:
+        for name, value in getattr(stored, '__dict__', _NO_ATTRIBUTES).items():
+            if type(value) not in _steady and name not in settled and _is_changeable(type(value)):
+                settled.add(name)
+                if not name.startswith('_v_'):  # which is not stored
+                    _warn(f'{kind.__qualname__}.{name} is a plain {type(value).__name__}', f'{name!r}', kind)
+
+    return looks
+
+
+def _looking_at_values(kind: type, values: Callable[[Any], Any]) -> Callable[[Any], None]:
+
+    def looks(stored: Any) -> None:
+        if kind in _settled:
+            return
+        for plain in filter(_is_changeable, set(map(type, values(stored))) - _steady):
+            _settled.add(kind)
+            _warn(f'{kind.__qualname__} holds a plain {plain.__name__}', kind.__qualname__, None)
+            return
+
+    return looks
+
+
+def _looking_at_collections(kind: type, purpose: set[object]) -> Callable[[Any], None]:
+    if 'data' in purpose:
+        _settled.add(kind)
+    is_mapping = issubclass(kind, PersistentMapping)
+    values = _looking_at_values(kind, _values_of_mapping if is_mapping else _values_of_list)
+    attributes = _looking_at_attributes(kind, {*purpose, 'data'})
+
+    def looks(stored: Any) -> None:
+        attributes(stored)
+        values(stored)
+
+    return looks
+
+
+def _values_of_mapping(stored: Any) -> Any:
+    return stored.__dict__.get('data', _NO_ATTRIBUTES).values()
+
+
+def _values_of_list(stored: Any) -> Any:
+    return stored.__dict__.get('data', ())
+
+
+def _values_of_tree(stored: Any) -> Any:
+    """Those that lie in its own record: all of a small tree, none of a larger one, whose buckets have them."""
+    state = stored.__getstate__()
+    return state[0][0][0][1::2] if state and len(state) == 1 else ()
+
+
+def _values_of_bucket(stored: Any) -> Any:
+    return stored.__getstate__()[0][1::2]
+
+
+def _is_changeable(kind: type) -> bool:
+    if issubclass(kind, _CHANGEABLE):
+        return True
+    _steady.add(kind)
+    return False
+
+
+def _warn(found: str, name: str, owner: type | None) -> None:
+    where = f'the plain_on_purpose of {owner.__qualname__}' if owner else 'the plain_on_purpose of its component'
+    logger.warning(
+        '%s, and a change within it is not stored: use a persistent kind, or assign another one to change it; if that '
+        'is what is done, name %s in %s', found, name, where)
