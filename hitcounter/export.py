@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 
@@ -14,6 +14,7 @@ from .exchange import EARLIER, FIELDS, FORMATS, Format, export_records, import_c
 from .hits import HitCounter
 from .progress import Progress
 from .state import Component, Session, State, open_database
+from .state.component import SCHEMAS
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -71,7 +72,7 @@ def main(storage: str, file: str, form: Format, schema: int, name: str) -> None:
         closing(Session(database.db)) as session,
         _new(file) as output,
     ):
-        _refuse_without_records(session.root.get(name), name, database.description)
+        _refuse_without_records(session.root, name, database.description)
         fields = (EARLIER if schema == 1 else FIELDS) if calls else None
         for count, row in enumerate(export_records(session, name, form, fields)):
             output.write(row)
@@ -103,11 +104,16 @@ def import_main(storage: str, file: str, form: Format) -> None:
     click.echo(f'{taken:,} calls taken, {known:,} were there')
 
 
-def _refuse_without_records(component: object, name: str, description: str) -> None:
+def _refuse_without_records(root: Mapping[str, Any], name: str, description: str) -> None:
+    component = root.get(name)
     if name == HitCounter.name and component is None:
         raise HitcounterError(f'{description} holds no calls of the hit counter: choose another')
     if not isinstance(component, Component):
         raise HitcounterError(f'{description} holds no component {name!r} of installed code: see "hitcounter status"')
+    if (schema := root[SCHEMAS][name]) > component.schema:
+        raise HitcounterError(
+            f'{description} holds schema {schema} of {name!r}, newer than the {component.schema} of this program: '
+            f'install the version that wrote it')
     if type(component).export is Component.export:
         raise HitcounterError(f'the component {name!r} exports nothing: give its class an export()')
 

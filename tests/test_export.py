@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,3 +83,23 @@ def test_wrong_arguments_are_said(hitcounter: Run, count: Callable[..., None]) -
         done = hitcounter(*arguments)
         assert (done.returncode, done.stdout) == (status, '')
         assert said in done.stderr
+
+
+def test_calls_are_written_as_the_program_of_the_earlier_schema_imports_them(
+    hitcounter: Run, count: Callable[..., None]
+) -> None:
+    count('31415', caller=Caller(None, None, '17.1', withheld=True))
+    earlier = hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout
+    assert earlier.splitlines()[0] == 'line,number,time,caller_id,name,unique_id'
+    assert earlier.splitlines()[1].endswith(',,,"17.1"')
+    assert hitcounter('import', '--format', 'csv', '-', input=earlier).stdout == '0 calls taken, 1 were there\n'
+
+
+def test_a_database_of_an_earlier_schema_is_exported_as_that_schema_did(
+    hitcounter: Run, tmp_path: Path
+) -> None:
+    shutil.copy(Path(__file__).parent / 'frozen' / 'hits-1.fs', tmp_path / 'hits.fs')
+    before = hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout
+    assert (before.count('\n'), 'withheld' in before) == (322, False)
+    assert hitcounter('migrate').returncode == 0
+    assert hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout == before

@@ -1,16 +1,30 @@
 """The hit counter: its component on a real database, its script with a pretend Asterisk."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hitcounter.hits import Caller, Hit, HitCounter, forget, tell_the_number
+from hitcounter.agi import Call, Environment
+from hitcounter.errors import ConnectionLost, LineRefused
+from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, forget, tell_the_number
 from hitcounter.state import Parts, State, open_database
-from hitcounter.testing import Answered, CallerHungUp, Channel, HangUp, Manner, Missing, Played, SaidNumber, dial
+from hitcounter.testing import (
+    Answered,
+    CallerHungUp,
+    Channel,
+    HangUp,
+    Manner,
+    Missing,
+    Played,
+    SaidNumber,
+    connect,
+    dial,
+)
 
 BOB = Caller('555', 'Bob', '17.1')
 UNKNOWN = Caller(None, None, '17.2')
@@ -147,3 +161,116 @@ def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> N
         f"line '31415' has 1 calls on record of the hour {hour}, and 0 among its hours"]
     forget(state, time.time() + 1)
     assert state.query(lambda parts: list(parts[HitCounter].check())) == []
+
+
+WITHHELD = {'caller_id': '55503', 'caller_name': '55504', 'name': 'SIP/55502-0000', 'rdnis': '55505'}
+
+
+def test_a_withheld_caller_is_counted_and_nothing_else_is_known(state: State) -> None:
+    channel = Channel(presentation=35, unique_id='17.3', **WITHHELD)  # type: ignore[arg-type]
+    asterisk = dial(channel, partial(tell_the_number, state=state))
+    assert asterisk.heard[-1] == SaidNumber(1)
+    assert state[HitCounter].call('31415', 1).caller == Caller(None, None, '17.3', withheld=True)
+
+
+@pytest.mark.parametrize('presentation', [0, 67, 96])
+def test_a_caller_whose_number_is_allowed_or_unavailable_is_stored_as_it_came(state: State, presentation: int) -> None:
+    dial(
+        Channel(presentation=presentation, unique_id='17.3', caller_id='555', caller_name='Bob'),
+        partial(tell_the_number, state=state))
+    assert state[HitCounter].call('31415', 1).caller == Caller('555', 'Bob', '17.3', withheld=False)
+
+
+def test_a_withheld_caller_who_may_be_known_is_stored_as_such() -> None:
+    environment = Environment.parse(Channel(presentation=35, caller_id='555', unique_id='1.1').environment_block())
+    call = Call(environment, _Nobody(), keep_withheld=True)
+    assert Caller.of(call) == Caller('555', None, '1.1', withheld=True)
+
+
+class _Nobody:
+    """A stream without another side."""
+
+    def send(self, data: bytes) -> None:
+        raise ConnectionLost('nobody is there')
+
+    def receive(self, deadline: float) -> bytes:
+        raise ConnectionLost('nobody is there')
+
+    def pending(self) -> bytes:
+        return b''
+
+
+def test_long_texts_of_a_caller_are_cut_and_show_it(state: State) -> None:
+    state[HitCounter].hit('31415', Caller('5' * 81, 'é' * 41, '1.' + '1' * 60_000))
+    caller = state[HitCounter].call('31415', 1).caller
+    assert caller == Caller('5' * 77 + '…', 'é' * 38 + '…', '1.' + '1' * 146 + '…')
+    assert [len(str(text).encode()) for text in caller[:3]] == [80, 79, 151]
+
+
+def test_texts_as_long_as_those_of_asterisk_are_stored_whole(state: State) -> None:
+    caller = Caller('5' * 80, b'\xeb'.decode('utf-8', 'surrogateescape') * 80, '1' * 151)
+    assert state[HitCounter].hit('9' * 80, caller) == 1
+    assert state[HitCounter].call('9' * 80, 1).caller == caller
+
+
+@pytest.mark.parametrize('line', ['9' * 81, 'é' * 41, '9' * 60_000])
+def test_a_call_to_an_extension_that_asterisk_cannot_have_is_refused(state: State, line: str) -> None:
+    call, asterisk = connect(Channel(extension=line))
+    with pytest.raises(LineRefused, match=r'has .* bytes, and may have 80: the call is not counted') as refused:
+        tell_the_number(call, state)
+    assert asterisk.heard == [Answered(), *map(Played, APOLOGY)]
+    assert len(str(refused.value)) < 300
+    assert state[HitCounter].lines() == {}
+    with pytest.raises(LineRefused):
+        state[HitCounter].hit(line, BOB)
+    assert 'HITCOUNTER_NUMBER' not in asterisk.variables
+
+
+def test_a_caller_on_a_line_too_many_hears_the_apology_and_the_lines_that_are_there_go_on(state: State) -> None:
+    for line in ('1', '2'):
+        state[HitCounter].take(line, Hit(1, 0.0, BOB))
+    call, asterisk = connect(Channel(extension='3'))
+    with pytest.raises(LineRefused, match=r"line '3' would be new, and there are 2 lines, as many as may be"):
+        tell_the_number(call, state, max_lines=2)
+    assert asterisk.heard == [Answered(), *map(Played, APOLOGY)]
+    assert dial(Channel(extension='2'), partial(tell_the_number, state=state, max_lines=1)).heard[-1] == SaidNumber(2)
+    assert dial(Channel(extension='3'), partial(tell_the_number, state=state, max_lines=3)).heard[-1] == SaidNumber(1)
+    assert state[HitCounter].take('4', Hit(1, 0.0, BOB))
+    assert state[HitCounter].lines() == {'1': 1, '2': 2, '3': 1, '4': 1}
+
+
+def test_callers_at_the_same_moment_do_not_begin_a_line_too_many(state: State) -> None:
+    def call(line: int) -> bool:
+        try:
+            state[HitCounter].hit(str(line), BOB, 5)
+        except LineRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(call, range(40))) == 5
+    assert len(state[HitCounter].lines()) == 5
+
+
+def bytes_of(state: State, act: Callable[[], object]) -> int:
+    """How many bytes the database grows by."""
+    path = Path(str(state._database.path))
+    before = path.stat().st_size
+    act()
+    return path.stat().st_size - before
+
+
+def test_what_one_caller_says_makes_no_other_call_dear(state: State) -> None:
+    hits = state[HitCounter]
+    hits.hit('31415', BOB)
+    honest = bytes_of(state, lambda: [hits.hit('31415', BOB) for _ in range(31)])
+    hostile = [Caller('5' * 60_000, 'x' * 60_000, '1' * 60_000)] * 16
+
+    most = bytes_of(state, lambda: [hits.hit('31415', caller) for caller in hostile])
+    after = bytes_of(state, lambda: [hits.hit('31415', BOB) for _ in range(16)])
+    hits.hit('31415', BOB)
+    again = bytes_of(state, lambda: [hits.hit('31415', BOB) for _ in range(64)])
+
+    assert most / 16 < 4_000
+    assert after / 16 < 3_000
+    assert again / 64 < 1.5 * honest / 31

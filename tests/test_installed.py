@@ -35,6 +35,50 @@ def vote(call: Call, state: State) -> None:
     call.say_number(state[Votes].vote(int(call.parameters['votes'])))
 """
 
+#: Keeps who called; what `odd` names goes wrong.
+GUESTS = """
+from hitcounter.agi import Call, script
+from hitcounter.state import Component, State, update
+
+class Guests(Component):
+    name = 'guests'
+    odd = ''
+
+    def __init__(self) -> None:
+        self.calls = ()
+
+    @update
+    def add(self, when: float, caller_id: str) -> int:
+        self.calls += ((when, caller_id),)
+        return len(self.calls)
+
+    def export(self):
+        for when, caller_id in self.calls:
+            yield {'when': when, 'caller_id': caller_id, **({self.odd: {}} if self.odd == 'field' else {})}
+        if self.odd == 'export':
+            raise ValueError('no export')
+
+    def overdue(self, before):
+        if self.odd == 'overdue':
+            raise ValueError('no look')
+        return {calls[0] < before for calls in self.calls} & {True}
+
+    def forget(self, key, before, most):
+        if self.odd == 'forget':
+            raise ValueError('no forgetting')
+        kept = tuple(call for call in self.calls if call[0] >= before)
+        forgotten, self.calls = len(self.calls) - len(kept), kept
+        return forgotten
+
+    def check(self):
+        if self.odd == 'check':
+            yield 'it is odd'
+
+@script('guest/{caller}')
+def add(call: Call, state: State) -> None:
+    call.say_number(state[Guests].add(1000.0, call.parameters['caller']))
+"""
+
 LONG_COMMAND = """
 from hitcounter.agi import Call, script
 from hitcounter.errors import CommandRefused
@@ -119,6 +163,109 @@ def test_calls_are_imported_and_forgotten_beside_the_other_component(
 
     assert hitcounter('import', '--format', 'csv', '-', input=exported, env=env).returncode == 0
     assert hitcounter('forget', '--keep-calls', '0s', env=env).stdout == '1 calls are forgotten\n'
+
+
+@pytest.fixture
+def with_guests(start: Start, install: Install) -> Callable[..., dict[str, str]]:
+    """The variables of processes that know the guests, two of whom called, as did somebody at the hit counter."""
+
+    def with_guests(odd: str = '') -> dict[str, str]:
+        source = GUESTS.replace("odd = ''", f'odd = {odd!r}')
+        env = install('guests', source, scripts='guest = guests:add', components='guests = guests:Guests')
+        server = start(env=env)
+        assert [server.number(url=f'agi://127.0.0.1/guest/{caller}') for caller in (1, 2)] == [1, 2]
+        server.number()
+        server.stop()
+        return env
+
+    return with_guests
+
+
+def test_the_records_of_another_component_are_exported(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]]
+) -> None:
+    env = with_guests()
+    done = hitcounter('export', '--component', 'guests', '--format', 'csv', '-', env=env)
+    assert (done.returncode, done.stdout) == (0, 'when,caller_id\n1000.0,"1"\n1000.0,"2"\n')
+    assert done.stderr == '2 records of guests written\n'
+    done = hitcounter('export', '--component', 'guests', '--format', 'jsonl', '-', env=env)
+    assert done.stdout.splitlines()[1] == '{"when": 1000.0, "caller_id": "2"}'
+    assert hitcounter('export', '--format', 'csv', '-', env=env).stdout.count('31415') == 1
+
+
+def test_what_another_component_keeps_of_callers_is_forgotten_too(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]]
+) -> None:
+    env = with_guests()
+    done = hitcounter('forget', '--keep-calls', '0s', env=env)
+    assert (done.returncode, done.stdout) == (0, '1 calls are forgotten\n2 records of guests are forgotten\n')
+    assert hitcounter('export', '--component', 'guests', '--format', 'csv', '-', env=env).stdout == ''
+
+
+@pytest.mark.parametrize(('odd', 'said'), [('overdue', 'no look'), ('forget', 'no forgetting')])
+def test_a_component_that_cannot_forget_is_named_and_keeps_no_other_from_it(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]], odd: str, said: str
+) -> None:
+    done = hitcounter('forget', '--keep-calls', '0s', env=with_guests(odd))
+    assert (done.returncode, done.stdout) == (1, '1 calls are forgotten\n')
+    assert done.stderr == f'Error: not all is forgotten of guests (ValueError: {said}): fix that, and do it again\n'
+
+
+def test_the_server_forgets_for_another_component_whatever_becomes_of_a_third(
+    start: Start, install: Install, with_guests: Callable[..., dict[str, str]]
+) -> None:
+    with_guests()
+    source = GUESTS.replace("'guests'", "'odd'").replace("odd = ''", "odd = 'forget'").replace('guest/', 'odd/')
+    source = source.replace('ValueError', 'StateError').replace(
+        'from hitcounter.agi', 'from hitcounter.errors import StateError\nfrom hitcounter.agi', 1)
+    env = install('odd', source, scripts='odd = odd:add', components='odd = odd:Guests')
+    server = start('--keep-calls', '0s', env=env)
+    assert server.number(url='agi://127.0.0.1/odd/1') == 1
+    server.log.wait('forgetting of odd failed, and is tried again later')
+    server.log.wait('forgot 1 calls of more than 0 s ago')
+    server.log.wait('forgot 2 records of guests of more than 0 s ago')
+    server.number()
+    server.log.wait('forgot 1 calls of more than 0 s ago', 2)
+    assert server.log.lines('tried again later: no forgetting')
+
+
+@pytest.mark.parametrize(
+    ('odd', 'said'),
+    [
+        ('export', "the component 'guests' could not be exported (ValueError: no export): fix its export(), or look "),
+        ('field', "the component 'guests' could not be exported (TypeError: dict is not a text, a number, a boolean "),
+    ],
+)
+def test_a_component_that_cannot_be_exported_is_named(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]], tmp_path: Path, odd: str, said: str
+) -> None:
+    env = with_guests(odd)
+    done = hitcounter('export', '--component', 'guests', 'guests.csv', env=env)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (tmp_path / 'guests.csv').exists()
+    assert hitcounter('export', 'calls.csv', env=env).returncode == 0
+
+
+def test_what_another_component_finds_wrong_is_told(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]]
+) -> None:
+    done = hitcounter('verify', env=with_guests('check'))
+    assert done.returncode == 1
+    assert 'guests: it is odd\n' in done.stdout
+
+
+def test_what_exports_nothing_is_said(hitcounter: Run, start: Start, install: Install) -> None:
+    env = install('votes', components='votes = votes:Votes')
+    start(env=env).stop()
+    for name, said in [
+        ('votes', "the component 'votes' exports nothing: give its class an export()"),
+        ('nosuch', "holds no component 'nosuch' of installed code"),
+        ('schemas', "holds no component 'schemas' of installed code"),
+    ]:
+        done = hitcounter('export', '--component', name, '--format', 'csv', '-', env=env)
+        assert (done.returncode, done.stdout) == (1, '')
+        assert said in done.stderr
 
 
 def test_scripts_of_several_packages_are_served(start: Start, install: Install) -> None:

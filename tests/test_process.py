@@ -78,6 +78,24 @@ def test_the_log_has_one_line_for_the_call(server: ServerProcess, begin: Begin) 
     assert "INFO 7.1: '1001' called '31415', ended after" in line
 
 
+def test_a_withheld_caller_is_in_no_log_unless_it_may_be_known(server: ServerProcess, begin: Begin) -> None:
+    channel = {'unique_id': '7.1', 'caller_id': '5550', 'name': 'SIP/5550-1', 'presentation': 35}
+    hidden = begin('--log-level', 'debug', 'hits', '5550', **channel).lead()
+    kept = begin('--withheld', 'keep', **channel).lead()
+
+    assert '5550' not in hidden.said
+    assert "7.1: withheld called '31415'" in hidden.said
+    assert "7.1: '5550' called '31415'" in kept.said
+
+
+def test_a_process_begins_no_line_too_many(server: ServerProcess, begin: Begin) -> None:
+    assert begin('--max-lines', '1', extension='1').lead().number == 1
+    refused = begin('--max-lines', '1', extension='2').lead()
+    assert (refused.status, refused.pretend.status) == (1, 'FAILURE')
+    assert "line '2' would be new, and there are 1 lines" in refused.said
+    assert begin('--max-lines', '1', extension='1').lead().number == 2
+
+
 def test_ten_processes_and_ten_calls_of_the_server_count_to_twenty(server: ServerProcess, begin: Begin) -> None:
     calls = [begin('hits') for _ in range(10)]
     with ThreadPoolExecutor(20) as pool:

@@ -13,7 +13,7 @@ import pytest
 from ZODB.FileStorage import FileStorage
 
 from hitcounter.agi.pretend import Answered, Played, SaidNumber
-from hitcounter.hits import Caller, Hit, HitCounter
+from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter
 from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
@@ -81,6 +81,73 @@ def test_what_was_counted_is_stored_with_who_called_and_when(server: ServerProce
     assert before <= first.time <= second.time <= after
     assert sum(hours.values()) == 2
     assert set(hours) <= {int(moment) // HOUR * HOUR for moment in (before, after)}
+
+
+#: What may say who called, each in another place.
+WITHHELD = {
+    'presentation': 35,
+    'url': 'agi://127.0.0.1/hits?from=+49-5550-1',
+    'name': 'SIP/+49-5550-2-0000',
+    'caller_id': '+49-5550-3',
+    'caller_name': '+49-5550-4',
+    'rdnis': '+49-5550-5',
+    'account_code': '+49-5550-6',
+    'arguments': ('+49-5550-7',),
+}
+
+
+def holding(folder: Path, secret: bytes) -> list[str]:
+    return [path.name for path in folder.rglob('*') if path.is_file() and secret in path.read_bytes()]
+
+
+def test_a_withheld_caller_is_counted_and_neither_stored_nor_logged_nor_exported(
+    start: Start, hitcounter: Run, shell: Run, tmp_path: Path
+) -> None:
+    server = start('--log-level', 'debug')
+    assert server.number(**WITHHELD, unique_id='17.1') == 1
+    assert server.call(**{**WITHHELD, 'url': 'agi://127.0.0.1/+49-5550-8'}).status == 'FAILURE'
+    assert server.number(caller_id='555', presentation=67) == 2
+    exported = hitcounter('export', '-', '--format', 'csv').stdout
+    shown = shell('-c', 'print(hits.call("31415", 1), hits.call("31415", 2))').stdout
+    server.stop()
+
+    assert '+49-5550' not in exported + shown + str(server.log)
+    assert holding(tmp_path, b'+49-5550') == []
+    assert exported.splitlines()[1].endswith(',,,"17.1",yes')
+    assert exported.splitlines()[2].endswith(',no')
+    assert "caller_id=None, name=None, unique_id='17.1', withheld=True" in shown
+    assert server.log.lines("17.1: withheld called '31415', ended after ")
+
+
+def test_a_withheld_caller_who_may_be_known_is_stored_and_logged_as_such(start: Start, hitcounter: Run) -> None:
+    server = start('--withheld', 'keep')
+    assert server.number(**WITHHELD, unique_id='17.1') == 1
+    assert hitcounter('export', '-', '--format', 'csv').stdout.endswith(',"+49-5550-3","+49-5550-4","17.1",yes\n')
+    server.log.wait("17.1: '[+]49-5550-3' called '31415'")
+
+
+def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start) -> None:
+    server = start('--max-lines', '1')
+    assert server.number(extension='1') == 1
+    call = server.call(extension='2', unique_id='17.1')
+    assert call.heard == [Answered(), *map(Played, APOLOGY)]
+    assert call.status == 'FAILURE'
+    server.log.wait("ERROR 17.1: line '2' would be new, and there are 1 lines, as many as may be")
+    assert server.number(extension='1') == 2
+
+
+def test_what_a_hostile_peer_says_costs_neither_the_database_nor_the_log_much(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start()
+    server.number()
+    before = (tmp_path / 'hits.fs').stat().st_size
+    for _ in range(5):
+        assert server.call(extension='9' * 60_000).status == 'FAILURE'
+        server.number(caller_name='x' * 60_000)
+    assert (tmp_path / 'hits.fs').stat().st_size - before < 5 * 2_000
+    server.stop()
+    assert len(str(server.log)) < 10_000
 
 
 def test_a_new_process_counts_on_where_the_last_one_ended(start: Start) -> None:

@@ -8,6 +8,9 @@ from persistent import Persistent
 #: Records in one piece: an append writes the last piece again, half of this many on the average.
 PIECE = 32
 
+#: Letters and bytes after which a piece takes no further record, so that long ones make no later append dear.
+LONG = 4_000
+
 Record = tuple[object, ...]
 
 
@@ -24,7 +27,7 @@ class Journal(Persistent):
 
     def append(self, record: Record) -> int:
         """Add `record`, made of plain immutable values, and return its number."""
-        if len(self._last) == PIECE:
+        if self._last.is_full:
             self._last = _Piece(len(self) + 1)
             self._pieces[self._last.first] = self._last
         self._last.append(record)
@@ -84,14 +87,27 @@ class _Piece(Persistent):
     """Some records in a row, in one object of the database."""
 
     plain_on_purpose = ('_records',)
+    _v_size: int  # of the texts in it; not stored
 
     def __init__(self, first: int, records: Iterable[Record] = ()) -> None:
         self.first = first
         self._records = list(records)
 
+    @property
+    def is_full(self) -> bool:
+        return len(self._records) >= PIECE or self._size() >= LONG
+
     def append(self, record: Record) -> None:
+        self._v_size = self._size() + _size_of(record)
         self._records.append(record)
         self._p_changed = True  # a list does not tell that it has changed
+
+    def _size(self) -> int:
+        try:
+            return self._v_size
+        except AttributeError:  # it was just made or loaded
+            self._v_size = sum(map(_size_of, self._records))
+            return self._v_size
 
     def records(self) -> tuple[Record, ...]:
         return tuple(self._records)
@@ -101,3 +117,7 @@ class _Piece(Persistent):
 
     def __getitem__(self, index: int) -> Record:
         return self._records[index]
+
+
+def _size_of(record: Record) -> int:
+    return sum(len(value) for value in record if isinstance(value, str | bytes))

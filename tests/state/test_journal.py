@@ -35,6 +35,23 @@ def test_a_journal_keeps_its_records_in_small_objects() -> None:
         assert len(sizes) == 2 + 1 + 3  # the root, the journal, its index, its pieces
 
 
+def test_a_long_record_makes_no_later_append_dear() -> None:
+    with closing(open_database('memory:')) as database, closing(WritingSession(database.db)) as session:
+        session.root['journal'] = journal = Journal()
+        journal.append(('x' * 60_000,))
+        session.commit()
+        assert journal.append(('short',)) == 2
+        session.commit()
+        assert journal._last._p_oid != journal._pieces[1]._p_oid
+        assert len(database.db.storage.load(journal._last._p_oid)[0]) < 200
+        assert [number for number, _ in journal.since(1)] == [1, 2]
+        assert list(journal.check()) == []
+        session.abort()
+        session._connection.cacheMinimize()
+        journal.append(('short',))  # a piece that was loaded anew knows how long it is
+        assert len(journal._last) == 2
+
+
 def oids(db: object) -> list[bytes]:
     return [number.to_bytes(8, 'big') for number in range(100) if has(db, number)]
 
