@@ -129,5 +129,9 @@ class PackFailed(StateError):
     """The database was not packed, as far as can be told; what is stored in it is as it was."""
 
 
+class PackMetDamage(PackFailed):
+    """A pack met an object that is missing or cannot be read; a verification says which others refer to it."""
+
+
 class MigrationFailed(StateError):
     """The database was not migrated, and is as it was."""

@@ -14,10 +14,11 @@ from typing import Any
 import click
 
 from . import hits, installed, log, settings
+from .advice import advised
 from .agi import Drained, Script, Server
 from .agi.server import MAX_CALLS, PORT
-from .errors import HitcounterError
-from .state import Component, State, open_database
+from .errors import HitcounterError, PackFailed
+from .state import Component, Database, State, open_database
 from .state.forgetting import can_forget, forget
 from .state.packing import pack_if_due
 from .state.repeated import Repeated
@@ -102,8 +103,9 @@ def main(
         ExitStack() as upkeep,
     ):
         if pack_every and database.path:
-            packing = partial(pack_if_due, database, pack_every, pack_keep)
+            packing = partial(_pack, database, pack_every, pack_keep)
             upkeep.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
+            upkeep.callback(database.end_packing)  # the thread is waited for after that
         if keep_calls is not None:
             for component in filter(can_forget, components):  # each by itself, so that none stops another's
                 forgetting = partial(_forget, state, component, keep_calls)
@@ -128,6 +130,13 @@ def main(
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
         threading.Thread(target=_cut_at_signal, args=(server,), name='second signal', daemon=True).start()
         _report(server.stop(drain))
+
+
+def _pack(database: Database, every: float, keep: float) -> None:
+    try:
+        pack_if_due(database, every, keep)
+    except PackFailed as error:
+        raise PackFailed(advised(error)) from error
 
 
 def _forget(state: State, component: type[Component], keep: float) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import click
 
+from .advice import advised
 from .agi.command import LINE_LIMIT, compose
 from .errors import CommandRefused, HitcounterError
 
@@ -57,7 +58,7 @@ class Command(click.Command):
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
                 handler.flush()  # what was said before stands before
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(advised(error)) from error
 
 
 class Address(click.ParamType[tuple[str, int]]):

@@ -209,13 +209,15 @@ def server(start: Start) -> ServerProcess:
 
 @pytest.fixture
 def run(environment: dict[str, str], tmp_path: Path) -> Run:
-    """Run one of the commands to its end: its status, what it printed and what it said on standard error."""
+    """Run one of the commands, by the command `inside` if there is one, to its end: its status and what it said."""
 
     def run(
-        command: str, *arguments: str, input: str = '', env: Mapping[str, str] | None = None
+        command: str, *arguments: str, input: str = '', env: Mapping[str, str] | None = None,
+        inside: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
+        code = f'from hitcounter.{command} import main; main()'
         return subprocess.run(
-            [sys.executable, '-W', 'error', '-c', f'from hitcounter.{command} import main; main()', *arguments],
+            [*inside, sys.executable, '-W', 'error', '-c', code, *arguments],
             input=input,
             capture_output=True,
             text=True,

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from persistent.mapping import PersistentMapping
+from ZODB.Connection import TransactionMetaData
+
+from hitcounter.state import open_database
 from hitcounter.state.notes import Packed
 
 if TYPE_CHECKING:
@@ -47,6 +54,62 @@ def test_the_server_packs_by_itself(start: Start) -> None:
     assert server.number() == 1
     server.log.wait(r'packed .*/hits\.fs: ', times=2)
     assert server.number() == 2
+
+
+def lose_an_object(storage: str) -> None:
+    """Delete an object to which another one refers."""
+    with closing(open_database(storage, share=True)) as database:
+        with database.db.transaction() as connection:
+            connection.root()['hits'].lost = PersistentMapping()
+        with database.db.transaction() as connection:
+            lost = connection.root()['hits'].lost
+            lost._p_activate()
+            oid, serial = lost._p_oid, lost._p_serial
+        transaction = TransactionMetaData()
+        database.db.storage.tpc_begin(transaction)
+        database.db.storage.deleteObject(oid, serial, transaction)
+        database.db.storage.tpc_vote(transaction)
+        database.db.storage.tpc_finish(transaction)
+
+
+def test_a_reference_to_what_is_missing_is_said_and_sends_to_verify(
+    hitcounter: Run, count: Callable[..., None], storage: str
+) -> None:
+    count('31415')
+    lose_an_object(storage)
+    done = hitcounter('pack', '--pack-keep', '0s')
+    assert (done.returncode, done.stdout) == (1, '')
+    assert re.fullmatch(
+        r"Error: '.*/hits\.fs' was not packed and is as it was: an object refers to object 0x\w+, which is missing: "
+        r'"hitcounter verify" lists what is damaged\n', done.stderr)
+    assert re.search(r'refers to object 0x\w+, which cannot be read', hitcounter('verify').stdout)
+
+
+def test_the_server_says_what_its_pack_met_and_counts_on(
+    start: Start, count: Callable[..., None], storage: str
+) -> None:
+    count('31415')
+    lose_an_object(storage)
+    server = start('--pack-every', '1s', '--pack-keep', '0s')
+    server.log.wait(r'packing failed, and is tried again later: .* which is missing: "hitcounter verify" lists')
+    assert server.number() == 2
+
+
+def test_a_file_that_is_mounted_by_itself_is_not_packed(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / 'a file.fs'
+    mounted = ('unshare', '--mount', 'sh', '-c', 'mount --bind "$0" "$0" && exec "$@"', str(path))
+    path.touch()
+    if subprocess.run([*mounted, 'true'], check=False).returncode:
+        pytest.skip('a file can be mounted here by root only, and not even by root everywhere')
+    count(*['31415'] * 20)
+    (tmp_path / 'hits.fs').rename(path)
+    before = path.read_bytes()
+    done = hitcounter('pack', '--pack-keep', '0s', '--storage', f'file:{path}', inside=mounted)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert "a file.fs' is mounted by itself, so that no packed file can take its place: mount its folder" in done.stderr
+    assert path.read_bytes() == before
 
 
 def test_a_duration_without_a_unit_is_refused(hitcounter: Run) -> None:

@@ -28,11 +28,11 @@ from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
 from .disk import private_files
-from .guard import RESTORE, DatabaseFile, GuardedFile, check, remembered
+from .guard import DatabaseFile, GuardedFile, check, check_new, remedy, remembered
 from .in_place import LookingDB
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
 from .turn import Turn
-from .views import Views
+from .views import View, Views
 
 #: So many connections may be open at once before ZODB warns: more than a server has threads.
 POOL_SIZE = 10_000
@@ -79,6 +79,11 @@ class Database:
     def new_turn(self) -> Turn:
         """What one writer holds from its first read until its commit, so that all change the database in turn."""
         return self._resources.enter_context(closing(self._folder.turn())) if self._folder else nullcontext()
+
+    def end_packing(self) -> None:
+        """Let a pack that this process does be abandoned as soon as it can be, and begin no other one."""
+        if isinstance(self.db.storage, View):
+            self.db.storage.end_packing()
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
@@ -332,8 +337,8 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
         raise
     except Exception as error:  # whatever damaged bytes lead to
         raise DatabaseRefused(
-            f'{address.path!r} is damaged, and was left as it is (its root: {type(error).__name__}: {error}): {RESTORE}'
-        ) from error
+            f'{address.path!r} is damaged, and was left as it is (its root: {type(error).__name__}: {error}): '
+            f'{remedy(address.path)}') from error
 
 
 class FileState:
@@ -362,8 +367,10 @@ def _check_there(path: str) -> None:
 
 
 def _check_made(path: str) -> None:
-    there = os.path.exists(path) and os.path.getsize(path)
-    if not there and remembered(path) is None:
+    if os.path.exists(path) and os.path.getsize(path):
+        return
+    check_new(path)
+    if remembered(path) is None:
         raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it')
 
 

@@ -1,9 +1,10 @@
 """The disk: whether there is room for a file, who may read it, and that it holds what was written."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..errors import NoRoom
 
@@ -17,12 +18,33 @@ def check_room(folder: str, size: int, purpose: str) -> None:
 
 
 def sync(path: str) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Wait until a file, or the names in a folder, are on disk. An OSError names it."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(file)
+
+
+def remove(*paths: str) -> None:
+    """Remove the files that there are."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def is_mount_point(path: str) -> bool:
+    """Whether something is mounted at the real path `path`, as Docker does with one file: it cannot be replaced."""
+    with suppress(OSError), open('/proc/self/mountinfo', 'rb') as mounts:
+        return os.fsencode(path) in (_unescaped(line.split()[4]) for line in mounts)
+    return False
+
+
+def _unescaped(name: bytes) -> bytes:
+    """The kernel writes a blank, say, as a backslash and three octal digits."""
+    return re.sub(rb'\\([0-7]{3})', lambda found: bytes([int(found[1], 8)]), name)
 
 
 @contextmanager

@@ -11,20 +11,21 @@ import os
 import struct
 import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
 from persistent.TimeStamp import TimeStamp
-from zc.lockfile import LockFile
-from ZODB.blob import remove_committed_dir
+from zc.lockfile import LockError, LockFile
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.FileStorage import TempFormatter, _truncate, packed_version
+from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, _truncate, packed_version
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
-from ..errors import DatabaseRefused, StateClosed
-from .disk import check_room, sync
+from ..errors import DatabaseRefused, PackFailed, PackMetDamage, StateClosed
+from .disk import check_room, is_mount_point, remove, sync
 from .notes import Packed
+from .packer import Packer
 from .repeated import Repeated
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ _MAGIC: bytes = packed_version
 _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
+_DIGITS = 16
 
 #: What to do about a damaged database.
 RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
@@ -75,11 +77,12 @@ class GuardedFile(DatabaseFile):
     def __init__(self, path: str, **options: Any) -> None:
         repair(path)
         self._packing = threading.Lock()  # held by who packs, or closes
+        self._ending = False  # whether a pack is to be abandoned
         self._failure: BaseException | None = None
-        super().__init__(path, **options)
+        super().__init__(path, pack_keep_old=False, **options)
         try:
             self._guard = Guard(path)
-            self._guard.remember(self.lastTransaction())
+            self._guard.begin(self.lastTransaction())
         except BaseException:
             super().close()
             raise
@@ -135,61 +138,119 @@ class GuardedFile(DatabaseFile):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        """As in FileStorage, but the old file is removed, once the new one is on disk for certain."""
-        with self._packing:
-            if self._file.closed:
-                raise StateClosed(f'{self._file_name!r} is closed: pack it while it is open')
-            self._pack(t, referencesf, gc)
+        """As in FileStorage, but one rename puts the packed file, on disk for certain, in the place of the old one.
 
-    def _pack(self, t: float, referencesf: Any, gc: bool | None) -> None:
+        So a process that is killed leaves one of them whole, under the database's name. Raises StateClosed if the
+        file is closed meanwhile, PackMetDamage, PackFailed or NoRoom; then the file is as it was.
+        """
+        with self._packing, self._saying_why():
+            self._go_on()
+            if is_mount_point(self._file_name):
+                raise PackFailed(
+                    f'{self._file_name!r} is mounted by itself, so that no packed file can take its place: mount its '
+                    f'folder instead')
+            if self._index:
+                stop = TimeStamp(*time.gmtime(t)[:5], t % 60).raw()
+                self._pack(stop, referencesf, self._pack_gc if gc is None else gc)
+
+    @contextmanager
+    def _saying_why(self) -> Iterator[None]:
+        try:
+            yield
+        except CorruptedError as error:
+            raise PackMetDamage(f'{self._file_name!r} was not packed and is as it was: {error}') from error
+        except OSError as error:
+            raise PackFailed(
+                f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk') from error
+
+    def end_packing(self) -> None:
+        """Let a pack that goes on raise StateClosed before its next record, and begin no other one."""
+        self._ending = True
+
+    def _go_on(self) -> None:
+        if self._ending:
+            raise StateClosed(f'{self._file_name!r} is closed, or is to be: it was not packed, and is as it was')
+
+    def _pack(self, stop: bytes, referencesf: Any, collect: bool) -> None:
         path, folder = self._file_name, os.path.dirname(self._file_name)
+        remove(f'{path}.pack', f'{path}.old')  # left by a process that was killed
         before, started = self.getSize(), time.time()
         check_room(folder, before, 'a pack')
-        with closing(Repeated('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{path}.pack'))):
-            super().pack(t, referencesf, gc)
-        # FileStorage renames the packed file without waiting until it is on disk.
-        sync(path)
-        sync(folder)
-        for tid, _ in self.lastInvalidations(1):
-            self._guard.remember(tid)
-        self._remove_old()
+        self._pack_is_in_progress = True  # FileStorage then refuses to undo what may be gone
+        try:
+            self._replace(stop, referencesf, collect)
+        finally:
+            self._pack_is_in_progress = False
+            remove(f'{path}.pack')
         now = time.time()
         packed = Packed(now, before, self.getSize(), now - started)
         packed.write(path)
         logger.info('packed %s: %d bytes, now %d, in %.1f s', path, packed.before, packed.after, packed.seconds)
 
-    def _remove_old(self) -> None:
-        """It takes as much room again, and holds what the pack was to remove."""
-        with suppress(FileNotFoundError):
-            os.remove(f'{self._file_name}.old')
-        if self.blob_dir and os.path.exists(f'{self.blob_dir}.old'):
-            remove_committed_dir(f'{self.blob_dir}.old')
-        with self._commit_lock:  # the objects of earlier transactions still lie in the temporary file
-            self._tfile.seek(0)
-            self._tfile.truncate()
-
-    @staticmethod
-    def packer(storage: 'GuardedFile', *options: Any) -> Any:
-        """Called within `pack`, one at a time."""
-        storage._guard.forget()  # if all that the last transaction stored is garbage, it goes, too
-        packed = f'{storage._file_name}.pack'
-        os.close(_open(packed, os.O_WRONLY | os.O_CREAT))  # or FileStorage would ask the umask
+    def _replace(self, stop: bytes, referencesf: Any, collect: bool) -> None:
+        os.close(_open(f'{self._file_name}.pack', os.O_WRONLY | os.O_CREAT))  # or the packer would ask the umask
+        packer = Packer(self, referencesf, stop, collect, self._go_on)
+        with closing(Repeated('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{self._file_name}.pack'))):
+            try:
+                size = packer.pack()
+            except RedundantPackWarning:  # what there is to remove was removed by the pack before
+                return
+            finally:
+                packer.close()
+        if size is None:
+            return
         try:
-            return FileStorage.packer(storage, *options)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.remove(packed)
-            raise
+            self._take(size, packer.index)
+            self._tfile.seek(0)  # the objects of earlier transactions still lie there
+            self._tfile.truncate()
+        finally:
+            self._commit_lock.release()
+        if self.blob_dir:
+            self._remove_blob_files_tagged_for_removal_during_pack()
+        if not self._ending:  # or it is written in a moment anyway
+            with self._lock:
+                self._save_index()
+
+    def _take(self, size: int, index: Any) -> None:
+        """Go on with the packed file. The commit lock is held."""
+        path = self._file_name
+        sync(f'{path}.pack')
+        remove(f'{path}.index')  # it has places in the old file
+        last = last_transaction(f'{path}.pack') or _BEFORE_ALL
+        with self._files.write_lock(), self._lock:
+            packed = os.open(f'{path}.pack', os.O_RDWR | os.O_CLOEXEC)
+            try:
+                with self._guard.passing_to(last):
+                    os.replace(f'{path}.pack', path)
+            except BaseException:
+                os.close(packed)
+                raise
+            self._files.empty()
+            self._file.close()
+            self._file = cast(BinaryIO, open(path, 'r+b', opener=lambda *_: packed))  # noqa: SIM115 -- closed by `close`
+            self._initIndex(index, self._tindex)
+            self._pos = size
+        try:
+            sync(os.path.dirname(path))
+        except OSError as error:
+            self._failure = error  # or a power failure might bring back the old file, without what is stored since
+            raise PackFailed(
+                f'{path!r} was packed, and can only be read since its disk failed ({error}): see to the disk, and '
+                f'start the server again') from error
 
     def close(self) -> None:
-        """Close the file; a pack that goes on, and would rename it, is waited for."""
+        """Close the file; a pack that goes on is abandoned, unless it is about to take its place."""
+        self.end_packing()
         with self._packing:
             super().close()
             self._guard.close()
 
 
 class Guard:
-    """The id of a database's last transaction: 16 hexadecimal digits in a small file beside it."""
+    """The id of a database's last transaction: 16 hexadecimal digits in a small file beside it.
+
+    While a packed file takes the place of the database, the id of the last one in that follows.
+    """
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()  # owns _tid and _file, and keeps the writes in order
@@ -209,10 +270,27 @@ class Guard:
                 except OSError as error:  # the transaction is stored all the same, and nobody may be told otherwise
                     logger.warning('the guard could not note a transaction: %s', error)
 
-    def forget(self) -> None:
-        """Let any transaction be the last, until one is remembered."""
+    def begin(self, tid: bytes) -> None:
+        """Note the last transaction of a file that was just opened, and found to be right."""
         with self._lock:
-            self._write(_BEFORE_ALL)
+            if tid != _BEFORE_ALL:
+                self._write(tid)
+                os.ftruncate(self._file, _DIGITS)
+
+    @contextmanager
+    def passing_to(self, tid: bytes) -> Iterator[None]:
+        """While the file is replaced by a packed one, let either be right, the latter with `tid` as its last one.
+
+        If all that the last transaction stored was garbage, a pack removes that, too.
+        """
+        with self._lock:
+            os.pwrite(self._file, (self._tid + tid).hex().encode(), 0)
+            os.fsync(self._file)
+            try:
+                yield
+                self._write(tid)
+            finally:
+                os.ftruncate(self._file, _DIGITS)
 
     def _write(self, tid: bytes) -> None:
         os.pwrite(self._file, tid.hex().encode(), 0)
@@ -232,17 +310,26 @@ def guard_of(path: str) -> str:
 
 def remembered(path: str) -> bytes | None:
     """The id in the guard's file; None if there is no such file, or a power failure left it unwritten."""
-    try:
-        with open(guard_of(path), 'rb') as file:
-            tid = bytes.fromhex(file.read(16).decode())
-    except (FileNotFoundError, ValueError):
-        return None
-    return tid if len(tid) == 8 else None
+    return next(iter(_in_guard(path)), None)
+
+
+def _in_guard(path: str) -> list[bytes]:
+    """The ids in the guard's file: of the last transaction, and of a packed file that was to be put in place."""
+    with suppress(FileNotFoundError, ValueError), open(guard_of(path), 'rb') as file:
+        told = bytes.fromhex(file.read(2 * _DIGITS).decode())
+        return [tid for tid in (told[:8], told[8:]) if len(tid) == 8]
+    return []
 
 
 def repair(path: str) -> None:
-    """Refuse a file that is not what was stored; cut off a last transaction that was never finished."""
-    with closing(LockFile(f'{path}.lock')):  # nobody writes while we look; FileStorage takes it again
+    """Refuse a file that is not what was stored; cut off a last transaction that was never finished.
+
+    A file that an interrupted pack left under another name gets its own again. Raises LockError if another process
+    has the file open.
+    """
+    _size(path)  # before a lock is left beside what is not a file
+    with closing(take_lock(path)):  # nobody writes while we look; FileStorage takes it again
+        _put_back(path)
         whole = check(path, _IndexedFile)
         torn = _size(path) - whole
         if torn:
@@ -252,23 +339,50 @@ def repair(path: str) -> None:
                 _truncate(file, path, whole)
 
 
+def take_lock(path: str) -> LockFile:
+    """Lock the database at `path` against all other processes. Raises LockError if one of them has it locked."""
+    try:
+        return LockFile(f'{path}.lock')
+    except LockError as error:
+        refuse_without_locks(path, error.__context__)
+        raise
+
+
+def refuse_without_locks(path: str, error: BaseException | None) -> None:
+    """Raise DatabaseRefused if `error` does not say that another process has the lock."""
+    if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+        raise DatabaseRefused(
+            f'{path!r} cannot be locked ({error.strerror}), as on some network file systems: put it on a local '
+            f'disk') from error
+
+
+def _put_back(path: str) -> None:
+    """ZODB's own pack renames the file first, and the packed one then: a process may be killed in between."""
+    old, expected = f'{path}.old', remembered(path)
+    if _size(path) or expected in (None, _BEFORE_ALL) or last_transaction(old) != expected:
+        return
+    os.replace(old, path)
+    sync(os.path.dirname(path))
+    logger.warning('%s was missing, for a pack of it was interrupted: it was found as %s, and put back', path, old)
+
+
 def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
     """Up to which byte the file holds whole transactions, all that were stored; changes nothing of it."""
-    expected = remembered(path)  # read first, for the file may grow while we look
+    told = _in_guard(path)  # read first, for the file may grow while we look
     size = _size(path)
     if not size:
-        _check_new(path, expected)
+        check_new(path)
         return 0
     with open(path, 'rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            todo = f'{RESTORE}, or name another file' if expected else 'name another file'
+            todo = remedy(path, 'name another file') if told or _left(path) else 'name another file'
             raise DatabaseRefused(f'{path!r} is no database of ours, and was left as it is: {todo}')
         whole = _whole(path, file, size, reader)
-        _check_last(path, expected, _last(file, whole))
+        _check_last(path, told, _last(file, whole))
         if size > whole and _last(file, size) is not None:
+            todo = remedy(path, f'give up what follows with "truncate -s {whole}"')
             raise DatabaseRefused(
-                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; '
-                f'{RESTORE}, or give up what follows with "truncate -s {whole}"')
+                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}')
     return whole
 
 
@@ -280,19 +394,52 @@ def _size(path: str) -> int:
     return os.path.getsize(path)
 
 
-def _check_new(path: str, expected: bytes | None) -> None:
-    if expected is not None:
+def check_new(path: str) -> None:
+    """Raise DatabaseRefused unless the missing or empty file at `path` may become a new database."""
+    told, left = remembered(path), _left(path)
+    until = '' if told in (None, _BEFORE_ALL) else f' until {_when(told)}'
+    if left:
         raise DatabaseRefused(
-            f'{path!r} is missing or empty, but transactions were stored in it until {_when(expected)}: '
-            f'{RESTORE}, or remove {guard_of(path)!r} to begin anew')
+            f'{path!r} is missing or empty, for a pack of it was interrupted, and transactions were stored in it'
+            f'{until}: {_go_on_with(left, path)}')
+    if told is not None:
+        todo = remedy(path, f'remove {guard_of(path)!r} to start a new one')
+        raise DatabaseRefused(f'{path!r} is missing or empty, but transactions were stored in it{until}: {todo}')
 
 
-def _check_last(path: str, expected: bytes | None, last: bytes | None) -> None:
-    if expected is not None and (last or _BEFORE_ALL) < expected:
-        raise DatabaseRefused(
-            f'{path!r} can be read up to its transaction of {_when(last)}, but one of {_when(expected)} '
-            f'was stored in it: it is damaged or an older copy, and was left as it is; '
-            f'{RESTORE}, or remove {guard_of(path)!r} to go on without what is lost')
+def _check_last(path: str, told: list[bytes], last: bytes | None) -> None:
+    if not told or (last or _BEFORE_ALL) >= told[0] or last in told:
+        return
+    found = f'can be read up to its transaction of {_when(last)}' if last else 'holds no transaction'
+    todo = remedy(path, f'remove {guard_of(path)!r} to go on without what is lost')
+    raise DatabaseRefused(
+        f'{path!r} {found}, but one of {_when(told[0])} was stored in it: it is damaged or an older copy, and was left '
+        f'as it is; {todo}')
+
+
+def remedy(path: str, otherwise: str = '') -> str:
+    """What to do about a damaged database: go on with what a pack left of it, or else restore it, or do `otherwise`."""
+    last = remembered(path) or _BEFORE_ALL
+    left = {name: tid for name, tid in _left(path).items() if tid >= last}
+    return _go_on_with(left, path) if left else f'{RESTORE}, or {otherwise}' if otherwise else RESTORE
+
+
+def _go_on_with(left: dict[str, bytes], path: str) -> str:
+    holds = ', '.join(f'{name!r} holds what was stored until {_when(tid)}' for name, tid in left.items())
+    return f'{holds}; look at a copy, and rename it to {path!r} if nothing is missing there'
+
+
+def _left(path: str) -> dict[str, bytes]:
+    """The files beside the one at `path` that a pack left, and the last transaction of each."""
+    found = {name: last_transaction(name) for name in (f'{path}.old', f'{path}.pack')}
+    return {name: tid for name, tid in found.items() if tid is not None}
+
+
+def last_transaction(path: str) -> bytes | None:
+    """The id of the last transaction in the file at `path`; None if there is no such file, or its end is damaged."""
+    with suppress(OSError), open(path, 'rb') as file:
+        return _last(file, os.fstat(file.fileno()).st_size)
+    return None
 
 
 def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> int:
@@ -303,9 +450,8 @@ def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> 
     except (StorageError, CorruptedError, ValueError, struct.error) as error:
         whole = _end_of_chain(file)
         if whole == size:  # so the damage is within a transaction
-            raise DatabaseRefused(
-                f'{path!r} is damaged, and was left as it is ({error}): {RESTORE}, or save '
-                f'what can be read with "python -m ZODB.fsrecover"') from error
+            todo = remedy(path, 'save what can be read with "python -m ZODB.fsrecover"')
+            raise DatabaseRefused(f'{path!r} is damaged, and was left as it is ({error}): {todo}') from error
         return whole
 
 

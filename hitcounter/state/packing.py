@@ -10,7 +10,8 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 from ZODB.serialize import referencesf
 
-from ..errors import PackFailed, StateError
+from .. import errors
+from ..errors import PackFailed, StateClosed, StateError
 from .database import Database
 from .notes import Packed
 
@@ -23,13 +24,15 @@ SMALL = 16 * 1024 * 1024
 def pack(database: Database, keep: float) -> Packed:
     """Remove what the database was more than `keep` seconds ago; others may go on writing to it.
 
-    If a process shares the database, that one packs it. Raises PackFailed, NoRoom or ReadOnly.
+    If a process shares the database, that one packs it. Raises PackFailed, of which PackMetDamage is one, or NoRoom,
+    or StateClosed if the database is closed meanwhile; then it is as it was.
     """
     before, started = _size(database), time.time()
     try:
         refusal = database.db.storage.pack(max(0.0, started - keep), referencesf)
-        if refusal:  # told by the server
-            raise PackFailed(refusal)
+        if refusal:  # from the server
+            kind, message = refusal
+            raise getattr(errors, kind)(message)
     except StateError:
         raise
     except TransientError as error:
@@ -49,7 +52,10 @@ def pack_if_due(database: Database, every: float, keep: float) -> None:
     since = last.time if last else _begin(database)
     size = max(SMALL, last.after if last else 0)
     if not 0 <= time.time() - since < every or _size(database) >= 2 * size:
-        pack(database, keep)
+        try:
+            pack(database, keep)
+        except StateClosed as error:
+            logger.info('%s', error)
 
 
 def _size(database: Database) -> int:

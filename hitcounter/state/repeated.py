@@ -8,8 +8,10 @@ from ..errors import HitcounterError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which it is tried again when it failed, unless it is done less often.
+#: Seconds after which it is tried again when it failed, unless it is done less often; twice as many each time that it
+#: fails again, up to the second number.
 AFTER_FAILURE = 3600.0
+MOST_AFTER_FAILURE = 24 * 3600.0
 
 
 class Repeated:
@@ -29,9 +31,13 @@ class Repeated:
         self._thread.join()
 
     def _run(self) -> None:
-        pause = self._seconds
+        pause, after_failure = self._seconds, AFTER_FAILURE
         while not self._closing.wait(pause):
-            pause = self._seconds if self._succeeds() else max(self._seconds, AFTER_FAILURE)
+            if self._succeeds():
+                pause, after_failure = self._seconds, AFTER_FAILURE
+            else:
+                pause = max(self._seconds, after_failure)
+                after_failure = min(2 * after_failure, MOST_AFTER_FAILURE)
 
     def _succeeds(self) -> bool:
         try:

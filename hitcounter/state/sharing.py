@@ -19,7 +19,7 @@ from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
-from ..errors import DatabaseRefused, StateError
+from ..errors import DatabaseRefused, PackFailed, StateError
 from .turn import FileTurn
 
 logger = logging.getLogger(__name__)
@@ -265,10 +265,12 @@ class _Client(ZEOStorage):
             raise ReadOnlyError
         return super().pack(*options)
 
-    def _pack_impl(self, time: float) -> str | None:
-        """As in ZEO, in a thread of its own, but a foreseen failure is told to the client, and logged by nobody."""
+    def _pack_impl(self, time: float) -> tuple[str, str] | None:
+        """As in ZEO, in a thread of its own, but the client gets the class and the words of a foreseen failure."""
         try:
             super()._pack_impl(time)
-        except (StateError, StorageError, OSError) as error:
-            return str(error)
+        except StateError as error:
+            return type(error).__name__, str(error)
+        except StorageError as error:
+            return PackFailed.__name__, str(error)
         return None

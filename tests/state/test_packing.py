@@ -1,6 +1,10 @@
 """Packing: by hand, through the server, and when it is due."""
 
+import errno
 import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,15 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import killing
 import pytest
 from patience import PATIENCE
 from persistent.mapping import PersistentMapping
-from ZODB.FileStorage import FileStorage
+from ZODB.Connection import TransactionMetaData
+from ZODB.POSException import StorageError
+from ZODB.serialize import referencesf
+from ZODB.utils import u64
 
-from hitcounter.errors import HitcounterError, NoRoom, PackFailed, StateClosed
+from hitcounter.errors import DatabaseRefused, HitcounterError, NoRoom, PackFailed, PackMetDamage, StateClosed
 from hitcounter.state import disk, guard, open_database, packing
 from hitcounter.state.database import Database
+from hitcounter.state.guard import last_transaction, remembered
 from hitcounter.state.notes import Packed
 from hitcounter.state.packing import pack, pack_if_due
 
@@ -55,9 +65,7 @@ def test_nothing_of_the_past_is_left_beside_the_file(server: Database, path: Pat
         assert not file.is_file() or b'secret' not in file.read_bytes(), file
 
 
-def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_the_server_ends_its_pack_is_abandoned(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packing, going_on = threading.Event(), threading.Event()
 
     def wait(*_: object) -> None:
@@ -67,6 +75,7 @@ def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
     monkeypatch.setattr(guard, 'check_room', wait)
     server = open_database(f'file:{path}', share=True)
     fill(server)
+    before = path.read_bytes()
     with closing(open_database(f'file:{path}')) as client, ThreadPoolExecutor(2) as others:
         packed = others.submit(pack, client, 0.0)
         assert packing.wait(PATIENCE)
@@ -75,7 +84,8 @@ def test_it_is_not_said_whether_it_is_done_when_the_server_goes_away(
             packed.result(PATIENCE)
         going_on.set()
         closed.result(PATIENCE)
-    assert Packed.read(str(path)) is not None
+    assert path.read_bytes() == before
+    assert Packed.read(str(path)) is None
 
 
 def test_through_the_server_it_is_the_server_that_packs(server: Database, path: Path) -> None:
@@ -110,45 +120,252 @@ def test_without_room_for_a_second_file_nothing_is_begun(
     assert Packed.read(str(path)) is None
 
 
-def test_the_new_file_is_on_disk_before_the_old_one_is_removed(
+def test_the_new_file_is_on_disk_before_it_takes_the_place_of_the_old_one(
     server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[tuple[str, bool]] = []
-    sync = disk.sync
-    monkeypatch.setattr(
-        guard, 'sync', lambda name: (synced.append((name, Path(f'{path}.old').exists())), sync(name)))
+    steps: list[str] = []
+
+    def noted(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def noting(path: str, *more: str) -> None:
+            steps.append(f'{name} {Path(path).name}')
+            function(path, *more)
+
+        monkeypatch.setattr(module, name, noting)
+
+    noted(guard, 'sync')
+    noted(os, 'replace')
     pack(server, 0.0)
-    assert [one for one in synced if not one[0].endswith('.pack')] == [(str(path), True), (str(path.parent), True)]
-    assert not Path(f'{path}.old').exists()
+    synced = [step for number, step in enumerate(steps) if step not in steps[:number]]  # it is while it is written, too
+    assert synced[:3] == ['sync hits.fs.pack', 'replace hits.fs.pack', f'sync {path.parent.name}']
 
 
-def test_who_closes_the_file_waits_for_the_pack(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def files(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+
+
+def test_a_pack_is_abandoned_at_any_record_and_the_file_is_as_it_was(server: Database, path: Path) -> None:
+    storage = server.db.storage._storage
+    before = files(path)
+    for last in range(1000):
+        left = iter(range(last, -1, -1))
+
+        def look(left: Iterator[int] = left) -> None:
+            if next(left) == 0:
+                raise StateClosed('abandoned')
+
+        storage._go_on = look
+        try:
+            pack(server, 0.0)
+        except StateClosed:
+            assert files(path) == before
+            transaction = TransactionMetaData()
+            storage.tpc_begin(transaction)  # no lock is left
+            storage.tpc_abort(transaction)
+        else:
+            break
+    assert last > 20
+    assert Packed.read(str(path)) is not None
+
+
+def test_who_closes_the_file_abandons_its_pack(path: Path) -> None:
     packs, may_go_on = threading.Event(), threading.Event()
-    packer = FileStorage.packer
 
-    def slow_packer(*arguments: object) -> object:
+    def slowly(data: bytes) -> list[bytes]:
         packs.set()
         assert may_go_on.wait(PATIENCE)
-        return packer(*arguments)
+        return list(referencesf(data))
 
-    monkeypatch.setattr(FileStorage, 'packer', staticmethod(slow_packer))
     database = open_database(f'file:{path}', share=True)
     fill(database)
+    before = path.read_bytes()
     storage = database.db.storage
-    packing = threading.Thread(target=pack, args=(database, 0.0))
-    packing.start()
-    assert packs.wait(PATIENCE)
-    closing_ = threading.Thread(target=database.close)
-    closing_.start()
-    assert not may_go_on.is_set()
-    may_go_on.set()
-    closing_.join(PATIENCE)
-    packing.join(PATIENCE)
-    note = Packed.read(str(path))
-    assert note is not None
-    assert note.after == path.stat().st_size < note.before
+    with ThreadPoolExecutor(2) as others:
+        packed = others.submit(storage.pack, time.time(), slowly)
+        assert packs.wait(PATIENCE)
+        database.end_packing()
+        closed = others.submit(database.close)
+        may_go_on.set()
+        with pytest.raises(StateClosed, match='was not packed, and is as it was'):
+            packed.result(PATIENCE)
+        closed.result(PATIENCE)
+    assert path.read_bytes() == before
+    assert not Path(f'{path}.pack').exists()
     with pytest.raises(StateClosed):
-        storage.pack(time.time(), None)
+        storage.pack(time.time(), referencesf)
+
+
+def killed_at_each_step(path: Path, packs: str) -> Iterator[tuple[str, Path]]:
+    """What came next when a pack was killed, and the file that it left."""
+    done = subprocess.run(
+        [sys.executable, killing.__file__, path, packs],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}, stdout=subprocess.PIPE, text=True, check=True,
+        timeout=PATIENCE,
+    )
+    steps = done.stdout.splitlines()
+    assert steps.pop() == 'it lived'
+    for number, step in enumerate(steps, 1):
+        yield step, Path(f'{path}.{number}', path.name)
+
+
+@pytest.fixture
+def garbage(path: Path) -> Path:
+    """A closed database whose last transaction stores nothing but garbage, so that a pack removes it."""
+    with closing(open_database(f'file:{path}', share=True)) as database:
+        fill(database)
+        with database.db.transaction() as connection:
+            connection.add(PersistentMapping())
+    return path
+
+
+def key(path: Path) -> str:
+    with closing(open_database(f'file:{path}', share=True)) as database, database.db.transaction() as connection:
+        return str(connection.root()['mapping']['key'])
+
+
+def test_a_pack_that_is_killed_leaves_a_file_that_can_be_opened_whatever_the_step(
+    garbage: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = set()
+    steps = list(killed_at_each_step(garbage, 'ours'))
+    for step, left in steps:
+        assert left.exists(), step
+        assert key(left) == 'secret' * 1000, step
+        sizes.add(left.stat().st_size)
+        assert remembered(str(left)) == last_transaction(str(left)), step
+    assert len(sizes) == 2  # before and after
+    assert any('.pack' in step and 'os.rename' in step for step, _ in steps)
+    assert caplog.text == ''
+
+
+def test_what_a_killed_pack_of_zodb_left_is_put_back(garbage: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put_back = 0
+    for step, left in killed_at_each_step(garbage, "ZODB's"):
+        caplog.clear()
+        if not left.exists():
+            before = Path(f'{left}.old').read_bytes()
+            with pytest.raises(DatabaseRefused, match=r'is missing or empty, for a pack of it was interrupted'):
+                open_database(f'file:{left}', read_only=True)
+            assert key(left) == 'secret' * 1000, step
+            assert left.read_bytes()[: len(before)] == before
+            assert 'was missing, for a pack of it was interrupted: it was found as' in caplog.text
+            put_back += 1
+    assert put_back == 1
+
+
+@pytest.mark.parametrize('told', [b'ff' * 8, b'00' * 8, b'', None])
+@pytest.mark.parametrize('empty', [True, False])
+def test_what_a_pack_left_is_named_and_not_moved_if_it_is_not_what_was_stored_last(
+    garbage: Path, told: bytes | None, empty: bool
+) -> None:
+    old = Path(f'{garbage}.old')
+    garbage.rename(old)
+    if empty:
+        garbage.touch()
+    os.remove(f'{garbage}.guard')
+    if told is not None:
+        Path(f'{garbage}.guard').write_bytes(told)
+    before = files(garbage)
+    for options in ({'share': True}, {}, {'read_only': True}):
+        with pytest.raises(DatabaseRefused, match=rf"{old}' holds what was stored until 20") as refused:
+            open_database(f'file:{garbage}', **options)
+        assert not re.search('1900|restore|backup|new|guard', str(refused.value))
+    after = files(garbage)
+    after.pop('hits.fs.lock')
+    before.pop('hits.fs.lock')
+    assert after == before
+
+
+def test_a_damaged_file_is_not_to_be_restored_where_a_pack_left_a_whole_one(garbage: Path) -> None:
+    Path(f'{garbage}.old').write_bytes(garbage.read_bytes())
+    os.truncate(garbage, 500)
+    with pytest.raises(DatabaseRefused, match=r"\.old' holds what was stored until 20") as refused:
+        open_database(f'file:{garbage}', share=True)
+    assert 'restore' not in str(refused.value)
+
+
+def test_what_an_earlier_pack_left_is_removed_before_room_is_checked(
+    server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Path(f'{path}.pack')
+    left.write_bytes(b'half of a pack')
+    monkeypatch.setattr(
+        disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=path.stat().st_size - left.exists()))
+    pack(server, 0.0)
+    assert not left.exists()
+
+
+def test_a_pack_that_cannot_take_the_place_leaves_the_file_as_it_was(
+    server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(path)
+    with monkeypatch.context() as failing:
+        failing.setattr(os, 'replace', lambda *_: raise_(OSError(errno.EIO, os.strerror(errno.EIO))))
+        with pytest.raises(PackFailed, match=r'not packed and is as it was .*Input/output error.*: see to the disk'):
+            pack(server, 0.0)
+    after = files(path)
+    del before['hits.fs.index']  # it is written again when the file is closed
+    assert after == before
+    fill(server, 1)
+    assert pack(server, 0.0).after < len(before['hits.fs'])
+
+
+def test_a_disk_that_fails_while_the_packed_file_is_written_is_named(
+    server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(path)
+    monkeypatch.setattr(os, 'fsync', lambda _: raise_(OSError(errno.EIO, os.strerror(errno.EIO))))
+    with pytest.raises(PackFailed, match=rf"Input/output error: '{path}\.pack'\): see to the disk"):
+        pack(server, 0.0)
+    assert files(path) == before
+
+
+def test_when_the_folder_of_the_packed_file_cannot_be_written_it_is_only_read_until_it_is_opened_again(
+    server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        sync = disk.sync
+        error = OSError(errno.EIO, os.strerror(errno.EIO))
+        failing.setattr(guard, 'sync', lambda name: raise_(error) if name == str(path.parent) else sync(name))
+        with pytest.raises(PackFailed, match=r'was packed, and can only be read since its disk failed'):
+            pack(server, 0.0)
+    with pytest.raises(StorageError, match='start the server again'):
+        fill(server, 1)
+    with server.db.transaction() as connection:
+        assert connection.root()['mapping']['key'] == 'secret' * 1000
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize('through', ['server', 'client'])
+def test_a_reference_to_what_is_missing_is_said(server: Database, path: Path, through: str) -> None:
+    with server.db.transaction() as connection:
+        lost = connection.root()['mapping']
+        connection.root()['holder'] = PersistentMapping({'lost': lost})
+        storage, oid, serial = server.db.storage, lost._p_oid, lost._p_serial
+    transaction = TransactionMetaData()
+    storage.tpc_begin(transaction)
+    storage.deleteObject(oid, serial, transaction)
+    storage.tpc_vote(transaction)
+    storage.tpc_finish(transaction)
+    before = files(path)
+    said = rf'as it was: an object refers to object {u64(oid):#x}, which is missing'
+    with closing(open_database(f'file:{path}')) as client, pytest.raises(PackMetDamage, match=said):
+        pack(server if through == 'server' else client, 0.0)
+    assert files(path) == before
+
+
+def test_an_object_that_cannot_be_read_is_said(server: Database, path: Path) -> None:
+    content = path.read_bytes()
+    place = content.rindex(b'secret')
+    with open(path, 'r+b') as file:
+        file.seek(content.rindex(b'persistent.mapping', 0, place))
+        file.write(b'\xff' * 60)
+    with pytest.raises(PackMetDamage, match=r'as it was: the object at byte \d+ cannot be read'):
+        pack(server, 0.0)
 
 
 def test_it_is_due_when_time_has_passed_since_the_last_one_even_if_it_was_another_process(

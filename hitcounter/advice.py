@@ -1,0 +1,13 @@
+"""What commands say to do about an error of the libraries, which name no commands."""
+
+from .errors import HitcounterError, PackMetDamage
+
+_ADVICE: dict[type[HitcounterError], str] = {
+    PackMetDamage: '"hitcounter verify" lists what is damaged',
+}
+
+
+def advised(error: HitcounterError) -> str:
+    """The message of `error`, and what to do."""
+    advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), '')
+    return f'{error}: {advice}' if advice else str(error)
