@@ -130,8 +130,8 @@ class HitCounter(Component):
         """
         return self._lines[line].forget(before, most) if line in self._lines else 0
 
-    def overdue(self, before: float) -> Iterator[str]:
-        return (line for line, counted in self._lines.items() if counted.began_before(before))
+    def overdue(self, before: float) -> Iterator[str | None]:
+        return (line if counted.began_before(before) else None for line, counted in self._lines.items())
 
     @query
     def count(self, line: str) -> int:

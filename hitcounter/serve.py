@@ -7,6 +7,7 @@ import resource
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
@@ -102,15 +103,17 @@ def main(
         closing(State(database, components)) as state,
         ExitStack() as upkeep,
     ):
+        ending = threading.Event()
         if pack_every and database.path:
             packing = partial(_pack, database, pack_every, pack_keep)
             upkeep.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
-            upkeep.callback(database.end_packing)  # the thread is waited for after that
         if keep_calls is not None:
             for component in filter(can_forget, components):  # each by itself, so that none stops another's
-                forgetting = partial(_forget, state, component, keep_calls)
+                forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
                 name = f'forgetting of {component.name}'
                 upkeep.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
+        upkeep.callback(database.end_packing)  # each thread is waited for after it was told to end
+        upkeep.callback(ending.set)
         tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
         by_default = Script('', tell_the_number.function)
         server = Server(
@@ -139,8 +142,8 @@ def _pack(database: Database, every: float, keep: float) -> None:
         raise PackFailed(advised(error)) from error
 
 
-def _forget(state: State, component: type[Component], keep: float) -> None:
-    if forgotten := forget(state, component, time.time() - keep):
+def _forget(state: State, component: type[Component], keep: float, is_ending: Callable[[], bool]) -> None:
+    if forgotten := forget(state, component, time.time() - keep, is_ending):
         what = 'calls' if component is hits.HitCounter else f'records of {component.name}'
         logger.info('forgot %d %s of more than %g s ago', forgotten, what, keep)
 

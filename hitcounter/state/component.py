@@ -75,6 +75,8 @@ class Component(Persistent):
     def overdue(self, before: float) -> Iterable[Any]:
         """A key for each part that has records from before that time, in seconds since 1970, for `forget`.
 
+        It may yield None for a part that has none: where there are very many, the server can end at each.
+
         `hitcounter forget` and `--keep-calls` ask, on a snapshot, beside the calls.
         """
         return ()

@@ -24,21 +24,23 @@ def forget(
 ) -> int:
     """Forget the records of `component` from before that time, in updates that hold up nobody; returns how many.
 
-    It ends between two updates once `is_ending`. Raises what the component raises; what was forgotten until then is.
+    It ends between two updates, or two keys, once `is_ending`. Raises what the component raises; what was forgotten
+    until then is.
     """
     def some(parts: Parts, key: Any) -> int:
         return parts[component].forget(key, before, MOST)
 
     some.__qualname__ = f'{component.name}.forget'  # so it is called in the log
     forgotten = 0
-    for key in state.query(lambda parts: list(takewhile(lambda _: not is_ending(), _keys(parts[component], before)))):
+    for key in state.query(lambda parts: list(_keys(parts[component], before, is_ending))):
         while not is_ending() and (count := state.update(some, key)):
             forgotten += count
     return forgotten
 
 
-def _keys(component: Component, before: float) -> Iterator[Any]:
-    for count, key in enumerate(component.overdue(before), 1):
-        yield key
+def _keys(component: Component, before: float, is_ending: Callable[[], bool]) -> Iterator[Any]:
+    for count, key in enumerate(takewhile(lambda _: not is_ending(), component.overdue(before)), 1):
+        if key is not None:
+            yield key
         if count % _BREATH == 0:
             component._p_jar.cacheGC()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from ..errors import HitcounterError
@@ -14,8 +15,15 @@ AFTER_FAILURE = 3600.0
 MOST_AFTER_FAILURE = 24 * 3600.0
 
 
+#: How many times as long as it took it pauses at least, so that it has a small part of the processor.
+_PAUSES = 10
+
+
 class Repeated:
-    """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed."""
+    """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed.
+
+    Where the function takes long it is called less often.
+    """
 
     def __init__(self, name: str, seconds: float, function: Callable[[], object]) -> None:
         self._name = name
@@ -33,8 +41,9 @@ class Repeated:
     def _run(self) -> None:
         pause, after_failure = self._seconds, AFTER_FAILURE
         while not self._closing.wait(pause):
+            began = time.monotonic()
             if self._succeeds():
-                pause, after_failure = self._seconds, AFTER_FAILURE
+                pause, after_failure = max(self._seconds, _PAUSES * (time.monotonic() - began)), AFTER_FAILURE
             else:
                 pause = max(self._seconds, after_failure)
                 after_failure = min(2 * after_failure, MOST_AFTER_FAILURE)

@@ -1,0 +1,69 @@
+"""Forgetting: what is old goes, in updates of which there are no more than needed, and it ends when it is to."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import ClassVar
+
+import pytest
+from BTrees.OOBTree import OOBTree
+from persistent.list import PersistentList
+
+from hitcounter.state import Component, State, open_database, update
+from hitcounter.state.forgetting import forget
+
+
+class Diary(Component):
+    """What was noted, by day."""
+
+    name = 'diary'
+
+    #: The days that `forget` was asked for.
+    asked: ClassVar[list[str]] = []
+
+    #: The days that were looked at.
+    looked: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        self.days = OOBTree()
+
+    @update
+    def note(self, day: str, times: list[float]) -> None:
+        self.days[day] = PersistentList(times)
+
+    def overdue(self, before: float) -> Iterator[str | None]:
+        for day, times in self.days.items():
+            self.looked.append(day)
+            yield day if times and times[0] < before else None
+
+    def forget(self, day: str, before: float, most: int) -> int:
+        self.asked.append(day)
+        count = sum(when < before for when in self.days[day][:most])
+        del self.days[day][:count]
+        return count
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    monkeypatch.setattr(Diary, 'asked', [])
+    monkeypatch.setattr(Diary, 'looked', [])
+    with closing(open_database('memory:')) as database, closing(State(database, [Diary])) as state:
+        for day in range(10):
+            state[Diary].note(f'day {day}', [1.0] * 1500 if day == 5 else [9.0])
+        yield state
+
+
+def test_only_where_there_is_something_to_forget_an_update_is_run(state: State) -> None:
+    assert forget(state, Diary, 5.0) == 1500
+    assert Diary.asked == ['day 5'] * 3  # 1000, 500, and none
+    assert forget(state, Diary, 5.0) == 0
+    assert len(Diary.asked) == 3
+
+
+def test_it_ends_between_two_updates(state: State) -> None:
+    assert forget(state, Diary, 5.0, is_ending=lambda: bool(Diary.asked)) == 1000
+    assert len(Diary.asked) == 1
+
+
+def test_it_ends_while_it_looks_and_finds_nothing(state: State) -> None:
+    assert forget(state, Diary, 0.0, is_ending=lambda: len(Diary.looked) > 3) == 0
+    assert len(Diary.looked) == 4
