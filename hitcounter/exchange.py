@@ -6,7 +6,7 @@ The records of other components are written in the same way, and not read.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
 
 from .errors import ExportFailed, ImportRefused
@@ -14,8 +14,8 @@ from .hits import Caller, Hit, HitCounter, fields_of
 from .state import Parts, Session, State
 from .times import Moment, format_time, parse_time
 
-__all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_records', 'format_time',
-           'import_calls', 'parse_time']
+__all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_records', 'forgotten_calls',
+           'format_time', 'import_calls', 'parse_time']
 
 #: The fields of a call.
 FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id', 'withheld')
@@ -69,17 +69,21 @@ class Imported(NamedTuple):
 
 
 def export_records(
-    session: Session, name: str, form: Format, fields: Sequence[str] | None = None
+    session: Session,
+    name: str,
+    form: Format,
+    fields: Sequence[str] | None = None,
+    first: Iterable[Mapping[str, object]] = (),
 ) -> Iterator[bytes]:
     """The heading, which may be empty, and each row of the component `name`, as it was when the session was opened.
 
-    `fields` are those that are written; None: those of the first row, and nothing at all without one. Raises
-    ExportFailed for an error of the component.
+    `fields` are those that are written; None: those of the first row, and nothing at all without one. The rows `first`
+    stand before those of the component. Raises ExportFailed for an error of the component.
     """
     if fields is not None:
         yield form.heading(fields).encode()
     try:
-        for count, row in enumerate(session.root[name].export()):
+        for count, row in enumerate(chain(first, session.root[name].export())):
             if count % AT_ONCE == 0:
                 session.let_go()
             if fields is None:
@@ -92,6 +96,14 @@ def export_records(
             f'the component {name!r} could not be exported ({type(error).__name__}: {error}): fix its export(), or '
             f'look for damage with "hitcounter verify"'
         ) from error
+
+
+def forgotten_calls(session: Session) -> Iterator[Mapping[str, object]]:
+    """A row without a caller for each call that is forgotten, so that an import has all numbers of a line."""
+    counter: HitCounter = session.root[HitCounter.name]
+    for line in counter.lines():
+        for hit in counter.forgotten(line):
+            yield fields_of(line, hit)
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:

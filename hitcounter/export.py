@@ -10,7 +10,7 @@ import click
 
 from . import installed, log, settings
 from .errors import HitcounterError
-from .exchange import EARLIER, FIELDS, FORMATS, Format, export_records, import_calls
+from .exchange import EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
 from .hits import HitCounter
 from .progress import Progress
 from .state import Component, Session, State, open_database
@@ -53,13 +53,18 @@ def _exchange(command: F) -> F:
     help='Write calls as programs with this schema of "hits" import them.',
 )
 @click.option(
+    '--forgotten',
+    is_flag=True,
+    help='Also write a row without a caller for each forgotten call, so that an empty database can import all.',
+)
+@click.option(
     '--component',
     'name',
     default=HitCounter.name,
     show_default='the calls of the hit counter',
     help='Write the records of this component.',
 )
-def main(storage: str, file: str, form: Format, schema: int, name: str) -> None:
+def main(storage: str, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
     """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
 
     It may run beside the server, and writes what was counted when it began.
@@ -74,7 +79,8 @@ def main(storage: str, file: str, form: Format, schema: int, name: str) -> None:
     ):
         _refuse_without_records(session.root, name, database.description)
         fields = (EARLIER if schema == 1 else FIELDS) if calls else None
-        for count, row in enumerate(export_records(session, name, form, fields)):
+        first = forgotten_calls(session) if calls and forgotten else ()
+        for count, row in enumerate(export_records(session, name, form, fields, first)):
             output.write(row)
             progress.reach(count)
     progress.finish()

@@ -159,6 +159,14 @@ class HitCounter(Component):
             for hit in self.since(line, 1):
                 yield fields_of(line, hit)
 
+    def forgotten(self, line: str) -> Iterator[Hit]:
+        """The calls of `line` that are forgotten, as far as it is known: their numbers, and the hours they were in."""
+        counted = self._lines[line]
+        on_record = Counter(_hour(hit.time) for hit in self.since(line, 1))
+        hours = (hour for hour, total in counted.hours.items() for _ in range(total - on_record[hour]))
+        for number, hour in zip(range(1, counted.calls.first), hours, strict=False):
+            yield Hit(number, float(hour), Caller(None, None, ''))
+
     def since(self, line: str, number: int) -> Iterator[Hit]:
         """The calls of `line` from `number` on, but for those that are forgotten."""
         for found, (when, *caller) in self._lines[line].calls.since(number):

@@ -103,3 +103,17 @@ def test_a_database_of_an_earlier_schema_is_exported_as_that_schema_did(
     assert (before.count('\n'), 'withheld' in before) == (322, False)
     assert hitcounter('migrate').returncode == 0
     assert hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout == before
+
+
+def test_a_database_with_forgotten_calls_is_moved_with_its_numbers_and_hours(
+    hitcounter: Run, shell: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    shutil.copy(Path(__file__).parent / 'frozen' / 'hits-2.fs', tmp_path / 'hits.fs')
+    ask = 'print(hits.lines(), {line: hits.hours(line) for line in hits.lines()})'
+    before = shell('-c', ask).stdout
+    assert hitcounter('export', '--forgotten', 'calls.csv').stderr == '330 calls written\n'
+    os.remove(tmp_path / 'hits.fs')
+    count()
+    assert hitcounter('import', 'calls.csv').stdout == '330 calls taken, 0 were there\n'
+    assert shell('-c', ask).stdout == before
+    assert hitcounter('verify').returncode == 0
