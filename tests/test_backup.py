@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+import ZODB
+from conftest import BOB
+from outages import be_impatient
+
+from hitcounter.hits import HitCounter
+from hitcounter.state import Session, State, open_database
+from hitcounter.state.guard import GuardedFile
+
 if TYPE_CHECKING:
-    from conftest import Run, ServerProcess
+    from conftest import Run, ServerProcess, Start
 
 
 def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
@@ -55,3 +65,39 @@ def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: 
         assert len(done.stderr.splitlines()) == 1
     assert hitcounter('restore').returncode == 2
     assert not (tmp_path / 'hits.fs').exists()
+
+
+@pytest.mark.parametrize('newer', [False, True], ids=['the server is behind', 'the server has stored more since'])
+def test_a_process_that_stays_connected_over_a_restore_sees_what_was_restored(
+    hitcounter: Run, start: Start, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newer: bool
+) -> None:
+    be_impatient(monkeypatch)
+    path, server = tmp_path / 'hits.fs', start()
+    assert server.number() == 1
+    assert hitcounter('backup', 'backups').returncode == 0
+    assert server.number() == 2
+    with (
+        closing(open_database(storage)) as database,
+        closing(Session(database.db)) as session,
+        closing(State(database, [HitCounter])) as state,
+    ):
+        assert state[HitCounter].hit('31415', BOB) == 3
+        assert session.root['hits'].count('31415') == 2
+        session.refresh()
+        assert session.root['hits'].count('31415') == 3
+        server.stop()
+        os.rename(path, tmp_path / 'lost.fs')
+        assert hitcounter('restore', 'backups').returncode == 0
+        if newer:
+            with closing(ZODB.DB(GuardedFile(str(path)))) as alone, alone.transaction() as connection:
+                connection.root()['other'] = 1
+        server = start()
+
+        session.refresh()
+        assert session.root['hits'].count('31415') == 1
+        assert state[HitCounter].count('31415') == 1
+        assert state[HitCounter].call('31415', 1).caller.unique_id != BOB.unique_id
+        assert state[HitCounter].hit('31415', BOB) == 2
+        assert server.number() == 3
+        session.refresh()
+        assert session.root['hits'].count('31415') == 3

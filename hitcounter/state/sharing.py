@@ -120,20 +120,26 @@ def connect(folder: PrivateFolder, **options: Any) -> Any:
 
 
 def always_fresh(storage: Any) -> Any:
-    """Let each transaction begin with all that was committed before, and each server give the ids of new objects.
+    """Let each transaction begin with all that was committed before, and keep nothing of a server that is gone.
 
-    ZEO would let it begin with old news, and use up the ids that a server gave which is gone: the next server gives
-    them to others as well, and two objects would be one.
+    ZEO would let it begin with old news. It would use up the ids of new objects that the last server gave: the next one
+    gives them to others as well, and two objects would be one. And it would go on with its cache, though the next
+    server may have the database as a backup restored it, or less than the last one told.
     """
     storage.server_sync = True  # for each connection from the next
     storage.sync = storage.ping
-    connected = storage.notify_connected
+    connected, disconnected = storage.notify_connected, storage.notify_disconnected
 
     def forget_ids(connection: Any, about: Any) -> None:
         storage._oids = []
         connected(connection, about)
 
+    def forget_objects() -> None:
+        storage._cache.clear()
+        disconnected()
+
     storage.notify_connected = forget_ids
+    storage.notify_disconnected = forget_objects
     return storage
 
 
