@@ -8,6 +8,7 @@ from .agi import Script
 from .errors import EntryPointError
 from .hits import HitCounter
 from .state import Component
+from .state.blame import reason, told
 
 _SCRIPTS = 'hitcounter.scripts'
 _COMPONENTS = 'hitcounter.components'
@@ -38,19 +39,14 @@ def _offers(group: str) -> Iterator[tuple[EntryPoint, Any]]:  # Any: whatever a 
         offers = entry_points(group=group)
     except Exception as error:  # it reads the files of all packages, and raises what a malformed one leads to
         raise EntryPointError(
-            f'the entry_points.txt of some installed package cannot be read ({_reason(error)}): mend or uninstall it'
+            f'the entry_points.txt of some installed package cannot be read ({reason(error)}): fix or uninstall it'
         ) from error
     for offer in offers:
         try:
             loaded = offer.load()
         except (Exception, SystemExit) as error:  # a package may raise anything while it is imported
-            raise _refusal(offer, f'cannot be loaded ({_reason(error)}): mend or uninstall its package') from error
+            raise _refusal(offer, f'cannot be loaded ({told(error)}): fix or uninstall its package') from error
         yield offer, loaded
-
-
-def _reason(error: BaseException) -> str:
-    """The error in one line."""
-    return ' '.join(f'{type(error).__name__}: {error}'.split())
 
 
 def _refusal(offer: EntryPoint, reason: str) -> EntryPointError:

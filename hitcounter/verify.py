@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections import Counter
 from contextlib import closing
 
 import click
@@ -9,7 +10,17 @@ import click
 from . import log, settings
 from .state.database import open_as_stored
 from .state.guard import RESTORE
-from .state.verification import findings
+from .state.verification import Verdict, findings
+
+#: What is said about the findings of each kind.
+_VERDICTS = {
+    Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
+    Verdict.MISSING: 'needs code that is missing here: {} findings; install the packages that stored it, in a version '
+                     'that has that code',
+    Verdict.FAILING: 'meets code that fails: {} findings; correct that code, where they say',
+    Verdict.DISAGREES: 'does not agree with itself: {} findings; correct what was stored (hitcounter-shell --write), '
+                       f'or {RESTORE}',
+}
 
 
 @click.command(
@@ -22,16 +33,18 @@ from .state.verification import findings
 def main(storage: str) -> None:
     """Read every transaction, load every object, and let each component check itself, while the server runs or not.
 
-    One line for each finding, and exit status 1 if there are any.
+    One line for each finding, and exit status 1 if there are any. Damage, code that is missing, code that fails, and
+    a component that does not agree with itself are told apart.
     """
     log.set_up('error')
     logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding
-    found = 0
+    found: Counter[Verdict] = Counter()
     with closing(open_as_stored(storage)) as database:
-        for finding in findings(database):
-            click.echo(finding)
-            found += 1
+        for verdict, sentence in findings(database):
+            click.echo(sentence)
+            found[verdict] += 1
+        for verdict, count in found.items():
+            click.echo(f'{database.description} {_VERDICTS[verdict].format(count)}', err=True)
         if found:
-            click.echo(f'{database.description} is damaged: {found} findings; {RESTORE}', err=True)
             sys.exit(1)
         click.echo(f'{len(database.db.storage):,} objects are whole')

@@ -16,6 +16,7 @@ from typing import IO
 
 import pytest
 from hypothesis import settings
+from modules import Modules
 from patience import PATIENCE
 
 from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
@@ -256,3 +257,14 @@ def count(storage: str) -> Callable[..., None]:
 def shell(run: Run, storage: str) -> Run:
     """Run hitcounter-shell on this test's database."""
     return lambda *arguments, **options: run('shell', '--storage', storage, *arguments, **options)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules]:
+    folder = tmp_path / 'modules'
+    folder.mkdir()
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+    monkeypatch.syspath_prepend(str(folder))
+    modules = Modules(folder)
+    yield modules
+    modules.forget()

@@ -107,9 +107,12 @@ def test_a_step_that_fails_is_told_with_its_traceback_and_changes_nothing(
     assert [line.partition(':')[0] for line in failed.stdout.splitlines()] == ['backed up']
     assert len(list((tmp_path / 'kept').glob('*.fs'))) == 1
     assert 'self.votes[name] = Length(option.vote)' in failed.stderr
-    assert failed.stderr.splitlines()[-1] == (
-        "Error: 'polls' could not be migrated to schema 3 (AttributeError: 'Option' object has no attribute 'vote'), "
-        'and nothing was changed: mend its count_by_themselves()')
+    said = failed.stderr.splitlines()[-1]
+    assert said.startswith(
+        "Error: component 'polls' could not be migrated to schema 3 (AttributeError: 'Option' object has no attribute "
+        "'vote', in ")
+    assert '/polls.py, line ' in said
+    assert said.endswith(', and nothing was changed: correct its count_by_themselves()')
     assert file.read_bytes() == before
 
 

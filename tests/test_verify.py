@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hitcounter.state.guard import RESTORE
+
+FROZEN = Path(__file__).parent / 'frozen'
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess
@@ -16,7 +19,7 @@ def test_a_whole_database_is_whole_also_while_it_is_served(hitcounter: Run, serv
     server.number()
     done = hitcounter('verify')
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout == '11 objects are whole\n'
+    assert done.stdout == '12 objects are whole\n'
 
 
 def test_each_finding_is_a_line_and_the_status_is_1(
@@ -38,3 +41,26 @@ def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: 
     done = hitcounter('verify')
     assert (done.returncode, done.stdout) == (1, '')
     assert 'is no database of ours' in done.stderr
+
+
+def test_missing_code_and_failing_code_each_have_their_verdict(
+    hitcounter: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
+    done = hitcounter('verify')
+    assert done.returncode == 1
+    assert 'needs the class ballots.Ballots, which is not there (ModuleNotFoundError: No module named' in done.stdout
+    assert done.stderr == (
+        f'{tmp_path}/hits.fs, as it was when opened needs code that is missing here: {len(done.stdout.splitlines())} '
+        f'findings; install the packages that stored it, in a version that has that code\n')
+
+    source = (FROZEN / 'polls' / '1' / 'ballots.py').read_text()
+    (tmp_path / 'ballots.py').write_text(f'{source}\n    def check(self):\n        return self.nosuch\n')
+    done = hitcounter('verify', env={'PYTHONPATH': f'{tmp_path}:{environment["PYTHONPATH"]}'})
+    line = len(source.splitlines()) + 3
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        f"polls cannot be checked, because its code fails (AttributeError: 'Ballots' object has no attribute 'nosuch', "
+        f'in {tmp_path}/ballots.py, line {line})\n',
+        f'{tmp_path}/hits.fs, as it was when opened meets code that fails: 1 findings; correct that code, where they '
+        f'say\n')

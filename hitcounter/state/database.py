@@ -27,9 +27,9 @@ from ZODB.utils import z64
 from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
+from .classes import LookingDB
 from .disk import private_files
 from .guard import DatabaseFile, GuardedFile, check, check_new, remedy, remembered
-from .in_place import LookingDB
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
 from .turn import Turn
 from .views import View, Views

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import ZODB
 from BTrees import family32, family64
 from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
@@ -54,12 +53,6 @@ class LookingConnection(Connection):
             look(changed)
         for oid in self._creating:
             look(self._cache.get(oid))
-
-
-class LookingDB(ZODB.DB):
-    """ZODB's database, with such connections."""
-
-    klass = LookingConnection
 
 
 def look(stored: Any) -> None:

@@ -3,20 +3,21 @@
 import importlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import transaction
-import ZODB
 from transaction.interfaces import NoTransaction
-from ZODB.broken import find_global
+from ZODB.broken import Broken, find_global
 from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown, StateError
+from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown
+from .blame import blaming, failure, raised_at, reason, told, why_missing
+from .classes import LookingDB
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
 from .database import Database
 from .guard import RESTORE
@@ -141,11 +142,11 @@ def _commit(manager: Any) -> None:
     except Exception as error:  # each kind of storage has errors of its own
         if voted.passed:
             raise OutcomeUnknown(
-                f'the storage failed while it stored ({_reason(error)}): look by "hitcounter migrate --status" if it '
+                f'the storage failed while it stored ({reason(error)}): look by "hitcounter migrate --status" if it '
                 f'did') from error
         raise MigrationFailed(
-            f'the migration could not be stored ({_reason(error)}), and nothing was changed: do it again once that is '
-            f'mended, while nobody else uses the database') from error
+            f'the migration could not be stored ({reason(error)}), and nothing was changed: do it again once that is '
+            f'fixed, while nobody else uses the database') from error
 
 
 @contextmanager
@@ -181,7 +182,7 @@ def _connected(storage: Any, moves: Mapping[Class, Class] | None = None) -> Iter
         return find_global(*(moves or {}).get((module, name), (module, name)))
 
     manager = transaction.TransactionManager(explicit=True)
-    connection = ZODB.DB(storage, class_factory=find).open(manager)
+    connection = LookingDB(storage, class_factory=find).open(manager)
     try:
         manager.begin()
         yield connection
@@ -192,26 +193,22 @@ def _connected(storage: Any, moves: Mapping[Class, Class] | None = None) -> Iter
 
 
 def _compare(connection: Any, components: Iterable[type[Component]]) -> Comparison:
-    try:
+    with blaming('the database cannot be read'):
         return Comparison(connection.root(), components)
-    except StateError:
-        raise
-    except Exception as error:  # whatever a damaged record leads to
-        raise DatabaseRefused(f'the database cannot be read ({_reason(error)}): restore a backup') from error
 
 
 def _moves(components: Iterable[type[Component]]) -> dict[Class, Class]:
     """What each class that moved is called now. Raises ComponentError if that cannot be imported."""
-    told = {old: new for component in components for old, new in component.moved.items()}
+    renamed = {old: new for component in components for old, new in component.moved.items()}
     moves: dict[Class, Class] = {}
-    for old in told:
-        new = _last(old, told)
+    for old in renamed:
+        new = _last(old, renamed)
         module, name = _class(new)
         try:
             getattr(importlib.import_module(module), name)
         except Exception as error:  # a module may raise anything while it is imported
             raise ComponentError(
-                f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({_reason(error)}): mend '
+                f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({told(error)}): correct '
                 f'the moved of its component, with "module:Class" for both') from error
         moves[_class(old)] = module, name
     return moves
@@ -249,10 +246,11 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
         try:
             found = connection.get(oid)
             found._p_activate()
-        except Exception as error:  # whatever a damaged record leads to
+        except Exception as error:  # whatever a damaged record or failing code leads to
+            todo = 'correct that code' if raised_at(error) else 'look with "hitcounter verify"'
             raise MigrationFailed(
-                f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({_reason(error)}): look '
-                f'with "hitcounter verify"') from error
+                f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({told(error)}): {todo}'
+            ) from error
         found._p_changed = True
         if count % _BREATH == _BREATH - 1:
             connection.transaction_manager.savepoint(optimistic=True)
@@ -274,22 +272,24 @@ def _records(stored: Any) -> Iterator[tuple[bytes, bytes]]:
 def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[int, str]]) -> None:
     found = connection.root()[component.name]
     if not isinstance(found, component):
+        kind = type(found)
+        why = why_missing(kind.__module__, kind.__name__) if issubclass(kind, Broken) else ''
         raise MigrationFailed(
-            f'the database holds {component.name!r} as {_name(type(found))}, which {_name(component)} does not know: '
-            f'name it in its moved')
+            f'the database holds {component.name!r} as {_name(kind)}, which {_name(component)} does not know'
+            f'{why and f" and is missing here ({why})"}: name it in its moved')
     for to, name in steps:
         logger.info('migrating %s to schema %d: %s', component.name, to, name)
-        _step(getattr(found, name), connection, f'{component.name!r} could not be migrated to schema {to}')
+        _step(found, name, to)
 
 
-def _step(step: Callable[[], object], connection: Any, failure: str) -> None:
+def _step(found: Component, name: str, to: int) -> None:
     try:
-        step()
-        connection.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
+        getattr(found, name)()
+        found._p_jar.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
     except Exception as error:
-        logger.exception('%s', failure)
-        raise MigrationFailed(
-            f'{failure} ({_reason(error)}), and nothing was changed: mend its {step.__name__}()') from error
+        failed = failure(type(found), f'be migrated to schema {to}', error, name)
+        logger.exception('%s', failed)
+        raise MigrationFailed(f'{failed}, and nothing was changed: correct its {name}()') from error
 
 
 def _changes(connection: Any) -> Changes:
@@ -306,7 +306,3 @@ def _changes(connection: Any) -> Changes:
 
 def _name(kind: type) -> str:
     return f'{kind.__module__}.{kind.__qualname__}'
-
-
-def _reason(error: Exception) -> str:
-    return ' '.join(f'{type(error).__name__}: {error}'.split()).removesuffix(':')

@@ -11,8 +11,10 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import POSKeyError
 
 from ..deferred import deferred
-from ..errors import ComponentError, DatabaseRefused, NoSuchMethod, StateError
+from ..errors import ComponentError, DatabaseRefused, NoSuchMethod
 from . import bulk, lost_changes
+from .blame import blaming, failure
+from .classes import MissingClasses
 from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, not_offered
 from .database import Database
 from .guard import RESTORE
@@ -62,13 +64,11 @@ class State:
         self._database = database
         self._writer = Writer(database)
         try:
-            self._writer.run(functools.partial(_prepare, ordered), 'first state')
-        except StateError:
+            with blaming('the database cannot be read'):
+                self._writer.run(functools.partial(_prepare, ordered), 'first state')
+        except BaseException:
             self._writer.close()
             raise
-        except Exception as error:  # whatever a damaged record leads to
-            self._writer.close()
-            raise DatabaseRefused(f'the database cannot be read ({error}): {RESTORE}') from error
         self._handles = {component: _Handle(self, component) for component in ordered}
         with ExitStack() as started:
             started.callback(self._writer.close)
@@ -152,10 +152,8 @@ def _call(component: type[Component], name: str, state: State) -> None:
     """Start or stop a component."""
     try:
         getattr(component, name)(state)
-    except Exception as error:
-        raise ComponentError(
-            f'component {component.name!r} could not {name} ({type(error).__name__}: {error}): mend its {name}()'
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise ComponentError(f'{failure(component, name, error, name)}: correct its {name}()') from error
 
 
 def no_such_method(component: type[Component], name: str) -> NoSuchMethod:
@@ -225,12 +223,24 @@ def _label(function: Callable[..., Any]) -> str:
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
     """Make what is missing; refuse a database that is not of these components."""
-    if not len(root) and root._p_jar.db().objectCount() > 1:
+    with MissingClasses():  # of components, which the comparison names
+        count = len(root)
+    if not count and root._p_jar.db().objectCount() > 1:
         raise DatabaseRefused(f'the database holds objects, and its root leads to none: {RESTORE}')
     comparison = Comparison(root, components)
     comparison.refuse_strange()
     comparison.refuse_older()
     schemas = root.setdefault(SCHEMAS, PersistentMapping())
     for component in comparison.new:
-        root[component.name] = component()
+        _begin(component, root)
         schemas[component.name] = component.schema
+
+
+def _begin(component: type[Component], root: Root) -> None:
+    """Make the first state of `component`. Raises ComponentError if that fails, or what it makes cannot be stored."""
+    try:
+        root[component.name] = component()
+        root._p_jar.transaction_manager.savepoint(optimistic=True)  # pickles it
+    except (Exception, SystemExit) as error:
+        raise ComponentError(
+            f'{failure(component, "make its first state", error, "__init__")}: correct its __init__()') from error

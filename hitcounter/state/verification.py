@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 import transaction
 from persistent.TimeStamp import TimeStamp
-from ZODB.broken import Broken
 from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64
 
+from .blame import raised_at, reason, told, why_missing
+from .classes import MissingClasses
 from .component import SCHEMAS, Component
 from .database import Database
 from .session import Session
@@ -22,8 +24,33 @@ _BREATH = 1000
 _FAILURES = 1000
 
 
-def findings(database: Database) -> Iterator[str]:
-    """What is wrong with the database, each in a sentence; nothing if it is whole.
+
+class Verdict(Enum):
+    """What is wrong, and so what there is to do."""
+
+    #: Bytes that are not what was stored.
+    DAMAGE = 'damage'
+    #: What was stored is there, and a class that it needs is not.
+    MISSING = 'missing code'
+    #: What was stored is there, and the code of a class or of a component fails with it.
+    FAILING = 'failing code'
+    #: A component that says itself that it does not agree with itself.
+    DISAGREES = 'disagreement'
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a database."""
+
+    verdict: Verdict
+    #: What it is and where.
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def findings(database: Database) -> Iterator[Finding]:
+    """What is wrong with the database; nothing if it is whole.
 
     Every transaction is read, every object is loaded if the storage can list them, each that it refers to must be
     there, and each component checks itself. A byte of a text that has changed into another one is not found: no
@@ -39,17 +66,27 @@ def findings(database: Database) -> Iterator[str]:
         try:
             components = [part for part in session.root.values() if isinstance(part, Component)]
             lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())
-        except Exception as error:  # noqa: BLE001 -- whatever damaged bytes lead to, here and below
-            yield f'the root cannot be read ({_reason(error)})'
+        except Exception as error:  # noqa: BLE001 -- whatever damaged bytes or code lead to, here and below
+            yield _found(error, 'the root cannot be read')
             return
-        yield from (f'the root has lost the component {name!r}' for name in lost)
+        yield from (_damage(f'the root has lost the component {name!r}') for name in lost)
         if not session.root and len(storage) > 1:
-            yield 'the root leads to none of the other objects'
+            yield _damage('the root leads to none of the other objects')
         for component in components:
             yield from _component(component)
 
 
-def _transactions(storage: Any) -> Iterator[str]:
+def _damage(sentence: str) -> Finding:
+    return Finding(Verdict.DAMAGE, sentence)
+
+
+def _found(error: Exception, what: str) -> Finding:
+    if raised_at(error):
+        return Finding(Verdict.FAILING, f'{what}, because its code fails ({told(error)})')
+    return _damage(f'{what} ({reason(error)})')
+
+
+def _transactions(storage: Any) -> Iterator[Finding]:
     if not hasattr(storage, 'iterator'):
         return
     at = 'the first one'
@@ -59,10 +96,10 @@ def _transactions(storage: Any) -> Iterator[str]:
             for _ in found:
                 pass
     except Exception as error:  # noqa: BLE001
-        yield f'a transaction cannot be read: {at} ({_reason(error)})'
+        yield _damage(f'a transaction cannot be read: {at} ({reason(error)})')
 
 
-def _objects(storage: Any, connection: Any) -> Iterator[str]:
+def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
     position: bytes | None = p64(0) if hasattr(storage, 'record_iternext') else None
     count, failures, damage = 0, 0, ''
     while position is not None and failures < _FAILURES:
@@ -73,8 +110,8 @@ def _objects(storage: Any, connection: Any) -> Iterator[str]:
         except POSKeyError:  # an undo took back that it was made
             position = p64(u64(position) + 1)
         except Exception as error:  # noqa: BLE001
-            if damage != (damage := _reason(error)):
-                yield f'object {u64(position):#x} or the next one cannot be read ({damage})'
+            if damage != (damage := reason(error)):
+                yield _damage(f'object {u64(position):#x} or the next one cannot be read ({damage})')
             position = p64(u64(position) + 1)
             failures += 1
         else:
@@ -84,29 +121,33 @@ def _objects(storage: Any, connection: Any) -> Iterator[str]:
                 connection.cacheGC()
 
 
-def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[str]:
-    try:
-        loaded = connection.get(oid)
-        loaded._p_activate()
-        references = set(referencesf(data))
-    except Exception as error:  # noqa: BLE001
-        yield f'{_name(oid, data)} cannot be loaded ({_reason(error)})'
-        return
-    if isinstance(loaded, Broken):
-        yield f'{_name(oid, data)} is of a class that is not installed here'
+def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[Finding]:
+    with MissingClasses() as missing:
+        try:
+            connection.get(oid)._p_activate()
+            references = set(referencesf(data))
+        except Exception as error:  # noqa: BLE001
+            yield _found(error, f'{_name(oid, data)} cannot be loaded')
+            return
+    for module, name in missing.names:
+        yield Finding(
+            Verdict.MISSING,
+            f'{_name(oid, data)} needs the class {module}.{name}, which is not there ({why_missing(module, name)})')
     for reference in sorted(references):
         try:
             storage.getTid(reference)
         except Exception as error:  # noqa: BLE001
-            yield f'{_name(oid, data)} refers to object {u64(reference):#x}, which cannot be read ({_reason(error)})'
+            yield _damage(
+                f'{_name(oid, data)} refers to object {u64(reference):#x}, which cannot be read ({reason(error)})')
 
 
-def _component(component: Component) -> Iterator[str]:
+def _component(component: Component) -> Iterator[Finding]:
+    name = type(component).name
     try:
         for sentence in component.check():
-            yield f'{type(component).name}: {sentence}'
+            yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
     except Exception as error:  # noqa: BLE001
-        yield f'{type(component).name} cannot be checked ({_reason(error)})'
+        yield _found(error, f'{name} cannot be checked')
 
 
 def _name(oid: bytes, data: bytes) -> str:
@@ -115,7 +156,3 @@ def _name(oid: bytes, data: bytes) -> str:
     except Exception:  # noqa: BLE001
         return f'object {u64(oid):#x}'
     return f'object {u64(oid):#x}, a {module}.{name},'
-
-
-def _reason(error: Exception) -> str:
-    return ' '.join(f'{type(error).__name__}: {error}'.split())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
+from modules import Modules
 from patience import PATIENCE
 from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
@@ -439,7 +440,7 @@ def test_components_start_behind_those_they_depend_on_and_stop_in_reverse(databa
 
 def test_one_that_cannot_start_is_named_and_those_that_started_are_stopped(database: Database) -> None:
     happened.clear()
-    with pytest.raises(ComponentError, match=r"component 'ruin' could not start \(OSError: no stones\)"):
+    with pytest.raises(ComponentError, match=r"'ruin' could not start \(OSError: no stones, in .*, line \d+\)"):
         State(database, [Ruin, Tower, Bell, Notes])
     assert happened == ['start bell 1', 'start tower 2', 'stop tower 3', 'stop bell 4']
     assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
@@ -454,7 +455,7 @@ def test_one_that_cannot_stop_is_named_and_keeps_no_other_from_it(
     happened.clear()
     monkeypatch.setattr(Tower, 'stop', fail)
     state = State(database, [Tower, Bell, Notes])
-    with pytest.raises(ComponentError, match=r"component 'tower' could not stop \(ValueError: stuck\)"):
+    with pytest.raises(ComponentError, match=r"component 'tower' could not stop \(ValueError: stuck, in .*"):
         state.close()
     assert happened[2:] == ['stop bell 3']
     assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
@@ -582,3 +583,65 @@ def test_nothing_can_be_set_on_what_a_state_offers(state: State, database: Datab
         with pytest.raises(ComponentError, match="Notes has no update and no query 'nosuch'"):
             _ = offered.nosuch
     assert state[Notes].all() == []
+
+
+class Hollow(Component):
+    """Cannot make its first state."""
+
+    name = 'hollow'
+
+    def __init__(self) -> None:
+        raise ValueError('nothing in it')
+
+
+class Locked(Component):
+    """Makes a first state that cannot be stored."""
+
+    name = 'locked'
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ('component', 'said'),
+    [(Hollow, r'\(ValueError: nothing in it, in .*/test_state.py, line \d+\)'),
+     (Locked, r"\(TypeError: cannot pickle '_thread.lock' object, in .*/test_state.py, line \d+\)")],
+)
+def test_a_component_that_cannot_make_its_first_state_is_named_with_its_line_and_nothing_is_stored(
+    database: Database, component: type[Component], said: str
+) -> None:
+    before = database.db.lastTransaction()
+    with pytest.raises(ComponentError, match=rf"'{component.name}' could not make its first state {said}") as failed:
+        State(database, [Notes, component])
+    assert str(failed.value).endswith(': correct its __init__()')
+    assert database.db.lastTransaction() == before
+    assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
+
+
+def test_code_that_fails_while_the_root_is_loaded_is_not_called_damage(database: Database, modules: Modules) -> None:
+    source = 'from hitcounter.state import Component\nclass Other(Component):\n    name = "other"\n'
+    State(database, [Notes, modules.write('others', source).Other]).close()
+    modules.spoil('others', 'import sys\n\nsys.nosuch\n')
+    database.db.cacheMinimize()
+    with pytest.raises(ComponentError, match=r'because code fails \(AttributeError: .*/others.py, line 3\)'):
+        State(database, [Notes])
+    modules.spoil('others', 'class Other(:\n')
+    with pytest.raises(ComponentError, match=r'because code fails \(SyntaxError: .*/others.py, line 1\)'):
+        State(database, [Notes])
+
+
+def test_a_class_that_is_missing_is_named_once_in_the_log(
+    database: Database, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
+    thing = modules.write('things', 'class Thing: pass').Thing()
+    with closing(State(database, [Notes])) as state:
+        state.update(lambda parts: parts[Notes].texts.append(thing))
+    modules.remove('things')
+    for _ in range(2):
+        database.db.cacheMinimize()
+        with closing(State(database, [Notes])) as state:
+            assert len(state.query(lambda parts: str(parts[Notes].texts))) > 0
+    assert caplog.messages == [
+        "what is stored needs the class things.Thing, which is not there (ModuleNotFoundError: No module named "
+        "'things'): install its package, or name it in the moved of its component"]

@@ -1,10 +1,11 @@
 """Verification: what is damaged is found where it can be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from modules import Modules
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
 from ZODB.serialize import referencesf
@@ -13,7 +14,7 @@ from ZODB.utils import p64
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state import Component, Journal, State, open_database, update
 from hitcounter.state.database import open_as_stored
-from hitcounter.state.verification import findings
+from hitcounter.state.verification import Finding, Verdict, findings
 
 
 class Diary(Component):
@@ -43,6 +44,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def found(path: Path) -> list[str]:
+    return [finding.sentence for finding in verdicts(path)]
+
+
+def verdicts(path: Path) -> list[Finding]:
     with closing(open_as_stored(f'file:{path}')) as database:
         return list(findings(database))
 
@@ -63,7 +68,10 @@ def test_a_whole_database_has_nothing_to_find_also_while_it_is_open_to_others(pa
 
 def test_a_class_that_is_missing_is_found(path: Path) -> None:
     replace(path, b'PersistentMapping', b'PersistentMapping'[::-1])
-    assert any('is of a class that is not installed here' in finding for finding in found(path))
+    name = 'persistent.mapping.gnippaMtnetsisreP'
+    assert any(
+        f'a {name}, needs the class {name}, which is not there (persistent.mapping has no ' in finding.sentence
+        for finding in verdicts(path) if finding.verdict is Verdict.MISSING)
 
 
 def test_a_pickle_that_cannot_be_read_is_found(path: Path) -> None:
@@ -121,3 +129,81 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_another_storage_is_verified_as_well() -> None:
     with closing(open_as_stored('memory:')) as database:
         assert list(findings(database)) == []
+
+
+STAMP = """
+from persistent import Persistent
+
+class Price:
+    pass
+
+class Stamp(Persistent):
+    def __init__(self):
+        self.price = Price()
+"""
+
+
+@pytest.fixture
+def stamped(path: Path, modules: Modules) -> Modules:
+    """Has stored an object of the module `stamps` in the database."""
+    stamp = modules.write('stamps', STAMP).Stamp()
+    with (
+        closing(open_database(f'file:{path}', share=True)) as database,
+        closing(State(database, [Diary])) as state,
+    ):
+        state.update(lambda parts: parts[Diary].extra.update(stamp=stamp))
+    return modules
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'verdict', 'said'),
+    [
+        (
+            lambda modules: modules.remove('stamps'), Verdict.MISSING,
+            "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'stamps')",
+        ),
+        (
+            lambda modules: modules.write('stamps', STAMP.replace('class Price', 'class Cost')), Verdict.MISSING,
+            'needs the class stamps.Price, which is not there (stamps has no Price)',
+        ),
+        (
+            lambda modules: modules.spoil('stamps', 'import nosuch'), Verdict.MISSING,
+            "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'nosuch', in ",
+        ),
+        (
+            lambda modules: modules.spoil('stamps', '\n1 / 0\n'), Verdict.FAILING,
+            'cannot be loaded, because its code fails (ZeroDivisionError: division by zero, in ',
+        ),
+        (
+            lambda modules: modules.spoil('stamps', 'class Stamp(:'), Verdict.FAILING,
+            'cannot be loaded, because its code fails (SyntaxError: ',
+        ),
+        (
+            lambda modules: modules.write('stamps', f'{STAMP}    def __setstate__(self, state): state["nosuch"]'),
+            Verdict.FAILING, "cannot be loaded, because its code fails (KeyError: 'nosuch', in ",
+        ),
+    ],
+)
+def test_missing_and_failing_code_are_told_from_damage(
+    path: Path, stamped: Modules, spoil: Callable[[Modules], object], verdict: Verdict, said: str
+) -> None:
+    assert verdicts(path) == []
+    spoil(stamped)
+    findings = verdicts(path)
+    assert {finding.verdict for finding in findings} == {verdict}
+    assert any(said in finding.sentence for finding in findings), findings
+    if ', in ' in said:
+        assert all('stamps.py, line ' in finding.sentence for finding in findings)
+
+
+def test_a_check_that_fails_is_failing_code(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Diary, 'check', lambda diary: diary.nosuch)
+    (verdict, sentence), = verdicts(path)
+    assert verdict is Verdict.FAILING
+    assert sentence.startswith("diary cannot be checked, because its code fails (AttributeError: 'Diary' object has no")
+    assert 'test_verification.py, line ' in sentence
+
+
+def test_damage_that_a_check_meets_is_damage(path: Path) -> None:
+    replace(path, b'}q', b'\xffq')
+    assert {finding.verdict for finding in verdicts(path)} == {Verdict.DAMAGE}

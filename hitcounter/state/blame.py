@@ -1,0 +1,121 @@
+"""Blame: whether an error comes from somebody's code, and from which line of it, or from the storage and its bytes."""
+
+import importlib
+import inspect
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import BTrees
+import persistent
+import transaction
+import ZEO
+import ZODB
+import zodbpickle
+from ZODB.POSException import StateLoadError
+
+from ..errors import ComponentError, DatabaseRefused, HitcounterError, StateError
+from .guard import RESTORE
+
+#: Where what is loaded comes from: what fails there, with no other code further in, is what is stored.
+_STORAGES = tuple(os.path.dirname(module.__file__) + os.sep for module in (ZODB, ZEO, zodbpickle))
+
+#: What other code stands on, and so is not to blame for what it is given: this package among it.
+_GROUND = (
+    *(os.path.dirname(module.__file__) + os.sep for module in (persistent, BTrees, transaction)),
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    '<frozen ',
+)
+
+#: Python's own modules, and the folders among them in which packages are installed.
+_PYTHON, _PACKAGES = sysconfig.get_path('stdlib') + os.sep, ('/site-packages/', '/dist-packages/')
+
+
+def raised_at(error: BaseException) -> str | None:
+    """`FILE, line N` of the code, of a component or of what it stores, that raised `error`; None if none did."""
+    error = _first(error)
+    if isinstance(error, SyntaxError) and error.filename:  # of a module that is imported: no line of it has run
+        return f'{error.filename}, line {error.lineno}'
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if file.startswith(_STORAGES) and not isinstance(error, HitcounterError):
+            place = None
+        elif not _is_ground(file):
+            place = f'{file}, line {line}'
+    return place
+
+
+def _first(error: BaseException) -> BaseException:
+    """What ZODB met, if `error` is how it says that it met something while it loaded an object."""
+    while isinstance(error, StateLoadError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_ground(file: str) -> bool:
+    if file.startswith((*_STORAGES, *_GROUND)):
+        return True
+    return file.startswith(_PYTHON) and not any(folder in file for folder in _PACKAGES)
+
+
+def defined_at(function: object) -> str:
+    """`FILE, line N` at which `function`, or a class, is defined; its name if it has no source."""
+    try:
+        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        return repr(function)
+    return f'{file}, line {line}'
+
+
+def reason(error: BaseException) -> str:
+    """The error in one line."""
+    error = _first(error)
+    return ' '.join(f'{type(error).__name__}: {error}'.split()).removesuffix(':')
+
+
+def told(error: BaseException) -> str:
+    """The error in one line, and where code raised it if code did."""
+    place = raised_at(error)
+    said = reason(error)
+    if isinstance(error, SyntaxError):  # which names the file once more
+        said = said.removesuffix(f' ({os.path.basename(error.filename or "")}, line {error.lineno})')
+    return f'{said}, in {place}' if place else said
+
+
+def why_missing(module: str, name: str) -> str:
+    """Why there is no class `name` of `module` here, in a phrase."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 -- a module may raise anything while it is imported
+        return told(error)
+    return f'{module} has no {name}'
+
+
+def failure(component: type[Any], what: str, error: BaseException, name: str) -> str:
+    """Say that `component` failed in its method `name`, and where: in a sentence without its last part, what to do."""
+    method = getattr(component, name)
+    place = raised_at(error) or defined_at(method)
+    return f'component {component.name!r} could not {what} ({reason(error)}, in {place})'
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Say of an error that is met while the database is read whose it is.
+
+    `what` is a clause, as in `the database cannot be read`. Raises ComponentError if it is that of code, and
+    DatabaseRefused if it is that of what is stored.
+    """
+    try:
+        yield
+    except StateError:
+        raise
+    except Exception as error:
+        if raised_at(error):
+            raise ComponentError(f'{what}, because code fails ({told(error)}): correct that code') from error
+        if isinstance(error, OSError):
+            raise DatabaseRefused(f'{what} ({reason(error)}): look to its disk') from error
+        raise DatabaseRefused(f'{what} ({reason(error)}): {RESTORE}') from error

@@ -1,0 +1,56 @@
+"""The classes of what is stored: found by their names when it is loaded, or missing, which is said."""
+
+import logging
+import threading
+from typing import Any
+
+import ZODB
+from ZODB.broken import Broken, find_global
+
+from .blame import why_missing
+from .in_place import LookingConnection
+
+logger = logging.getLogger(__name__)
+
+_of_thread = threading.local()  # its `watching` is what records what the loads of a thread miss
+
+#: Classes whose absence was logged. It grows by an entry for each, and two threads may log the same one.
+_logged: set[tuple[str, str]] = set()
+
+
+class LookingDB(ZODB.DB):
+    """ZODB's database: it looks at what is loaded and stored, and says which classes are missing."""
+
+    klass = LookingConnection
+
+    def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:
+        found = find_global(modulename, globalname)
+        if isinstance(found, type) and issubclass(found, Broken):
+            _miss(modulename, globalname)
+        return found
+
+
+class MissingClasses:
+    """Records, while it is entered, which classes the loads of this thread miss; they are not logged meanwhile."""
+
+    def __init__(self) -> None:
+        #: Module and name of each, in the order in which they were missed.
+        self.names: dict[tuple[str, str], None] = {}
+
+    def __enter__(self) -> 'MissingClasses':
+        _of_thread.watching = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _of_thread.watching = None
+
+
+def _miss(module: str, name: str) -> None:
+    watching: MissingClasses | None = getattr(_of_thread, 'watching', None)
+    if watching is not None:
+        watching.names[module, name] = None
+    elif (module, name) not in _logged:
+        _logged.add((module, name))
+        logger.error(
+            'what is stored needs the class %s.%s, which is not there (%s): install its package, or name it in the '
+            'moved of its component', module, name, why_missing(module, name))
