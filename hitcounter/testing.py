@@ -115,3 +115,8 @@ class _Line:
     def pending(self) -> bytes:
         pieces, self._pieces = b''.join(self._pieces), deque()
         return pieces
+
+    def wait(self, seconds: float) -> bool:
+        if seconds and not self._pieces and not self._asterisk.ended:
+            self._asterisk.idle(seconds)
+        return bool(self._pieces) or self._asterisk.ended

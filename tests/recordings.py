@@ -93,6 +93,9 @@ class Played:
     def pending(self) -> bytes:
         return b''
 
+    def wait(self, seconds: float) -> bool:
+        return False
+
 
 def replay(name: str, *, line_limit: int = 8191) -> tuple[Call, Played]:
     """A call to the Asterisk of the recording `name`, and its stream."""

@@ -11,6 +11,7 @@ class Scripted:
 
     def __init__(self, pieces: Iterable[bytes] = (), late: bytes = b'') -> None:
         self.sent: list[bytes] = []
+        self.deadlines: list[float] = []
         self._pieces = deque(pieces)
         self._late = late
 
@@ -18,6 +19,7 @@ class Scripted:
         self.sent.append(data)
 
     def receive(self, deadline: float) -> bytes:
+        self.deadlines.append(deadline)
         if not self._pieces:
             raise ConnectionLost('no more pieces')
         return self._pieces.popleft()
@@ -25,3 +27,6 @@ class Scripted:
     def pending(self) -> bytes:
         late, self._late = self._late, b''
         return late
+
+    def wait(self, seconds: float) -> bool:
+        return bool(self._late)

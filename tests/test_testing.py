@@ -59,10 +59,10 @@ def test_a_caller_who_leaves_ends_the_call_in_memory_and_over_a_connection(fasta
         assert asterisk.status == 'HANGUP'
 
 
-def test_a_hangup_after_a_command_is_learned_at_the_next():
+def test_a_hangup_after_a_command_is_seen_at_once_and_raised_at_the_next():
     call, _ = connect(Channel(hang_up=HangUp('STREAM FILE', Manner.AFTER)))
     assert call.stream_file('hello').played
-    assert not call.hung_up
+    assert call.hung_up
     with pytest.raises(Hangup):
         call.say_number(1)
     call.set_variable('LEFT', 'early')

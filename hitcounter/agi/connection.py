@@ -1,13 +1,21 @@
 """A connection: one accepted socket, from its first byte to its close."""
 
+import select
 import socket
+import time
 from contextlib import suppress
 
 from ..errors import ProtocolError
-from .stream import FAILURE
+from .stream import FAILURE, ready
 
 #: Bytes that an environment may have; Asterisk's are about a thousand, and more with long arguments.
 ENVIRONMENT_LIMIT = 65_536
+
+#: Seconds and bytes for which a connection is read on, whatever comes, after the other side was told of a failure.
+#: Were it closed with bytes unread, the system would reset it, and a reset can overtake that word. Asterisk closes at
+#: once, unless it is carrying out a command.
+LINGER = 1.0
+LINGER_BYTES = 262_144
 
 _BEGIN = b'agi_'
 _END = b'\n\n'
@@ -16,15 +24,16 @@ _END = b'\n\n'
 class Connection:
     """Belongs to the gatherer until the environment is whole, and from then on to one worker."""
 
-    __slots__ = ('_failed', '_received', 'deadline', 'peer', 'socket')
+    __slots__ = ('_failed', '_left', '_received', 'deadline', 'peer', 'socket')
 
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
-        #: Until when its environment must be whole.
+        #: Until when it may go on as it is: gathering its environment, or parting.
         self.deadline = deadline
         self._received = b''
         self._failed = False
+        self._left = LINGER_BYTES
 
     @property
     def is_silent(self) -> bool:
@@ -59,16 +68,43 @@ class Connection:
         return block + end, rest
 
     def fail(self) -> None:
-        """Let the dialplan see AGISTATUS=FAILURE when the connection is closed."""
+        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more; from any thread, and it waits for nothing.
+
+        Asterisk reads it once it has carried out the command that is under way.
+        """
+        if self._failed:
+            return
         self._failed = True
+        with suppress(OSError):  # nobody is left to be told, or does not read
+            self.socket.send(FAILURE, socket.MSG_DONTWAIT)
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def is_parting(self) -> bool:
+        """Take what has come after `fail`, without waiting; whether more of it is to be waited for."""
+        try:
+            received = len(self.socket.recv(4096, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._left -= received
+        return received > 0 and self._left > 0
 
     def cut(self) -> None:
-        """End it from another thread: whoever waits for bytes finds it closed."""
+        """End it from another thread: a worker that waits for bytes finds it closed."""
         with suppress(OSError):  # it has ended by itself
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close it. If it failed, first wait, LINGER seconds at most, for the other side to have read of that."""
         if self._failed:
-            with suppress(OSError):  # nobody is left to be told
-                self.socket.send(FAILURE, socket.MSG_DONTWAIT)
+            deadline = time.monotonic() + LINGER
+            while (left := deadline - time.monotonic()) > 0:
+                if ready(self.socket.fileno(), select.POLLIN, left) and not self.is_parting():
+                    break
+        self.socket.close()
+
+    def drop(self) -> None:
+        """Close it at once."""
         self.socket.close()

@@ -3,24 +3,35 @@
 import functools
 import ipaddress
 import logging
+import math
+import resource
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ..errors import ProtocolError
-from .connection import Connection
+from .connection import LINGER, Connection
 from .peers import Peers
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
+#: The thread's name. Without it there are no calls.
+NAME = 'agi gatherer'
+
 #: Seconds in which a peer has to send its whole environment; Asterisk sends it at once.
 HANDSHAKE_TIMEOUT = 5.0
 
-#: Connections without a whole environment that are kept; the oldest goes when there are more.
+#: Connections without a call that are kept at most, as their environment is not whole or they are parting; the oldest
+#: goes when there are more. Fewer are kept where the system allows few files, of which the calls need most.
 HANDSHAKES = 2_000
+_FILES_FOR_EACH = 8
+
+#: Seconds for which none is accepted after one could not be.
+_PAUSE = 0.1
 
 #: Connections accepted before the others are looked at again.
 _AT_ONCE = 64
@@ -33,8 +44,9 @@ _LOOPBACK = ipaddress.ip_network('127.0.0.0/8'), ipaddress.ip_network('::1/128')
 class Gatherer:
     """Hands each connection to `workers` once its environment is whole.
 
-    A peer that says nothing, or talks nonsense, costs a socket for a bounded time and one line in the log.
-    All but `start` and `stop` runs in the gatherer's own thread.
+    A peer that says nothing, or talks nonsense, costs a socket for a bounded time and one line in the log. Whoever is
+    sent away is told so, AGISTATUS=FAILURE, and parts: it has a moment to read that.
+    All but `start`, `stop` and `wait` runs in the gatherer's own thread.
     """
 
     def __init__(
@@ -45,10 +57,15 @@ class Gatherer:
         self._allows = functools.lru_cache(self._is_allowed)  # the peers are few
         self._peers = peers
         self._workers = workers
-        self._thread = threading.Thread(target=self._run, name='agi gatherer', daemon=True)
+        self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+        self._ended = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._stop, self._stopped = socket.socketpair()
         self._handshakes: dict[Connection, None] = {}  # in the order of their deadlines
+        self._parting: dict[Connection, None] = {}  # the same
+        self._resume = math.inf  # when to accept again, after a pause
+        #: What ended it, if that was not `stop`.
+        self.error: BaseException | None = None
 
     def start(self) -> None:
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -64,22 +81,45 @@ class Gatherer:
             self._thread.join()
         self._stopped.close()
 
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; whether it has."""
+        return self._ended.wait(timeout)
+
     def _run(self) -> None:
         try:
             while self._turn():
                 self._expire()
+        except BaseException as error:
+            self.error = error
+            logger.critical('no more calls are taken: %s: %s', type(error).__name__, error)
+            raise
         finally:
             self._close()
 
     def _close(self) -> None:
+        """Send all away that have no call, and give those a moment to read that."""
         self._listener.close()
+        with suppress(Exception):  # whatever ended the thread may do so again
+            for connection in tuple(self._handshakes):
+                self._send_away(connection, '')
+            for connection in self._workers.dismiss():
+                self._peers.leave(connection.peer)
+                self._send_away(connection, '')
+            while self._parting:
+                self._await_parting()
+        for connection in (*self._handshakes, *self._parting):
+            connection.drop()
         self._selector.close()
-        for connection in self._handshakes:
-            connection.close()
-        for connection in self._workers.dismiss():
-            self._peers.leave(connection.peer)
-            connection.fail()
-            connection.close()
+        self._ended.set()
+
+    def _await_parting(self) -> None:
+        deadline = next(iter(self._parting)).deadline
+        for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+            if key.data in self._parting:
+                self._part(key.data)
+            elif key.data is None:
+                self._selector.unregister(key.fileobj)
+        self._expire_parting(time.monotonic())
 
     def _turn(self) -> bool:
         """Handle what has come; False when that was the word to stop."""
@@ -90,6 +130,8 @@ class Gatherer:
                 return False
             elif key.data in self._handshakes:  # and did not make room for another just now
                 self._gather(key.data)
+            elif key.data in self._parting:
+                self._part(key.data)
         return True
 
     def _accept(self) -> None:
@@ -100,14 +142,21 @@ class Gatherer:
                 return
             except OSError as error:
                 logger.warning('a connection could not be accepted: %s', error)
-                time.sleep(0.1)  # most likely there are no file descriptors left, and trying on would only spin
+                self._make_way()  # most likely there are no file descriptors left
                 return
             connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
             if not self._allows(connection.peer):
-                logger.warning('%s was sent away: it is in no allowed network', connection.peer)
-                connection.close()
+                self._send_away(connection, 'it is in no allowed network')
             else:
                 self._gather(connection)
+
+    def _make_way(self) -> None:
+        """Free what others hold that are no calls; if there are none, pause: trying on would only spin."""
+        if self._handshakes or self._parting:
+            self._drop_oldest()
+            return
+        self._selector.unregister(self._listener)
+        self._resume = time.monotonic() + _PAUSE
 
     def _is_allowed(self, peer: str) -> bool:
         address = ipaddress.ip_address(peer.partition('%')[0])
@@ -119,52 +168,95 @@ class Gatherer:
         try:
             whole = connection.gather()
         except EOFError:
-            self._give_up(connection, '' if connection.is_silent else 'it closed before its environment was whole')
+            if connection.is_silent:  # a bare port probe
+                self._forget(connection)
+                connection.drop()
+            else:
+                self._send_away(connection, 'it closed before its environment was whole')
         except ProtocolError as error:
-            self._give_up(connection, str(error))
+            self._send_away(connection, str(error))
         else:
             if whole:
                 self._hand_over(connection)
             elif connection not in self._handshakes:
-                self._await_more(connection)
-
-    def _await_more(self, connection: Connection) -> None:
-        if len(self._handshakes) >= HANDSHAKES:
-            self._give_up(next(iter(self._handshakes)), 'its environment was not whole and others need the room')
-        self._handshakes[connection] = None
-        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+                self._keep(connection, self._handshakes)
 
     def _hand_over(self, connection: Connection) -> None:
         if not self._peers.admit(connection.peer):
-            connection.fail()
-            self._give_up(connection, 'it has all the calls that one peer may have (--max-calls-per-peer)')
+            self._send_away(connection, 'it has all the calls that one peer may have (max_calls_per_peer)')
             return
         self._forget(connection)
         self._workers.hand(connection)
 
     def _patience(self) -> float | None:
         """Seconds until the next deadline; None if there is none."""
-        deadlines = [next(iter(self._handshakes)).deadline] if self._handshakes else []
+        deadlines = [next(iter(some)).deadline for some in (self._handshakes, self._parting) if some]
         if (due := self._workers.due()) is not None:
             deadlines.append(due)
+        if self._resume < math.inf:
+            deadlines.append(self._resume)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _expire(self) -> None:
         now = time.monotonic()
         while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
-            self._give_up(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
+            self._send_away(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
+        self._expire_parting(now)
         for connection in self._workers.attend():
             self._peers.leave(connection.peer)
-            connection.fail()
-            self._give_up(connection, 'all workers are busy: allow more of them (--max-calls), or call later')
+            self._send_away(connection, 'all workers are busy: allow more of them (max_calls), or call later')
+        if self._resume <= now:
+            self._resume = math.inf
+            self._selector.register(self._listener, selectors.EVENT_READ)
 
-    def _give_up(self, connection: Connection, reason: str) -> None:
-        if reason:  # a bare port probe is silent
+    # Connections that are kept, and how they go.
+
+    def _keep(self, connection: Connection, among: dict[Connection, None]) -> None:
+        if len(self._handshakes) + len(self._parting) >= _most_kept():
+            self._drop_oldest()
+        among[connection] = None
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+    def _drop_oldest(self) -> None:
+        if self._parting:
+            self._drop(next(iter(self._parting)))
+            return
+        connection = next(iter(self._handshakes))
+        logger.warning('%s was sent away: its environment was not whole and others need the room', connection.peer)
+        connection.fail()
+        self._drop(connection)
+
+    def _send_away(self, connection: Connection, reason: str) -> None:
+        if reason:
             logger.warning('%s was sent away: %s', connection.peer, reason)
         self._forget(connection)
-        connection.close()
+        connection.fail()
+        connection.deadline = time.monotonic() + LINGER
+        if connection.is_parting():
+            self._keep(connection, self._parting)
+        else:
+            connection.drop()
+
+    def _part(self, connection: Connection) -> None:
+        if not connection.is_parting():
+            self._drop(connection)
+
+    def _expire_parting(self, now: float) -> None:
+        while self._parting and (connection := next(iter(self._parting))).deadline <= now:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.drop()
 
     def _forget(self, connection: Connection) -> None:
-        if connection in self._handshakes:
-            del self._handshakes[connection]
-            self._selector.unregister(connection.socket)
+        for among in (self._handshakes, self._parting):
+            if connection in among:
+                del among[connection]
+                with suppress(KeyError):  # the selector had no room for it, which has ended the thread
+                    self._selector.unregister(connection.socket)
+
+
+def _most_kept() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(HANDSHAKES, max(1, files // _FILES_FOR_EACH)) if files != resource.RLIM_INFINITY else HANDSHAKES

@@ -60,6 +60,12 @@ class Replies:
         if len(self._buffer) > REPLY_LIMIT:
             raise ProtocolError(f'a reply of more than {REPLY_LIMIT} bytes is none of Asterisk')
 
+    def note(self, data: bytes) -> None:
+        """As `feed`, where no reply is awaited: a HANGUP counts at once."""
+        self.feed(data)
+        lines = self._buffer.split(b'\n')[:-1]
+        self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
+
     def clear(self) -> None:
         """Forget what is left of the last reply, before the next command is sent; a HANGUP in it counts."""
         if not self._buffer:

@@ -109,9 +109,10 @@ class Scripts:
 
 
 def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
-    """Run the call's script, if there is one; tells whether all went well, and how the call ended, for the log.
+    """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log.
 
-    A connection that is lost after the hangup is what AGIEXITONHANGUP asks for, and no more than the hangup.
+    Unless all went well, the dialplan is to see AGISTATUS=FAILURE. A connection that is lost after the hangup is what
+    AGIEXITONHANGUP asks for, and no more than the hangup.
     """
     if script is None:
         return False, f'failed ({_missing(call)})'
@@ -122,14 +123,18 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
     except Hangup:
         return True, 'hung up'
     except (ConnectionLost, ProtocolError) as error:
-        return True, 'hung up' if call.hung_up else f'lost ({_said(call, error)})'
+        return (True, 'hung up') if call.noticed_hangup else (False, f'lost ({_said(call, error)})')
     except StateError as error:  # the caller cannot be served, and no line of the script is to blame
         logger.error('%s: %s', call.environment.unique_id, _said(call, error))
         return False, 'failed'
     except BaseException as error:  # noqa: BLE001 -- a script may raise what it likes, SystemExit too; it ends its own call
         _log_failure(call, script, error)
         return False, 'failed'
-    return True, 'hung up' if call.hung_up else 'ended'
+    if call.noticed_hangup:
+        return True, 'hung up'
+    if call.unanswered:  # and the script went on as if it had not heard of it
+        return False, f'lost ({call.unanswered} has no reply)'
+    return True, 'ended'
 
 
 def refuse_what_never_ran(result: object, script: object) -> None:

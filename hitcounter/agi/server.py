@@ -11,17 +11,19 @@ import os
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..errors import CallError, ListenError
 from .call import Call
 from .command import LINE_LIMIT
-from .connection import Connection
+from .connection import LINGER, Connection
 from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
 from .peers import Peers
 from .script import Script, Scripts, lead
-from .stream import SocketStream, bound_waits
+from .stream import TICK, SocketStream, bound_waits
+from .under_way import Calls, UnderWay
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -32,13 +34,10 @@ PORT = 4573
 #: Calls at once, each of which has a thread.
 MAX_CALLS = 1000
 
-#: Seconds between two looks of a waiting worker at its call's clocks.
-TICK = 5.0
-
 #: Notices a machine that is gone without a word in two minutes.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 6}
 
-#: Seconds that a script has to end once its call was cut.
+#: Seconds that a script has to end once its call was cut and its connection closed.
 GRACE = 2.0
 
 
@@ -84,51 +83,68 @@ class Server:
         self._call_timeout = call_timeout
         self._line_limit = line_limit
         self._keep_withheld = keep_withheld
+        self._calls = Calls()
         networks = tuple(map(ipaddress.ip_network, allow))
-        listener = _listen(host, port, only_loopback=not networks)
-        #: Where it listens; the port is the one that the system chose if 0 was asked for.
-        self.address: tuple[str, int] = listener.getsockname()[:2]
-        self._workers = Workers(self._serve, max_calls, 'agi worker')
-        self._gatherer = Gatherer(listener, networks, self._peers, self._workers)
-        # Each worker adds and removes its own; `cut` reads.
-        self._calls: set[Connection] = set()
-        self._cut: set[Connection] = set()
-        self._is_cut = False
+        with ExitStack() as opened:
+            listener = opened.enter_context(_listen(host, port, only_loopback=not networks))
+            #: Where it listens; the port is the one that the system chose if 0 was asked for.
+            self.address: tuple[str, int] = listener.getsockname()[:2]
+            self._workers = Workers(self._serve, max_calls, 'agi worker')
+            opened.callback(self._workers.stop, GRACE)
+            self._gatherer = Gatherer(listener, networks, self._peers, self._workers)
+            opened.pop_all()
 
     def start(self) -> None:
+        self._calls.start()
         self._gatherer.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server takes no more calls, `timeout` seconds at most; whether it takes none.
+
+        Raises ListenError if it was not `stop` that ended it; calls under way go on until `stop` even then.
+        """
+        ended = self._gatherer.wait(timeout)
+        if (error := self._gatherer.error) is not None:
+            reason = f'{type(error).__name__}: {error}'
+            raise ListenError(f'the server takes no more calls ({reason}): start another') from error
+        return ended
 
     def stop(self, drain: float = 0.0) -> Drained:
         """Stop listening, let the calls end within `drain` seconds, then cut those that are left."""
-        under_way = set(self._calls)
+        under_way = self._calls.now()
         self._gatherer.stop()
-        under_way |= self._calls
+        under_way |= self._calls.now()
         self._workers.wait_idle(drain)
         self.cut()
         forced = self._workers.stop(GRACE)
-        return Drained(len(under_way - self._cut), len(self._cut) - forced, forced)
+        self._calls.stop()
+        cut = self._calls.cut()
+        return Drained(len(under_way - cut), len(cut) - forced, forced)
 
     def cut(self) -> None:
-        """End every call at once, from any thread, so as to cut a drain short."""
-        self._is_cut = True
-        for connection in tuple(self._calls):
-            self._cut.add(connection)
-            connection.cut()
+        """End every call now, from any thread, so as to cut a drain short; it takes a second at most.
+
+        The dialplan sees AGISTATUS=FAILURE, once Asterisk has carried out the command that is under way.
+        """
+        self._calls.cut()
+        self._workers.wait_idle(LINGER)
+        self._calls.disconnect()
 
     # A worker runs what follows.
 
     def _serve(self, connection: Connection) -> None:
-        self._calls.add(connection)
-        if self._is_cut:
-            self._cut.add(connection)
-            connection.cut()
         started = time.monotonic()
+        overdue = started + self._call_timeout
+        under_way = self._calls.begin(connection, started, overdue)
+        well = False
         try:
-            script, call = self._call(connection, started)
+            script, call = self._call(connection, overdue)
+            under_way.path = script.path if script else ''
+            under_way.call = call
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
-            ending = self._run(script, call, connection)
+            well, ending = _run(script, call, under_way)
             logger.info(
                 '%s: %s called %.82r, %s after %.3f s',
                 call.environment.unique_id,
@@ -138,11 +154,13 @@ class Server:
                 time.monotonic() - started,
             )
         finally:
+            self._calls.end(under_way)
             self._peers.leave(connection.peer)
+            if not well:
+                connection.fail()
             connection.close()
-            self._calls.discard(connection)
 
-    def _call(self, connection: Connection, started: float) -> tuple[Script[..., object] | None, Call]:
+    def _call(self, connection: Connection, deadline: float) -> tuple[Script[..., object] | None, Call]:
         """The call, and the script that it asks for. The block itself is not kept for as long as the call lasts."""
         block, rest = connection.environment()
         environment = Environment.parse(block)
@@ -152,27 +170,32 @@ class Server:
             SocketStream(connection.socket),
             rest,
             parameters=parameters,
-            deadline=started + self._call_timeout,
+            deadline=deadline,
             line_limit=self._line_limit,
             keep_withheld=self._keep_withheld,
         )
         return script, call
 
-    def _run(self, script: Script[..., object] | None, call: Call, connection: Connection) -> str:
-        """Run the call's script, if there is one; returns how the call ended, for the log."""
-        if connection in self._cut:
-            return 'closed'
-        well, ending = lead(call, script)
-        if not well:
-            connection.fail()
-        return 'closed' if well and connection in self._cut else ending
+
+def _run(script: Script[..., object] | None, call: Call, under_way: UnderWay) -> tuple[bool, str]:
+    """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log."""
+    if under_way.is_cut:
+        return False, 'closed'
+    well, ending = lead(call, script)
+    if ending == 'failed':
+        return well, ending
+    if under_way.is_overdue:  # at which Asterisk closes, and so it may look like a hangup
+        return False, 'lost (it lasted as long as a call may)'
+    if under_way.is_cut:
+        return False, 'closed'
+    return well, ending
 
 
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if only_loopback and not ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback:
-            raise ListenError(f'{host} is open to other machines: name the networks that may call (--allow)')
+            raise ListenError(f'{host} is open to other machines: name the networks that may call')
         listener = socket.create_server(address, family=family, backlog=4096)
     except OSError as error:
         raise ListenError(f'cannot listen on {host} port {port}: {_reason(error)}; choose another address') from error

@@ -19,6 +19,9 @@ from .stream import Stream
 
 logger = logging.getLogger(__name__)
 
+#: Seconds after which a wait for a hangup looks whether a signal has told of one.
+_PULSE = 0.1
+
 #: Seconds that Asterisk may take for a command that it carries out at once.
 COMMAND_TIMEOUT = 30.0
 
@@ -69,7 +72,8 @@ class Session:
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
         self._line_limit = line_limit
         self._replies = Replies()
-        self._replies.feed(received)  # what came right behind the environment
+        if received:  # right behind the environment
+            self._replies.note(received)
         self._hangup_told = False
         self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
         self._value_came = False
@@ -86,12 +90,52 @@ class Session:
 
     @property
     def hung_up(self) -> bool:
-        """True from the moment on at which this side has read that the caller is gone."""
+        """True once the caller is gone or Asterisk has closed the connection; it looks whether that has come.
+
+        So it is for a script that does something else than commands for long. A dialplan that is sent elsewhere, as by
+        a redirect, looks the same to AGI.
+        """
+        return self._replies.hung_up or self._has_come_to_hangup()
+
+    def wait_for_hangup(self, timeout: Seconds) -> bool:
+        """Wait `timeout` at most for the caller to go, while no command is under way; returns `hung_up`.
+
+        Raises ConnectionLost once the call has lasted as long as it may.
+        """
+        left = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        while not self.hung_up and left > 0:
+            if time.monotonic() >= self._deadline:
+                raise ConnectionLost('the call has lasted as long as it may')
+            pulse = min(left, _PULSE)
+            if not self._stream.wait(pulse):
+                left -= pulse
         return self._replies.hung_up
+
+    @property
+    def noticed_hangup(self) -> bool:
+        """Whether a hangup was noticed until now; this one does not look for one."""
+        return self._replies.hung_up
+
+    @property
+    def unanswered(self) -> str:
+        """The command to which no reply came, after which nothing more can be sent; or nothing."""
+        return self._unanswered
 
     def note_hangup(self) -> None:
         """Take note of a hangup told by other means than the line HANGUP; a signal handler may do so."""
         self._replies.hung_up = True
+
+    def _has_come_to_hangup(self) -> bool:
+        if self._stream.wait(0):
+            try:
+                received = self._stream.pending()
+            except ConnectionLost:
+                received = b''
+            if received:
+                self._replies.note(received)
+            else:
+                self.note_hangup()
+        return self._replies.hung_up
 
     def command(self, name: str, *arguments: str, timeout: Seconds | None = None) -> Reply:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.

@@ -14,6 +14,10 @@ from ..errors import ConnectionLost
 #: call that waits for a reply holds them.
 _CHUNK = 479
 
+#: Seconds that a read waits within the kernel, which costs nothing, before it looks at its deadline. A deadline that is
+#: nearer sets the wait itself.
+TICK = 5.0
+
 #: Seconds that Asterisk may leave a pipe full.
 _SEND_TIMEOUT = 10.0
 
@@ -38,6 +42,9 @@ class Stream(Protocol):
     def pending(self) -> bytes:
         """What has come already; nothing, if nothing has."""
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so many seconds at most until something comes; whether it did. A close by the other side counts."""
+
 
 class SocketStream:
     """A stream over a blocking socket that `bound_waits` has set up. One thread uses it at a time."""
@@ -53,11 +60,13 @@ class SocketStream:
 
     def receive(self, deadline: float) -> bytes:
         while True:
+            left = deadline - time.monotonic()
+            if left < TICK and not self.wait(left):
+                raise TimeoutError
             try:
                 data = self._connection.recv(_CHUNK)
             except BlockingIOError:  # one tick of waiting is over
-                if time.monotonic() >= deadline:
-                    raise TimeoutError from None
+                continue
             except OSError as error:
                 raise ConnectionLost(f'Asterisk sent no reply: {error}') from error
             else:
@@ -70,6 +79,9 @@ class SocketStream:
             return self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
         except OSError:
             return b''
+
+    def wait(self, seconds: float) -> bool:
+        return ready(self._connection.fileno(), select.POLLIN, seconds)
 
 
 class StdioStream:
@@ -91,7 +103,7 @@ class StdioStream:
             raise ConnectionLost(f'Asterisk took no command: {error}') from error
 
     def receive(self, deadline: float) -> bytes:
-        while not ready(self._incoming, select.POLLIN, deadline - time.monotonic()):
+        while not self.wait(deadline - time.monotonic()):
             if time.monotonic() >= deadline:
                 raise TimeoutError
         data = self._read()
@@ -100,7 +112,10 @@ class StdioStream:
         return data
 
     def pending(self) -> bytes:
-        return self._read() if ready(self._incoming, select.POLLIN, 0) else b''
+        return self._read() if self.wait(0) else b''
+
+    def wait(self, seconds: float) -> bool:
+        return ready(self._incoming, select.POLLIN, seconds)
 
     def _read(self) -> bytes:
         try:

@@ -2,6 +2,7 @@
 
 import collections
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +22,16 @@ WAIT_FOR_READY = 0.002
 #: Seconds that a job waits when there can be no more.
 ADMISSION_TIMEOUT = 1.0
 
+#: Seconds after which the system is asked again for a thread that it refused.
+REFUSED_FOR = 0.5
+
 
 class Workers(Generic[Job]):
     """At most `most` threads that run `work(job)`, the one most recently idle first, so that few stay hot.
 
     A job that finds none waits, first come first served. The one thread that has the jobs to `hand` must `attend`
-    to those that wait, when they are `due`. `work` must not raise.
+    to those that wait, when they are `due`. What `work` raises is logged. Raises RuntimeError if the system gives not
+    even one thread; where it gives fewer than asked for, it is asked again later.
     """
 
     def __init__(self, work: Callable[[Job], None], most: int, name: str) -> None:
@@ -36,7 +41,10 @@ class Workers(Generic[Job]):
         self._lock = threading.Lock()  # of all below
         self._all_idle = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
-        self._idle = [self._start() for _ in range(min(READY, most))]
+        self._ask_again = -math.inf  # when the system may be asked for another thread
+        self._idle = [self._start()]
+        while len(self._threads) < min(READY, most) and (worker := self._another()):
+            self._idle.append(worker)
         self._waiting: collections.deque[tuple[float, Job]] = collections.deque()  # each since when
         self._stopping = False
 
@@ -53,7 +61,12 @@ class Workers(Generic[Job]):
         with self._lock:
             if not self._waiting:
                 return None
-            return self._waiting[0][0] + (WAIT_FOR_READY if self._has_spare() else ADMISSION_TIMEOUT)
+            since = self._waiting[0][0]
+            if self._idle:
+                return since + WAIT_FOR_READY
+            if len(self._threads) == self._most:
+                return since + ADMISSION_TIMEOUT
+            return min(max(since + WAIT_FOR_READY, self._ask_again), since + ADMISSION_TIMEOUT)
 
     def attend(self) -> list[Job]:
         """Give jobs that have waited one more worker each; returns those that have waited in vain, to be sent away."""
@@ -90,19 +103,21 @@ class Workers(Generic[Job]):
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
-    def _has_spare(self) -> bool:
-        return bool(self._idle) or len(self._threads) < self._most
-
     def _spare(self) -> '_Worker[Job] | None':
         if self._idle:
             return self._idle.pop()
-        if len(self._threads) < self._most:
-            try:
-                return self._start()
-            except RuntimeError as error:  # of the system: it gives no more threads
-                self._most = len(self._threads)
-                logger.warning('there are %d workers and cannot be more: %s', self._most, error)
-        return None
+        return self._another() if len(self._threads) < self._most else None
+
+    def _another(self) -> '_Worker[Job] | None':
+        if time.monotonic() < self._ask_again:
+            return None
+        try:
+            return self._start()
+        except RuntimeError as error:  # of the system: it gives no more threads
+            if self._ask_again == -math.inf:
+                logger.warning('there are %d workers and cannot be more for now: %s', len(self._threads), error)
+            self._ask_again = time.monotonic() + REFUSED_FOR
+            return None
 
     def _start(self) -> '_Worker[Job]':
         worker: _Worker[Job] = _Worker()
@@ -110,12 +125,16 @@ class Workers(Generic[Job]):
         thread = threading.Thread(target=self._run, args=(worker,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
+        self._ask_again = -math.inf
         return worker
 
     def _run(self, worker: '_Worker[Job]') -> None:
         job = worker.wait()
         while job is not None:
-            self._work(job)
+            try:
+                self._work(job)
+            except BaseException:  # a worker that ended would be missed for good
+                logger.exception('a worker goes on after an error of its own')
             job = self._next(worker)
 
     def _next(self, worker: '_Worker[Job]') -> Job | None:

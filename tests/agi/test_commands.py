@@ -4,7 +4,7 @@ import inspect
 import math
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from time import process_time
+from time import monotonic, process_time
 
 import pytest
 from recordings import replay
@@ -771,10 +771,69 @@ def test_an_unknown_end_of_a_recognition_is_an_error():
         call.speech_recognize('beep')
 
 
+def test_a_subroutine_has_as_long_as_it_is_given():
+    for length in (30, timedelta(seconds=30)):
+        call, stream = scripted(b'100 result=0 Trying...\n200 result=0 Gosub complete\n')
+        call.gosub('subroutines', 'keeps', 1, timeout=length)
+        assert 0 < stream.deadlines[0] - monotonic() <= 30
+
+
+@pytest.mark.parametrize(
+    'ask',
+    [
+        lambda call: call.exec('Wait', 1, timeout=30),
+        lambda call: call.get_variable('X', timeout=30),
+        lambda call: call.evaluate('${X}', timeout=30),
+        lambda call: call.set_variable('X', 'y', timeout=30),
+    ],
+)
+def test_what_may_take_long_has_as_long_as_it_is_given(ask):
+    call, stream = scripted(b'200 result=1 (x)\n')
+    ask(call)
+    assert 0 < stream.deadlines[0] - monotonic() <= 30
+
+
+@pytest.mark.parametrize(
+    ('play', 'reply'),
+    [
+        (lambda call: call.stream_file('no-such'), b'200 result=-1 endpos=0\n'),
+        (lambda call: call.control_stream_file('no-such'), b'200 result=-1 endpos=-1\n'),
+        (lambda call: call.get_option('no-such', '1'), b'200 result=-1 endpos=0\n'),
+        (lambda call: call.get_data('no-such'), b'200 result=-1\n'),
+    ],
+)
+def test_a_sound_file_that_is_missing_is_logged_by_its_name(play, reply, caplog):
+    call, _ = scripted(reply)
+    assert not play(call).played
+    (record,) = caplog.records
+    assert record.levelname == 'WARNING'
+    assert "Asterisk could not play 'no-such'" in record.message
+
+
+@pytest.mark.parametrize(
+    ('play', 'reply'),
+    [
+        (lambda call: call.stream_file('hello'), b'200 result=-1 endpos=6560\n'),
+        (lambda call: call.stream_file('hello'), b'200 result=-1 endpos=0\n'),
+        (lambda call: call.get_data('hello'), b'200 result=-1\n'),
+    ],
+)
+def test_a_hangup_in_the_middle_of_a_sound_file_is_not_taken_for_a_missing_one(play, reply, caplog):
+    stream = Scripted([reply], late=b'HANGUP\n')
+    call = Call(Environment({}), stream)
+    assert not play(call).played
+    assert not caplog.records
+
+
 # Times.
 
 TIMED = {
     'command': lambda call, time: call.command('NOOP', timeout=time),
+    'evaluate': lambda call, time: call.evaluate('${X}', timeout=time),
+    'exec': lambda call, time: call.exec('Wait', 1, timeout=time),
+    'get_full_variable': lambda call, time: call.get_full_variable('X', timeout=time),
+    'get_variable': lambda call, time: call.get_variable('X', timeout=time),
+    'set_variable': lambda call, time: call.set_variable('X', 'y', timeout=time),
     'control_stream_file': lambda call, time: call.control_stream_file('beep', skip=time, offset=time),
     'get_data': lambda call, time: call.get_data('beep', timeout=time),
     'get_option': lambda call, time: call.get_option('beep', '1', timeout=time),
@@ -785,6 +844,8 @@ TIMED = {
     'speech_recognize': lambda call, time: call.speech_recognize('beep', timeout=time),
     'wait_for_digit': lambda call, time: call.wait_for_digit(time),
 }
+
+TIMED_ELSEWHERE = {'gosub', 'wait_for_hangup'}
 
 
 @pytest.mark.parametrize('name', TIMED)
@@ -800,8 +861,9 @@ def test_a_time_may_be_seconds_or_a_timedelta(name):
 def test_no_method_takes_a_time_in_another_way():
     methods = inspect.getmembers(Call, inspect.isfunction)
     public = {name: str(inspect.signature(method)) for name, method in methods if not name.startswith('_')}
-    assert {name for name, signature in public.items() if 'timedelta' in signature} == set(TIMED)
-    assert not [name for name, signature in public.items() if 'timeout' in signature and name not in TIMED]
+    assert {name for name, signature in public.items() if 'timedelta' in signature} == {*TIMED, *TIMED_ELSEWHERE}
+    without = {name for name, signature in public.items() if 'timeout' in signature and 'timedelta' not in signature}
+    assert not without
 
 
 # How long each is waited for.

@@ -90,8 +90,67 @@ def test_where_the_system_gives_no_more_threads_there_are_as_many_as_it_gave(
     monkeypatch.setattr(threading.Thread, 'start', refuse)
     assert attend_when_due(workers) == []
     monkeypatch.undo()
-    assert caplog.messages == [f"there are {READY} workers and cannot be more: can't start new thread"]
+    assert caplog.messages == [f"there are {READY} workers and cannot be more for now: can't start new thread"]
     end(workers, jobs, READY + 1)
+
+
+def test_a_thread_that_was_refused_is_asked_for_again(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(workers_module, 'REFUSED_FOR', 0.05)
+    workers = Workers(jobs, READY + 2, 'test')
+    for job in range(READY + 2):
+        workers.hand(job)
+    begin(jobs, READY)
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, 'start', refuse)
+        assert attend_when_due(workers) == []
+    while workers.due() is not None:
+        assert attend_when_due(workers) == []
+    begin(jobs, 2)
+    end(workers, jobs, READY + 2)
+    assert len(set(jobs.threads)) == READY + 2
+
+
+def test_it_begins_with_the_threads_that_the_system_gives(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, begun = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(begun) == 3:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(workers_module, 'REFUSED_FOR', 0.05)
+    with monkeypatch.context() as system:
+        system.setattr(threading.Thread, 'start', refuse)
+        workers = Workers(jobs, READY, 'test')
+    assert len(workers._threads) == 3
+    for job in range(5):
+        workers.hand(job)
+    begin(jobs, 3)
+    while workers.due() is not None:
+        assert attend_when_due(workers) == []
+    begin(jobs, 2)
+    end(workers, jobs, 5)
+
+
+def test_a_worker_outlives_what_its_work_raises(caplog: pytest.LogCaptureFixture) -> None:
+    done = threading.Event()
+
+    def work(job: int) -> None:
+        if job:
+            raise SystemExit(job)
+        done.set()
+
+    workers = Workers(work, 1, 'test')
+    workers.hand(1)
+    workers.hand(0)
+    assert done.wait(10)
+    assert workers.wait_idle(10)
+    assert workers.stop(10) == 0
+    assert 'a worker goes on' in caplog.text
 
 
 def begin(jobs: Jobs, count: int) -> None:

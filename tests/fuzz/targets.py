@@ -116,6 +116,9 @@ class Pieces:
     def pending(self) -> bytes:
         return b''
 
+    def wait(self, seconds: float) -> bool:
+        return False
+
 
 # Whatever comes on a connection.
 
@@ -247,6 +250,9 @@ class Chosen:
 
     def pending(self) -> bytes:
         return b''
+
+    def wait(self, seconds: float) -> bool:
+        return False
 
 
 # Replies that are right, and hangups: no step is lost.

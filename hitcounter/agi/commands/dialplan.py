@@ -1,7 +1,7 @@
 """Commands that reach into the dialplan: variables, Asterisk's database, applications, where it goes on."""
 
 from ...errors import CommandFailed, CommandRefused
-from ..arguments import Argument, join_arguments, plain
+from ..arguments import Argument, Seconds, join_arguments, plain
 from ..command import compose
 from ..results import number_of
 from ..session import COMMAND_TIMEOUT, Session
@@ -11,26 +11,32 @@ _VALUE_LIMIT = 1023
 
 
 class DialplanCommands(Session):
-    """What a call sets and asks of the dialplan."""
+    """What a call sets and asks of the dialplan.
 
-    def set_variable(self, name: str, value: str | int) -> None:
-        """Set the channel variable `name` for the dialplan. Runs on a dead channel too."""
-        self.command('SET VARIABLE', name, str(value), timeout=COMMAND_TIMEOUT)
+    What may take long has a `timeout`; None is the rest of the call. When it is over, the call is lost: ConnectionLost.
+    Asterisk knows nothing of it, and carries the command out to its end.
+    """
 
-    def get_variable(self, name: str) -> str | None:
+    def set_variable(self, name: str, value: str | int, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:
+        """Set the channel variable or function `name` for the dialplan. Runs on a dead channel too."""
+        self.command('SET VARIABLE', name, str(value), timeout=timeout)
+
+    def get_variable(self, name: str, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> str | None:
         """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel.
 
         GET VARIABLE cuts what is longer than 1023 bytes: a variable is then read again by GET FULL VARIABLE. A
         function is not, for to ask it may change something: use `get_full_variable` for a long one.
         """
-        value = self.command('GET VARIABLE', name, timeout=COMMAND_TIMEOUT).data
+        value = self.command('GET VARIABLE', name, timeout=timeout).data
         if value is None or len(value) * 4 < _VALUE_LIMIT or name.endswith(')'):
             return value
         if len(value.encode('utf-8', 'surrogateescape')) < _VALUE_LIMIT:
             return value
-        return self.get_full_variable(name)
+        return self.get_full_variable(name, timeout=timeout)
 
-    def get_full_variable(self, name: str, *, channel: str | None = None) -> str | None:
+    def get_full_variable(
+        self, name: str, *, channel: str | None = None, timeout: Seconds | None = COMMAND_TIMEOUT
+    ) -> str | None:
         """The value of the variable or function `name`, of any length, on this channel or the one named `channel`.
 
         None if there is no such channel. Asterisk does not tell one that is not set from an empty one: '' is both.
@@ -39,16 +45,18 @@ class DialplanCommands(Session):
         """
         if '${' in name or '$[' in name:
             raise CommandRefused(f'{name!r} is an expression: give the bare name, or use evaluate')
-        return self.evaluate(f'${{{name}}}', channel=channel)
+        return self.evaluate(f'${{{name}}}', channel=channel, timeout=timeout)
 
-    def evaluate(self, expression: str, *, channel: str | None = None) -> str | None:
+    def evaluate(
+        self, expression: str, *, channel: str | None = None, timeout: Seconds | None = COMMAND_TIMEOUT
+    ) -> str | None:
         """What the dialplan would make of `expression`: `'${CALLERID(num)} at ${EPOCH}'`.
 
         None if there is no channel of that name. GET FULL VARIABLE does it, on a dead channel too. Nothing that a
         caller may choose belongs into an expression.
         """
         channels = () if channel is None else (channel,)
-        return self.command('GET FULL VARIABLE', expression, *channels, timeout=COMMAND_TIMEOUT).data
+        return self.command('GET FULL VARIABLE', expression, *channels, timeout=timeout).data
 
     # Asterisk's database. All of these run on a dead channel too.
 
@@ -80,7 +88,7 @@ class DialplanCommands(Session):
 
     # Applications and subroutines.
 
-    def exec(self, application: str, *arguments: Argument) -> int:
+    def exec(self, application: str, *arguments: Argument, timeout: Seconds | None = None) -> int:
         """Run an application of the dialplan and return its result: mostly 0, -1 if it failed or the caller left,
         the code of a key for some. Runs on a dead channel too. Raises CommandFailed if there is no such application.
 
@@ -92,12 +100,19 @@ class DialplanCommands(Session):
         NoOp, System, and any in its last argument) shows the escapes: use `command('EXEC', ...)` there.
         """
         options = (join_arguments(arguments),) if arguments else ()
-        result = number_of(self.command('EXEC', application, *options).result)
+        result = number_of(self.command('EXEC', application, *options, timeout=timeout).result)
         if result == -2:
             raise CommandFailed(f'Asterisk has no application {application!r}: load its module')
         return result
 
-    def gosub(self, context: str, extension: str, priority: str | int, *arguments: str | int) -> None:
+    def gosub(
+        self,
+        context: str,
+        extension: str,
+        priority: str | int,
+        *arguments: str | int,
+        timeout: Seconds | None = None,
+    ) -> None:
         """Run the dialplan's subroutine at `priority`, a number or a label, until it returns.
 
         Its ARG1, ARG2 and so on are the `arguments`, in which Asterisk knows no escape: commas and the like are
@@ -106,7 +121,7 @@ class DialplanCommands(Session):
         words = [plain(str(word)) for word in (context, extension, priority)]
         if arguments:
             words.append(','.join(plain(str(argument)) for argument in arguments))
-        reply = self.command('GOSUB', *words)
+        reply = self.command('GOSUB', *words, timeout=timeout)
         if reply.result != '0':
             raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text!r}')
 

@@ -4,10 +4,12 @@ Where a key may end one of them, `escape_digits` names the keys that do, some of
 pressed while no command listens for them are lost.
 """
 
+import logging
 from typing import Literal
 
 from ...errors import CommandRefused, ProtocolError
 from ..arguments import Moment, Seconds, c_int, keys, milliseconds, samples, timestamp, whole_seconds
+from ..reply import Reply
 from ..results import (
     ControlledPlayback,
     Digits,
@@ -18,6 +20,11 @@ from ..results import (
     number_of,
 )
 from ..session import COMMAND_TIMEOUT, Session
+
+logger = logging.getLogger(__name__)
+
+#: Seconds in which Asterisk tells of a hangup that ended a command, once it has replied to that.
+_HANGUP_AFTER_REPLY = 0.05
 
 #: Digits that GET DATA has room for, with its closing NUL (`handle_getdata` in res_agi.c).
 _MAX_DIGITS = 1023
@@ -36,7 +43,7 @@ class SoundCommands(Session):
         """
         arguments = (name, keys(escape_digits), samples(offset)) if offset else (name, keys(escape_digits))
         reply = self.command('STREAM FILE', *arguments)
-        return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
+        return Playback(digit_of(reply.result), reply.endpos or 0, self._was_played(name, reply))
 
     def control_stream_file(
         self,
@@ -58,7 +65,7 @@ class SoundCommands(Session):
             controls.pop()
         reply = self.command('CONTROL STREAM FILE', name, keys(escape_digits), *controls)
         position = None if reply.endpos is None or reply.endpos < 0 else reply.endpos / 1000
-        return ControlledPlayback(digit_of(reply.result), position, reply.result != '-1')
+        return ControlledPlayback(digit_of(reply.result), position, self._was_played(name, reply))
 
     # Keys.
 
@@ -77,7 +84,7 @@ class SoundCommands(Session):
         """
         waits = () if timeout is None else (str(milliseconds(timeout)),)
         reply = self.command('GET OPTION', name, keys(escape_digits), *waits)
-        return Playback(digit_of(reply.result), reply.endpos or 0, reply.result != '-1')
+        return Playback(digit_of(reply.result), reply.endpos or 0, self._was_played(name, reply))
 
     def get_data(self, name: str, *, timeout: Seconds | None = None, max_digits: int | None = None) -> Digits:
         """Play the sound file `name`, and take digits until there are `max_digits`, or a `#`, or the time is over.
@@ -97,9 +104,21 @@ class SoundCommands(Session):
         known = wait and max_digits and not name
         limit = wait / 1000 * (max_digits or 0) + COMMAND_TIMEOUT if known else None
         reply = self.command('GET DATA', *words, timeout=limit)
-        if reply.result == '-1':
+        if not self._was_played(name, reply):
             return Digits('', timed_out=False, played=False)
         return Digits(reply.result, timed_out=reply.data == 'timeout', played=True)
+
+    def _was_played(self, name: str, reply: Reply) -> bool:
+        """Whether the sound file `name` was played; logs it if not. A hangup has the same reply, and comes after it."""
+        if reply.result != '-1':
+            return True
+        if name and not (reply.endpos or 0) > 0 and not self.wait_for_hangup(_HANGUP_AFTER_REPLY):
+            logger.warning(
+                '%s: Asterisk could not play %r: is there such a sound file on its machine, and may it read that?',
+                self.environment.unique_id,
+                '(not shown)' if self.caller_withheld else name,  # which a script may have made of who called
+            )
+        return False
 
     # The caller's voice.
 
