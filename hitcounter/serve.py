@@ -4,11 +4,10 @@ import gc
 import logging
 import os
 import resource
-import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -16,9 +15,10 @@ import click
 
 from . import hits, installed, log, settings
 from .advice import advised
-from .agi import Drained, Script, Server
+from .agi import Drained, Script, Server, gatherer, under_way
 from .agi.server import MAX_CALLS, PORT
-from .errors import HitcounterError, PackFailed
+from .errors import HitcounterError, ListenError, PackFailed
+from .life import Life
 from .state import Component, Database, State, open_database
 from .state.forgetting import can_forget, forget
 from .state.packing import pack_if_due
@@ -26,7 +26,8 @@ from .state.repeated import Repeated
 
 logger = logging.getLogger(__name__)
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+#: How the names of the threads begin without which there is no serving: the last one is ZEO's.
+_VITAL = (gatherer.NAME, under_way.NAME, 'state writer', 'StorageServer(')
 
 #: After so many new objects Python collects the youngest, after so many of these collections the older ones as well,
 #: and then all. A call has about thirty such objects.
@@ -89,50 +90,62 @@ def main(
 
     In the dialplan:  exten => 31415,1,AGI(agi://127.0.0.1)
 
-    SIGTERM or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
+    SIGTERM, SIGHUP or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
     """
-    # Before there are threads, so that none of them takes what this one, or the one that cuts, waits for.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     os.umask(0o077)
     _choose_core(cpu)
     _allow_descriptors()
-    log.set_up(log_level)
-    components = installed.components()
-    with (
-        closing(open_database(storage, share=True)) as database,
-        closing(State(database, components)) as state,
-        ExitStack() as upkeep,
-    ):
-        ending = threading.Event()
-        if pack_every and database.path:
-            packing = partial(_pack, database, pack_every, pack_keep)
-            upkeep.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
-        if keep_calls is not None:
-            for component in filter(can_forget, components):  # each by itself, so that none stops another's
-                forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
-                name = f'forgetting of {component.name}'
-                upkeep.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
-        upkeep.callback(database.end_packing)  # each thread is waited for after it was told to end
-        upkeep.callback(ending.set)
-        tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
-        by_default = Script('', tell_the_number.function)
-        server = Server(
-            [by_default, tell_the_number, *installed.scripts(state=state)],
-            *listen,
-            allow=allow,
-            max_calls=max_calls,
-            max_calls_per_peer=max_calls_per_peer,
-            call_timeout=call_timeout,
-            line_limit=line_limit,
-            keep_withheld=withheld == 'keep',
-        )
-        _collect_rarely()
-        server.start()
+    with _naming_options(), ExitStack() as opened:
+        life = Life(_VITAL, drain)
+        with life.starting():
+            log.set_up(log_level)
+            components = installed.components()
+            database = opened.enter_context(closing(open_database(storage, share=True)))
+            state = opened.enter_context(closing(State(database, components)))
+            ending = threading.Event()
+            if pack_every and database.path:
+                packing = partial(_pack, database, pack_every, pack_keep)
+                opened.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
+            if keep_calls is not None:
+                for component in filter(can_forget, components):  # each by itself, so that none stops another's
+                    forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
+                    name = f'forgetting of {component.name}'
+                    opened.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
+            opened.callback(database.end_packing)  # each thread is waited for after it was told to end
+            opened.callback(ending.set)
+            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
+            by_default = Script('', tell_the_number.function)
+            server = Server(
+                [by_default, tell_the_number, *installed.scripts(state=state)],
+                *listen,
+                allow=allow,
+                max_calls=max_calls,
+                max_calls_per_peer=max_calls_per_peer,
+                call_timeout=call_timeout,
+                line_limit=line_limit,
+                keep_withheld=withheld == 'keep',
+            )
+            opened.callback(server.stop)
+            _collect_rarely()
+            server.start()
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
-        signal.sigwait(_ENDING)
+        life.wait(server.cut)
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
-        threading.Thread(target=_cut_at_signal, args=(server,), name='second signal', daemon=True).start()
         _report(server.stop(drain))
+    life.check()
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Say by which options to cure what keeps the server from starting."""
+    try:
+        yield
+    except ListenError as error:
+        raise ListenError(f'{error} (--listen, --allow)') from error
+    except RuntimeError as error:
+        if 'start new thread' not in str(error):
+            raise
+        raise HitcounterError('the system gives no more threads: allow this user and this service more') from error
 
 
 def _pack(database: Database, every: float, keep: float) -> None:
@@ -171,11 +184,6 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTIONS)
-
-
-def _cut_at_signal(server: Server) -> None:
-    signal.sigwait(_ENDING)
-    server.cut()
 
 
 def _report(drained: Drained) -> None:

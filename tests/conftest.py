@@ -34,6 +34,9 @@ Run = Callable[..., 'subprocess.CompletedProcess[str]']
 Start = Callable[..., 'ServerProcess']
 
 
+_SERVE = 'from hitcounter.serve import main; main()'
+
+
 class Log:
     """The lines that a process writes, as they come."""
 
@@ -98,12 +101,13 @@ class ServerProcess:
         environment: Mapping[str, str],
         folder: Path,
         inside: tuple[str, ...] = (),
+        code: str = _SERVE,
     ) -> None:
         self.storage = storage
         self.process = subprocess.Popen(
             [
                 *inside,
-                *(sys.executable, '-W', 'error', '-c', 'from hitcounter.serve import main; main()'),
+                *(sys.executable, '-W', 'error', '-c', code),
                 *('--listen', '127.0.0.1:0', '--storage', storage, *options),
             ],
             stdin=subprocess.DEVNULL,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import ServerProcess
 from ZODB.FileStorage import FileStorage
 
 from hitcounter.agi.pretend import Answered, Played, SaidNumber
@@ -17,9 +19,11 @@ from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter
 from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
-    from conftest import Run, ServerProcess, Start
+    from conftest import Run, Start
 
 HOUR = 3600
+
+StartWith = Callable[[str], ServerProcess]
 
 
 # Calls.
@@ -194,13 +198,13 @@ def test_other_machines_may_call_when_they_are_allowed(start: Start) -> None:
     assert server.number() == 1
 
 
-def test_other_machines_are_sent_away_unread(start: Start) -> None:
+def test_other_machines_are_sent_away(start: Start) -> None:
     server = start('--listen', '0.0.0.0:0', '--allow', '198.51.100.0/24')
 
     server.address = _own_address(), server.address[1]
     call = server.call()
 
-    assert call.lines == []
+    assert (call.status, call.lines) == ('FAILURE', [b'FAILURE'])
     server.log.wait('WARNING .* sent away: it is in no allowed network')
     server.address = '127.0.0.1', server.address[1]
     assert server.number() == 1
@@ -342,13 +346,168 @@ def test_nobody_is_let_in_during_the_drain(server: ServerProcess) -> None:
         slow.sendall(b'agi_')
         server.process.send_signal(signal.SIGTERM)
         server.log.wait('stopping')
-        assert slow.recv(1) == b''  # the gatherer has stopped, and so does not listen
+        assert slow.recv(100) == b'FAILURE\n'  # the gatherer has stopped, and so does not listen
 
         with pytest.raises(ConnectionRefusedError):
             server.connect()
         go_on()
 
     assert server.wait() == 0
+
+
+def test_a_terminal_that_is_closed_lets_the_calls_end(server: ServerProcess) -> None:
+    with server.hold(b'STREAM FILE hello') as go_on:
+        server.process.send_signal(signal.SIGHUP)
+        server.log.wait('stopping: calls may go on')
+        assert go_on().status == 'SUCCESS'
+
+    assert server.wait() == 0
+
+
+def test_nohup_keeps_it_from_that(start: Start) -> None:
+    server = start(inside=('nohup',))
+    server.process.send_signal(signal.SIGHUP)
+    assert server.number() == 1
+
+    assert server.stop() == 0
+    assert len(server.log.lines('stopping')) == 1
+
+
+def test_calls_that_are_closed_have_failed_for_the_dialplan(server: ServerProcess) -> None:
+    with server.hold(b'STREAM FILE hello') as go_on:
+        server.process.send_signal(signal.SIGTERM)
+        server.log.wait('stopping')
+        server.process.send_signal(signal.SIGHUP)
+
+        assert go_on().status == 'FAILURE'
+        assert server.wait() == 0
+
+
+@pytest.fixture
+def start_with(storage: str, environment: dict[str, str], tmp_path: Path) -> Iterator[StartWith]:
+    """Start a server by this code, which may end as it likes."""
+    started: list[ServerProcess] = []
+
+    def start_with(code: str) -> ServerProcess:
+        started.append(ServerProcess(storage, (), environment, tmp_path, code=code))
+        return started[-1]
+
+    yield start_with
+    for server in started:
+        server.process.kill()
+        server.wait()
+
+
+# A start that takes long: a component that waits for something.
+_SLOW = """
+import sys, time
+from hitcounter import hits, serve
+
+def start(self, state):
+    print('a component starts', file=sys.stderr, flush=True)
+    time.sleep(600)
+
+hits.HitCounter.start = classmethod(start)
+serve.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ('number', 'status'), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 128 + signal.SIGINT)])
+def test_a_signal_ends_a_start_at_once_and_closes_the_database(
+    number: signal.Signals, status: int, start_with: StartWith, tmp_path: Path
+) -> None:
+    server = start_with(_SLOW)
+    server.log.wait('a component starts')
+    server.process.send_signal(number)
+
+    assert server.wait() == status
+
+    assert server.log.lines(f'stopped by {number.name} before it listened')
+    assert 'Traceback' not in str(server.log)
+    assert not (tmp_path / 'hits.fs.shared' / 'socket').exists()
+    FileStorage(str(tmp_path / 'hits.fs')).close()
+
+
+# Threads that it cannot do without, which die of an error that nobody foresaw.
+_DYING = """
+from hitcounter import serve
+from hitcounter.agi import gatherer, under_way
+
+def die(*_):
+    raise OSError(28, 'No space left on device')
+
+{method} = die
+serve.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ('method', 'name'),
+    [('gatherer.Gatherer._gather', 'agi gatherer'), ('under_way.Calls._look', 'agi clock')],
+)
+def test_the_death_of_a_vital_thread_ends_the_process_with_status_1_and_a_sentence(
+    method: str, name: str, start_with: StartWith, tmp_path: Path
+) -> None:
+    server = start_with(_DYING.format(method=method))
+    server.wait_until_ready()
+    with server.connect() as peer:
+        peer.sendall(b'agi_')
+        assert server.wait() == 1
+
+    assert server.log.lines(f"CRITICAL the thread '{name}' died")
+    assert server.log.lines()[-1] == (
+        f"Error: the thread '{name}' died of OSError ([Errno 28] No space left on device), and no call can be counted "
+        f'without it: start the server again')
+    FileStorage(str(tmp_path / 'hits.fs')).close()
+
+
+# Runs something in the server's process once it listens.
+_THEN = """
+import threading
+from hitcounter import serve
+
+start = serve.Server.start
+
+def start_and(server):
+    start(server)
+    {then}
+
+serve.Server.start = start_and
+serve.main()
+"""
+
+
+def test_a_thread_of_somebody_else_may_die(start_with: StartWith) -> None:
+    code = _THEN.format(then="threading.Timer(0, int, ['one']).start()")
+    server = start_with(code)
+    server.wait_until_ready()
+    server.log.wait('ValueError: invalid literal for int')
+
+    assert server.number() == 1
+    assert server.stop() == 0
+
+
+def test_it_drains_and_stops_where_the_system_gives_no_more_threads(start_with: StartWith) -> None:
+    code = _THEN.format(then="threading.Thread.start = lambda _: int('no more threads')")
+    server = start_with(code)
+    server.wait_until_ready()
+    with server.hold(b'STREAM FILE hello') as go_on:
+        server.process.send_signal(signal.SIGTERM)
+        server.log.wait('stopping')
+        assert go_on().status == 'SUCCESS'
+
+    assert server.wait() == 0
+    server.log.wait('stopped: 1 calls ended')
+    assert 'Traceback' not in str(server.log)
+
+
+def test_a_system_without_threads_is_said_in_a_sentence(start_with: StartWith) -> None:
+    code = _THEN.replace('start(server)\n    {then}', 'raise RuntimeError("can\'t start new thread")')
+    server = start_with(code)
+
+    assert server.wait() == 1
+    assert str(server.log) == 'Error: the system gives no more threads: allow this user and this service more'
 
 
 # What keeps it from starting: one sentence each, and status 1.
@@ -370,7 +529,7 @@ def test_an_address_in_use_is_said_and_the_database_closed(server: ServerProcess
 
     assert second.returncode == 1
     assert second.stderr.startswith(f'Error: cannot listen on {host} port {port}: Address already in use')
-    assert second.stderr.endswith('; choose another address\n')
+    assert second.stderr.endswith('; choose another address (--listen, --allow)\n')
     FileStorage(str(tmp_path / 'other.fs')).close()
 
 
@@ -388,7 +547,7 @@ def test_other_machines_are_let_in_only_by_name(run: Run, host: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr == (
-        f'Error: {host.strip("[]")} is open to other machines: name the networks that may call (--allow)\n')
+        f'Error: {host.strip("[]")} is open to other machines: name the networks that may call (--listen, --allow)\n')
 
 
 def test_a_core_that_is_not_there_is_said(run: Run) -> None:

@@ -1,0 +1,110 @@
+"""The life of a server's process: it lasts until a signal comes, or a thread dies that it cannot do without."""
+
+import faulthandler
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from .errors import HitcounterError
+
+logger = logging.getLogger(__name__)
+
+#: What ends a server. A terminal that is closed sends SIGHUP, unless it was told not to: nohup.
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+#: Wakes the main thread, whatever it is waiting for.
+_WAKE = signal.SIGUSR1
+
+#: Seconds after which a start that did not end is interrupted again: a library may have passed over the first time.
+_AGAIN = 1.0
+
+#: Seconds that the process has after its drain, once a thread died: what that one left behind may hold up the others.
+_LAST = 15.0
+
+
+class Life:
+    """Make it in the main thread, before there are others, for these threads then take no signal.
+
+    Threads whose name begins with one of `vital` are those that the process cannot do without. When one of them has
+    died, the process ends with status 1 some seconds after `drain`, whatever may hold it up.
+    """
+
+    def __init__(self, vital: tuple[str, ...], drain: float) -> None:
+        self._vital = vital
+        self._drain = drain
+        self._main = threading.get_ident()
+        self._signals = [number for number in _ENDING if not _is_ignored(number)]
+        self._over = threading.Event()
+        self._started = threading.Event()
+        self._number = 0  # of the first signal; set before _over
+        self._death = ''  # what died, and of what; the same
+        self._cut: Callable[[], object] = int
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+        signal.signal(_WAKE, self._interrupt)
+        threading.excepthook = self._note_death
+        # Started now, while there are threads to be had.
+        threading.Thread(target=self._listen, name='signals', daemon=True).start()
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """What the block does ends at once when a signal comes.
+
+        Raises SystemExit then, with status 0, or 130 after Ctrl-C, and HitcounterError if a vital thread died.
+        """
+        try:
+            yield
+        finally:
+            self._started.set()
+
+    def wait(self, cut: Callable[[], object]) -> None:
+        """Wait until the process is to end; another signal after that calls `cut`, in a thread of its own."""
+        self._cut = cut
+        self._over.wait()
+
+    def check(self) -> None:
+        """Raise HitcounterError if a vital thread died."""
+        if self._death:
+            raise HitcounterError(self._death)
+
+    def _interrupt(self, _: int, __: FrameType | None) -> None:
+        """In the main thread, wherever it is."""
+        if self._started.is_set() or not self._over.is_set():
+            return
+        if self._death:
+            raise HitcounterError(self._death)
+        logger.info('stopped by %s before it listened', signal.Signals(self._number).name)
+        raise SystemExit(128 + signal.SIGINT if self._number == signal.SIGINT else 0)
+
+    def _listen(self) -> None:
+        self._number = signal.sigwait(self._signals)
+        self._over.set()
+        while not self._started.is_set():
+            signal.pthread_kill(self._main, _WAKE)
+            signal.sigtimedwait(self._signals, _AGAIN)
+        signal.sigwait(self._signals)
+        self._cut()
+
+    def _note_death(self, args: threading.ExceptHookArgs) -> None:
+        """Log what ended a thread; the process lives on if it can."""
+        name = args.thread.name if args.thread else ''
+        if args.exc_value is None or (args.exc_type is SystemExit and not name.startswith(self._vital)):
+            return
+        logger.critical('the thread %r died', name, exc_info=args.exc_value)
+        if name.startswith(self._vital) and not self._death:
+            self._death = (
+                f'the thread {name!r} died of {args.exc_type.__name__} ({args.exc_value}), and no call can be counted '
+                f'without it: start the server again'
+            )
+            self._over.set()
+            with suppress(RuntimeError):  # there is no thread left for that
+                faulthandler.dump_traceback_later(self._drain + _LAST, exit=True)
+            if not self._started.is_set():
+                signal.pthread_kill(self._main, _WAKE)
+
+
+def _is_ignored(number: int) -> bool:
+    """Whether who started the process had it ignore SIGHUP. Ctrl-C is for it even so."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
