@@ -8,12 +8,17 @@ from __future__ import annotations
 import configparser
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pexpect
 import pytest
 from patience import PATIENCE
 
@@ -69,7 +74,6 @@ def built(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
     tree = copy_tree(tmp_path_factory.mktemp('a new') / 'tree')
     first = start(tree / 'bin/hitcounter', env=environment)
     assert first.stderr.startswith(SETTING_UP), first.stderr
-    assert len(first.stderr.splitlines()) == 1
     assert first.returncode == 0, (tree / '.build/set-up.log').read_text()
     return tree
 
@@ -126,6 +130,130 @@ def test_a_launcher_works_through_symbolic_links_from_anywhere(
 def test_bin_test_passes_its_arguments_to_pytest(environment: dict[str, str], tmp_path: Path) -> None:
     version = start(TREE / 'bin/test', '--version', env=environment | {'PYTHON': ''}, cwd=tmp_path)
     assert version.stdout + version.stderr == f'pytest {pytest.__version__}\n'
+
+
+def test_each_step_of_the_set_up_is_said(built: Path, environment: dict[str, str]) -> None:
+    shutil.rmtree(built / '.build')
+    first, *steps, last = start(built / 'bin/hitcounter', env=environment).stderr.splitlines()
+    assert first.startswith(SETTING_UP)
+    assert [re.sub('[0-9]+', '40', step) for step in steps] == [
+        'hitcounter: fetching 40 packages',
+        'hitcounter: installing the tools that build',
+        'hitcounter: installing the packages and the commands',
+    ]
+    assert re.fullmatch('hitcounter: set up in [0-9]+ seconds', last)
+
+
+def test_a_terminal_shows_which_package_the_set_up_has_come_to(built: Path, environment: dict[str, str]) -> None:
+    forget_packages(built)
+    shown, status = at_a_terminal(built, environment)
+    assert re.search('Processing .*/click-', shown)
+    assert status == 0
+
+
+def forget_packages(tree: Path) -> None:
+    """Let the next launcher fetch all packages."""
+    change(tree)
+    (tree / '.build/wheels/commands.pins').unlink(missing_ok=True)
+
+
+def at_a_terminal(tree: Path, env: dict[str, str]) -> tuple[str, int]:
+    """What a launcher shows at a terminal at which nobody types, and its exit status."""
+    command = ['-c', 'exec "$0"', str(tree / 'bin/hitcounter')]
+    terminal: pexpect.spawn[str] = pexpect.spawn(
+        '/bin/sh', command, env=env, encoding='utf-8', timeout=5 * PATIENCE, dimensions=(50, 400)
+    )
+    shown = terminal.read()
+    terminal.close()
+    return shown, terminal.exitstatus
+
+
+def test_a_python_home_in_the_environment_is_not_ours(built: Path, environment: dict[str, str]) -> None:
+    change(built)
+    for _ in ('set up', 'set up already'):
+        well = start(built / 'bin/hitcounter', env=environment | {'PYTHONHOME': '/nowhere'})
+        assert (well.returncode, well.stdout) == (0, '\n')
+
+
+@pytest.mark.parametrize('where', ['PYTHONPATH', 'site-packages'])
+def test_another_package_of_the_name_does_not_come_before_the_tree(
+    where: str, built: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    start(built / 'bin/hitcounter', env=environment)
+    folder, = built.glob('.venv/lib/*/site-packages') if where == 'site-packages' else [tmp_path]
+    other = folder / 'hitcounter'
+    other.mkdir()
+    (other / '__init__.py').write_text('raise SystemExit("another one")')
+    try:
+        done = start(built / 'bin/hitcounter', 'x', env=environment | {'PYTHONPATH': str(tmp_path)})
+    finally:
+        shutil.rmtree(other)
+    assert (done.stdout, done.stderr) == ('x\n', '')
+
+
+# packages.txt
+
+
+PYPROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "votes"
+version = "1.0"
+dependencies = ["hitcounter-agi >=0.1"]
+
+[project.entry-points."hitcounter.scripts"]
+vote = "votes:vote"
+
+[tool.setuptools]
+py-modules = ["votes"]
+"""
+SHOW_OFFERS = """
+from importlib.metadata import entry_points
+
+def main():
+    print(*sorted(f'{offer.name}: {offer.load()}' for offer in entry_points(group='hitcounter.scripts')), sep='\\n')
+"""
+
+
+def test_packages_of_ones_own_are_those_that_packages_txt_lists(
+    built: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    def offers() -> str:
+        return start(built / 'bin/hitcounter', env=environment).stdout
+
+    votes = tmp_path / 'votes'
+    votes.mkdir()
+    (votes / 'votes.py').write_text('vote = "first"')
+    (votes / 'pyproject.toml').write_text(PYPROJECT)
+    main = built / 'hitcounter/main.py'
+    main.write_text(SHOW_OFFERS)
+    (built / 'packages.txt').write_text(f'--editable {votes}\n')
+    try:
+        assert offers() == 'vote: first\n'
+        (votes / 'votes.py').write_text('vote = "changed"')
+        assert offers() == 'vote: changed\n'
+        (votes / 'pyproject.toml').write_text(PYPROJECT.replace('vote = ', 'poll = '))
+        assert offers() == 'poll: changed\n'
+        (built / 'packages.txt').unlink()
+        assert offers() == '\n'
+    finally:
+        (built / 'packages.txt').unlink(missing_ok=True)
+        main.write_text(SHOW_ARGUMENTS)
+
+
+def test_a_package_of_ones_own_that_cannot_be_installed_is_said(
+    built: Path, environment: dict[str, str]
+) -> None:
+    (built / 'packages.txt').write_text('./nowhere\n')
+    try:
+        said = refusal(built, environment)
+    finally:
+        (built / 'packages.txt').unlink()
+    assert said.startswith('hitcounter: cannot install what packages.txt lists: pip says: ')
+    assert './nowhere' in said
 
 
 def test_a_changed_configuration_sets_up_again(built: Path, environment: dict[str, str]) -> None:
@@ -213,7 +341,7 @@ def refusal(tree: Path, env: dict[str, str]) -> str:
     assert refused.returncode == 1
     assert refused.stdout == ''
     *before, last = refused.stderr.splitlines()
-    assert all(line.startswith(SETTING_UP) for line in before)
+    assert all(line.startswith('hitcounter: ') for line in before)
     return last
 
 
@@ -260,13 +388,103 @@ def test_a_missing_flock_is_said(new: Path, environment: dict[str, str], tmp_pat
 
 def test_a_tree_that_cannot_be_written_is_said(new: Path, environment: dict[str, str]) -> None:
     (new / '.build').write_text('A file, as root may write to any folder.')
-    assert f'hitcounter: cannot write to {new}/.build: make it writable for ' in refusal(new, environment)
+    refused = refusal(new, environment)
+    assert refused.startswith(f'hitcounter: cannot write to {new}/.build (Not a directory): make it writable for ')
 
 
-def test_no_network_is_said(new: Path, environment: dict[str, str]) -> None:
-    closed = {'PIP_INDEX_URL': 'http://127.0.0.1:9/', 'PIP_RETRIES': '0', 'PIP_CONFIG_FILE': os.devnull}
-    offline = {name: value for name, value in environment.items() if not name.startswith('PIP_')} | closed
-    assert refusal(new, offline) == (
-        'hitcounter: cannot fetch the packages: the first set-up needs the network, or pip settings for it; '
-        f'log: {new}/.build/set-up.log'
+# What pip may fail at is told with its cause.
+
+
+@pytest.fixture
+def index() -> Iterator[str]:
+    """A package index that lets in nobody without a password."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(401)
+            self.send_header('WWW-Authenticate', 'Basic realm="packages"')
+            self.send_header('Content-Length', '0')
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(('127.0.0.1', 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f'http://127.0.0.1:{server.server_port}/simple'
+        server.shutdown()
+        thread.join(PATIENCE)
+
+
+def with_index(environment: dict[str, str], index: str) -> dict[str, str]:
+    """Those of a user who has this index and no packages beside it."""
+    others = {name: value for name, value in environment.items() if not name.startswith('PIP_')}
+    return others | {'PIP_INDEX_URL': index, 'PIP_RETRIES': '0', 'PIP_CONFIG_FILE': os.devnull}
+
+
+def cannot_fetch(tree: Path, reason: str) -> str:
+    return f'hitcounter: cannot fetch the packages: {reason}; log: {tree}/.build/set-up.log'
+
+
+def test_no_network_is_said(built: Path, environment: dict[str, str]) -> None:
+    forget_packages(built)
+    assert refusal(built, with_index(environment, 'http://127.0.0.1:9/')) == cannot_fetch(
+        built, 'the first set-up needs the network, or pip settings for it'
+    )
+
+
+def test_a_password_is_not_asked_for_but_said_to_be_missing(
+    built: Path, environment: dict[str, str], index: str
+) -> None:
+    forget_packages(built)
+    shown, status = at_a_terminal(built, with_index(environment, index))
+    assert status == 1
+    assert shown.strip().splitlines()[-1].lstrip() == cannot_fetch(
+        built,
+        'the package index or the proxy refused pip: give pip the right name and password, in its index URL or .netrc',
+    )
+
+
+@pytest.mark.parametrize(
+    ('setting', 'reason'),
+    [
+        (
+            {'PIP_REQUIRE_HASHES': '1'},
+            'pip is set to require hashes, which the list of packages does not have: unset require-hashes for it',
+        ),
+        ({'PIP_NO_BINARY': ':all:'}, 'pip is set to take no wheels: unset no-binary for it'),
+        ({'PIP_FIND_LINKS': ''}, 'pip says: No matching distribution found for '),
+    ],
+)
+def test_settings_of_pip_that_the_packages_cannot_meet_are_said(
+    built: Path, environment: dict[str, str], setting: dict[str, str], reason: str
+) -> None:
+    forget_packages(built)
+    assert refusal(built, environment | setting).startswith(f'hitcounter: cannot fetch the packages: {reason}')
+
+
+def test_such_settings_do_not_matter_once_the_packages_are_there(built: Path, environment: dict[str, str]) -> None:
+    start(built / 'bin/hitcounter', env=environment)
+    change(built)
+    strict = environment | {'PIP_REQUIRE_HASHES': '1', 'PIP_NO_BINARY': ':all:', 'PIP_USER': '1'}
+    assert start(built / 'bin/hitcounter', env=strict).returncode == 0
+
+
+def test_a_full_disk_is_said(built: Path, environment: dict[str, str]) -> None:
+    start(built / 'bin/hitcounter', env=environment)
+    on_a_small_disk = 'mount -t tmpfs -o size=2m tmpfs "$1/.build" && exec "$1/bin/hitcounter"'
+    refused = subprocess.run(
+        ['unshare', '--mount', 'sh', '-c', on_a_small_disk, 'sh', built],
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=5 * PATIENCE,
+    )
+    if 'hitcounter' not in refused.stderr:
+        pytest.skip('a file system can be mounted here by root only, and not even by root everywhere')
+    temporary = environment.get('TMPDIR', '/tmp')
+    assert refused.stderr.splitlines()[-1] == cannot_fetch(
+        built, f'no room is left on the disk of {built} or of {temporary}'
     )
