@@ -39,6 +39,8 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'server', f'runs since {_time(server["started"])}, {server["commits"]:,} commits of other processes'
     for process in server['processes']:
         yield 'connected', f'{process["id"]} {process["command"]}'
+    if server['unseen']:
+        yield 'connected', f'{server["unseen"]} in containers, which the server cannot see'
 
 
 def _time(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from conftest import ServerProcess
+
 from hitcounter.state import open_database
 
 if TYPE_CHECKING:
-    from conftest import Run, ServerProcess
+    from conftest import Run, Start
 
 
 def test_people_are_told_of_a_database_that_nobody_has_open(
@@ -59,6 +63,46 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
         assert time.time() - 60 < moment < time.time()
     assert 'runs since 20' in people
     assert Path(told['backed_up']['file']).parent == tmp_path / 'backups'
+
+
+IN_A_CONTAINER = ('unshare', '--pid', '--fork', '--kill-child', '--mount-proc')
+
+
+def test_from_a_container_the_processes_are_those_that_the_server_sees(
+    hitcounter: Run, server: ServerProcess, storage: str
+) -> None:
+    if subprocess.run([*IN_A_CONTAINER, 'true'], check=False).returncode:
+        pytest.skip('processes can be hidden here by root only, and not even by root everywhere')
+    with closing(open_database(storage)):
+        done = hitcounter('status', '--json', inside=IN_A_CONTAINER)
+    told = json.loads(done.stdout)
+    assert [process['id'] for process in told['server']['processes']] == [os.getpid()]
+    assert told['server']['processes'][0]['command'].startswith(' '.join(sys.orig_argv[:3]))
+    assert told['server']['unseen'] == 0
+    assert 'shared by another process (with id' in told['database']
+
+
+def test_a_server_in_a_container_counts_the_processes_that_it_cannot_see(
+    hitcounter: Run, storage: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    if subprocess.run([*IN_A_CONTAINER, 'true'], check=False).returncode:
+        pytest.skip('processes can be hidden here by root only, and not even by root everywhere')
+    server = ServerProcess(storage, (), environment, tmp_path, IN_A_CONTAINER)
+    try:
+        server.wait_until_ready()
+        with closing(open_database(storage)):
+            people = hitcounter('status').stdout
+            told = json.loads(hitcounter('status', '--json').stdout)
+    finally:
+        server.kill()
+    assert (told['server']['processes'], told['server']['unseen']) == ([], 1)
+    assert 'connected        1 in containers, which the server cannot see' in people
+
+
+def test_times_are_right_whatever_the_time_zones_of_server_and_reader(hitcounter: Run, start: Start) -> None:
+    start(env={'TZ': 'America/New_York'})
+    told = json.loads(hitcounter('status', '--json', env={'TZ': 'Asia/Tokyo'}).stdout)
+    assert time.time() - 60 < told['server']['started'] < time.time()
 
 
 def test_a_database_that_is_not_there_has_none(hitcounter: Run) -> None:

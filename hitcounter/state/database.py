@@ -8,6 +8,7 @@ and `NAME.backed-up` (when that was last done, see notes.py), and of FileStorage
 """
 
 import fcntl
+import logging
 import os
 import re
 import time
@@ -29,16 +30,21 @@ from zodburi.resolvers import file_storage_resolver
 from ..errors import DatabaseInUse, DatabaseRefused, StateError
 from .classes import LookingDB
 from .disk import private_files
-from .guard import DatabaseFile, GuardedFile, check, check_new, remedy, remembered
-from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of
+from .guard import DatabaseFile, GuardedFile, check, check_new, refuse_without_locks, remedy, remembered, until_free
+from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of, is_shared
 from .turn import Turn
 from .views import View, Views
+
+logger = logging.getLogger(__name__)
 
 #: So many connections may be open at once before ZODB warns: more than a server has threads.
 POOL_SIZE = 10_000
 
 #: For how many seconds another process may take to free the file, or to answer.
 OPEN_TIMEOUT = 5.0
+
+#: For how many seconds a server waits for a process that has the file and does not share it, as one that is ending.
+ENDING_TIMEOUT = 60.0
 
 _PAUSE = 0.05
 
@@ -119,7 +125,7 @@ def open_as_stored(uri: str) -> Database:
 def open_alone(uri: str) -> Database:
     """Open what `uri` names to change all of it: a file of no other process, which cannot open it meanwhile.
 
-    Raises DatabaseInUse at once if one has it open, or DatabaseRefused.
+    Raises DatabaseInUse if one has it open for longer than a moment, or DatabaseRefused.
     """
     if _scheme(uri) != 'file':
         return open_database(uri)
@@ -128,8 +134,7 @@ def open_alone(uri: str) -> Database:
         if address.read_only:
             raise DatabaseRefused(f'{address.path!r} is to be written: leave out read_only')
         try:
-            _check_there(address.path)
-            storage = resources.enter_context(closing(_open_to_write(address)))
+            storage = resources.enter_context(closing(until_free(lambda: _open_there(address))))
         except LockError as error:
             raise DatabaseInUse(f'{address.path!r} is open in {_owner(address.path)}: stop that one first') from error
         db = resources.enter_context(closing(LookingDB(storage, **address.for_db)))
@@ -276,15 +281,20 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
     read_only = read_only or address.read_only
     if read_only and share:
         raise DatabaseRefused(f'{address.path!r} is to be shared, and so to be written: leave out read_only')
-    deadline = time.monotonic() + OPEN_TIMEOUT
+    began, waits = time.monotonic(), False
     while True:
         try:
             return _own(address) if share else _join(address, read_only)
         except (LockError, ClientDisconnected) as error:
-            if time.monotonic() > deadline:
+            may_end = share and not is_shared(address.path)
+            if time.monotonic() - began > (ENDING_TIMEOUT if may_end else OPEN_TIMEOUT):
                 raise DatabaseInUse(
                     f'{address.path!r} is open in {_owner(address.path)}{"" if share else ", which does not answer"}: '
                     f'stop that one, or wait until it is done') from error
+            if may_end and not waits and time.monotonic() - began > OPEN_TIMEOUT:
+                logger.warning('%s is open in %s: waiting up to %g s for its end',
+                               address.path, _owner(address.path), ENDING_TIMEOUT)
+                waits = True
         time.sleep(_PAUSE)  # it may just be opened or closed there
 
 
@@ -377,11 +387,14 @@ def _check_made(path: str) -> None:
 def _locked(path: str) -> bool:
     try:
         with open(f'{path}.lock') as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed, in a moment
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed, in a moment: see until_free
     except BlockingIOError:
         return True
     except FileNotFoundError:
         return False
+    except OSError as error:
+        refuse_without_locks(path, error)
+        raise
     return False
 
 
@@ -390,13 +403,32 @@ def _open_to_write(address: FileAddress) -> GuardedFile:
         return GuardedFile(address.path, **address.for_file)
 
 
+def _open_there(address: FileAddress) -> GuardedFile:
+    _check_there(address.path)
+    return _open_to_write(address)
+
+
 def _open_to_read(address: FileAddress) -> DatabaseFile:
     check(address.path)
     return DatabaseFile(address.path, read_only=True, **address.for_file)
 
 
 def _owner(path: str) -> str:
-    """The process that has the file open, as its lock file tells."""
-    with suppress(OSError), open(f'{path}.lock') as file:
-        return f'the process with id {file.read().strip()}'
+    """The process that has the file open, as its lock file tells; in a container it may have another id."""
+    with suppress(OSError, ValueError), open(f'{path}.lock') as file:
+        process = int(file.read())
+        if _has_open(process, file.fileno()):
+            return f'the process with id {process}'
+        return f'another process (with id {process} where it runs, as in a container)'
     return 'another process'
+
+
+def _has_open(process: int, file: int) -> bool:
+    """Whether we can see that a process has the same file open."""
+    wanted, folder = os.fstat(file), f'/proc/{process}/fd'
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                if os.path.samestat(os.stat(f'{folder}/{name}'), wanted):
+                    return True
+    return False

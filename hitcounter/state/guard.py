@@ -11,9 +11,9 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from persistent.TimeStamp import TimeStamp
 from zc.lockfile import LockError, LockFile
@@ -34,6 +34,11 @@ _MAGIC: bytes = packed_version
 _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
+
+#: Seconds for which a lock may be held by those who only look.
+_MOMENT = 0.5
+
+R = TypeVar('R')
 _DIGITS = 16
 
 #: What to do about a damaged database.
@@ -346,6 +351,18 @@ def take_lock(path: str) -> LockFile:
     except LockError as error:
         refuse_without_locks(path, error.__context__)
         raise
+
+
+def until_free(attempt: Callable[[], R]) -> R:
+    """What `attempt` returns; it is made again for a moment if it raises LockError, as others lock a file to look."""
+    deadline = time.monotonic() + _MOMENT
+    while True:
+        try:
+            return attempt()
+        except LockError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_MOMENT / 20)
 
 
 def refuse_without_locks(path: str, error: BaseException | None) -> None:

@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 import struct
+import time
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -88,6 +89,11 @@ def folder_of(path: str) -> str:
     return f'{path}.shared'
 
 
+def is_shared(path: str) -> bool:
+    """Whether a server shares the database at `path`, or was killed; one that is ending has removed its socket."""
+    return os.path.exists(f'{folder_of(path)}/{_SOCKET}')
+
+
 class Sharing:
     """Serves a storage at the socket of `path`, from a thread of its own, until it is closed."""
 
@@ -146,13 +152,24 @@ def always_fresh(storage: Any) -> Any:
 class _Server(StorageServer):
     """A ZEO server whose clients cannot hold up the others."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._started = time.time()
+
     def create_client_handler(self) -> '_Client':
         return _Client(self, self.read_only)
 
     def server_status(self, storage_id: str) -> dict[str, Any]:
-        """As in ZEO, and which processes are connected; `status` asks for it."""
-        connections = [client.connection for client in self.stats[storage_id].connections]
-        return {**super().server_status(storage_id), 'processes': sorted(filter(None, map(_process, connections)))}
+        """As in ZEO, and which processes are connected, as this one sees them; `status` asks for it."""
+        processes = [_process(client.connection) for client in self.stats[storage_id].connections]
+        seen = sorted(filter(None, processes))
+        return {
+            **super().server_status(storage_id),
+            'started': self._started,
+            'processes': seen,
+            'commands': {process: _command(process) for process in seen},
+            'unseen': processes.count(0),
+        }
 
     async def disconnect_all(self) -> None:
         """Before `close`, which races with its own thread to disconnect anyone before that thread ends."""
@@ -176,13 +193,19 @@ class _Acceptor(Acceptor):
 
 
 def _process(connection: Any) -> int | None:
-    """The id of the process at the other end, if it is still there."""
+    """The id of the process at the other end, if it is still there; 0 if it cannot be seen from here."""
     transport = connection and connection.sm_protocol and connection.sm_protocol.transport
     peer = transport and transport.get_extra_info('socket')
     if peer is None:
         return None
     id_, _, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return int(id_)
+
+
+def _command(process: int) -> str:
+    with suppress(OSError), open(f'/proc/{process}/cmdline', 'rb') as file:
+        return ' '.join(file.read().decode(errors='backslashreplace').split('\0')).strip()
+    return ''
 
 
 def _disconnect(connection: Any) -> None:
@@ -246,6 +269,9 @@ class _Client(ZEOStorage):
         tid = self.storage.tpc_finish(self.transaction, self._invalidate)
         self.async_('info', self.get_size_info())
         return Result(tid, self._clear_transaction)
+
+    def server_status(self) -> dict[str, Any]:
+        return {**super().server_status(), 'asking': _process(self.connection)}
 
     def drop(self, reason: str) -> None:
         logger.warning('a process that shares the database is disconnected: %s', reason)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -52,16 +52,12 @@ def _server(storage: Any) -> dict[str, Any] | None:
     if not hasattr(storage, 'server_status'):
         return None
     told = storage.server_status()
-    others = [process for process in told.get('processes', []) if process != os.getpid()]
+    # All processes by the ids that they have for the server, which need not be ours where containers share a database.
+    others = [process for process in told.get('processes', []) if process != told['asking']]
     return {
-        'started': time.mktime(time.strptime(told['start'])),  # ZEO has it in local time
+        'started': told.get('started') or time.mktime(time.strptime(told['start'])),  # ZEO has it in local time
         'commits': told['commits'],
         'conflicts': told['conflicts'],
-        'processes': [{'id': process, 'command': _command(process)} for process in others],
+        'processes': [{'id': process, 'command': told['commands'][process]} for process in others],
+        'unseen': told.get('unseen', 0) - (told.get('asking') == 0),
     }
-
-
-def _command(process: int) -> str:
-    with suppress(OSError), open(f'/proc/{process}/cmdline', 'rb') as file:
-        return ' '.join(file.read().decode(errors='backslashreplace').split('\0')).strip()
-    return ''

@@ -1,5 +1,8 @@
 """Opening databases by URI: what is opened, what is refused, and what a crash leaves."""
 
+import errno
+import fcntl
+import logging
 import os
 import random
 import resource
@@ -7,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from urllib.parse import quote
 
 import pytest
 import transaction
+import without_flock
 from patience import PATIENCE
 from transaction.interfaces import NoTransaction
 from zc.lockfile import LockFile
@@ -21,7 +26,8 @@ from ZODB.blob import Blob
 
 from hitcounter.errors import DatabaseInUse, DatabaseRefused
 from hitcounter.state import database as database_module
-from hitcounter.state.database import Database, open_database
+from hitcounter.state import guard
+from hitcounter.state.database import Database, open_alone, open_database
 
 
 @pytest.fixture
@@ -228,9 +234,9 @@ while sys.stdin.readline():
         print(number, flush=True)
 """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inside: tuple[str, ...] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, '-c', self.SCRIPT, f'file:{path}'],
+            [*inside, sys.executable, '-c', self.SCRIPT, f'file:{path}'],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def number(self) -> int:
@@ -310,6 +316,73 @@ def test_whoever_comes_while_a_server_stops_gets_the_file(
     monkeypatch.setattr(database_module, 'time', Clock(stopping.close))
     with closing(open_database(f'file:{path}', share=share)) as database:
         assert database.description == str(path)
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+@pytest.mark.parametrize('error', ['ENOLCK', 'EOPNOTSUPP'])
+def test_a_file_system_without_locks_is_named(path: Path, error: str, read_only: bool) -> None:
+    open_database(f'file:{path}', share=True).close()
+    before = path.read_bytes()
+    script = (
+        f'from hitcounter.errors import DatabaseRefused\n'
+        f'from hitcounter.state import open_database\n'
+        f'try: open_database({f"file:{path}"!r}, share={not read_only}, read_only={read_only})\n'
+        f'except DatabaseRefused as error: print(error)')
+    done = subprocess.run(
+        [sys.executable, without_flock.__file__, error, sys.executable, '-c', script],
+        stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
+    reason = os.strerror(getattr(errno, error))
+    assert done.stdout == (
+        f'{str(path)!r} cannot be locked ({reason}), as on some network file systems: put it on a local disk\n')
+    assert path.read_bytes() == before
+
+
+IN_A_CONTAINER = ('unshare', '--pid', '--fork', '--kill-child', '--mount-proc')
+
+
+def test_a_process_in_a_container_is_not_named_by_the_id_of_another_one(path: Path, impatient: None) -> None:
+    if subprocess.run([*IN_A_CONTAINER, 'true'], check=False).returncode:
+        pytest.skip('processes can be hidden here by root only, and not even by root everywhere')
+    with closing(Server(path, IN_A_CONTAINER)) as server:
+        server.number()
+        with pytest.raises(DatabaseInUse, match=r'open in another process \(with id \d+ where it runs, as in a cont'):
+            open_database(f'file:{path}', share=True)
+        with closing(open_database(f'file:{path}')) as database:
+            assert 'shared by another process (with id' in database.description
+
+
+def test_a_server_waits_for_a_process_that_is_ending(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.1)
+    open_database(f'file:{path}', share=True).close()
+    ending = LockFile(f'{path}.lock')
+    with ThreadPoolExecutor(1) as other, caplog.at_level(logging.WARNING):
+        opened = other.submit(open_database, f'file:{path}', share=True)
+        while 'waiting up to 60 s for its end' not in caplog.text:
+            with pytest.raises(TimeoutError):
+                opened.result(0.05)
+        ending.close()
+        opened.result(PATIENCE).close()
+
+
+def test_a_server_does_not_wait_for_ever_for_one_that_does_not_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.0)
+    monkeypatch.setattr(database_module, 'ENDING_TIMEOUT', 0.2)
+    open_database(f'file:{path}', share=True).close()
+    with closing(LockFile(f'{path}.lock')), pytest.raises(DatabaseInUse, match=f'with id {os.getpid()}: stop that one'):
+        open_database(f'file:{path}', share=True)
+
+
+def test_who_only_looks_whether_a_file_is_locked_hinders_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_database(f'file:{path}', share=True).close()
+    looking = open(f'{path}.lock')  # noqa: SIM115 -- closed in the meantime
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(guard, 'time', Clock(looking.close))
+    open_alone(f'file:{path}').close()
+    assert looking.closed
 
 
 def test_the_socket_of_a_killed_server_is_no_obstacle(path: Path) -> None:
