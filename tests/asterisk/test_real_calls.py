@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from counter import Serve, Server
@@ -135,3 +136,36 @@ def test_the_name_and_number_of_a_caller_are_stored_as_they_came(asterisk: Aster
 
     assert [caller.name for caller in stored] == list(ODD_NAMES)
     assert [caller.caller_id for caller in stored] == [caller.caller_id for caller in callers]
+
+
+@pytest.mark.parametrize('line', ['31424', '31425', '31426'])
+def test_a_caller_who_withholds_number_or_name_is_counted_and_not_stored(
+    asterisk: Asterisk, serve: Serve, line: str
+) -> None:
+    server = serve('--log-level', 'debug')
+    caller = asterisk.dial(line, name='Ada Secret')
+    assert caller.ends().number == '1'
+    server.send(signal.SIGTERM)
+    server.end()
+
+    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+        stored = state[HitCounter].call(line, 1).caller
+
+    assert (stored.caller_id, stored.name, stored.withheld) == (None, None, True)
+    assert 'withheld called' in server.log.text()
+    assert 'Secret' not in server.log.text()
+    assert b'Secret' not in Path(server.storage.removeprefix('file://')).read_bytes()
+
+
+def test_a_caller_whose_number_is_not_available_is_stored_as_the_dialplan_set_it(
+    asterisk: Asterisk, server: Server
+) -> None:
+    caller = asterisk.dial('31427')
+    assert caller.ends().number == '1'
+    server.send(signal.SIGTERM)
+    server.end()
+
+    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+        stored = state[HitCounter].call('31427', 1).caller
+
+    assert (stored.caller_id, stored.name, stored.withheld) == (caller.caller_id, 'Ada', False)
