@@ -102,6 +102,7 @@ def main(
             components = installed.components()
             database = opened.enter_context(closing(open_database(storage, share=True)))
             state = opened.enter_context(closing(State(database, components)))
+            opened.enter_context(state.serving())
             ending = threading.Event()
             if pack_every and database.path:
                 packing = partial(_pack, database, pack_every, pack_keep)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from patience import PATIENCE
 from processes import ProcessCall
 
 from hitcounter.agi.pretend import Channel, SaidNumber
@@ -349,3 +351,48 @@ def test_what_cannot_be_served_is_said_at_the_start(
     refusal: Callable[[dict[str, str]], str], install: Install, source: str, groups: dict[str, str], said: str
 ) -> None:
     assert said in refusal(install('votes', source, **groups))
+
+
+BOARD = VOTES + """
+import socket
+from pathlib import Path
+
+class Board(Component):
+    name = 'board'
+
+    @classmethod
+    def serve(cls, state):
+        cls.socket = socket.create_server(('127.0.0.1', int(Path(__file__).with_name('port').read_text())))
+
+    @classmethod
+    def stop_serving(cls, state):
+        cls.socket.close()
+        Path(__file__).with_name('stopped').touch()
+"""
+
+
+def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_process(
+    start: Start, shell: Run, run: Run, install: Install, environment: dict[str, str], storage: str, tmp_path: Path
+) -> None:
+    env = install('votes', BOARD, scripts='vote = votes:vote', components='votes = votes:Votes\nboard = votes:Board')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        (tmp_path / 'site' / 'port').write_text(str(free.getsockname()[1]))
+        taken = run('serve', '--listen', '127.0.0.1:0', '--storage', storage, env=env)
+    assert taken.returncode == 1
+    said = taken.stderr.splitlines()[-1]
+    assert said.startswith("Error: component 'board' could not serve (OSError: [Errno 98] Address already in use")
+    assert f', in {tmp_path}/site/votes.py, line ' in said
+
+    server = start(env=env)
+    port = int((tmp_path / 'site' / 'port').read_text())
+    socket.create_connection(('127.0.0.1', port), timeout=PATIENCE).close()
+    changed = shell('--write', '-c', 'import votes; print(state[votes.Votes].vote(3))', env=env)
+    assert (changed.returncode, changed.stdout) == (0, '3\n'), changed.stderr
+    variables = {**environment, **env, 'HITCOUNTER_STORAGE': storage}
+    call = ProcessCall(Channel(), 'vote/4', environment=variables, folder=tmp_path)
+    try:
+        assert call.lead().pretend.heard == [SaidNumber(7)]
+    finally:
+        call.close()
+    assert server.stop() == 0
+    assert (tmp_path / 'site' / 'stopped').exists()

@@ -90,11 +90,25 @@ class Component(Persistent):
 
     @classmethod
     def start(cls, state: 'State') -> None:
-        """Begin what lives beside the database, a thread, say; those that this one depends on have started."""
+        """Begin what lives beside the database, a cache, say; those that this one depends on have started.
+
+        Each process that opens the state runs it: the server, a shell, hitcounter-agi for each call.
+        """
 
     @classmethod
     def stop(cls, state: 'State') -> None:
         """End what `start` began, after all that depend on this one; `state` still takes updates and queries."""
+
+    @classmethod
+    def serve(cls, state: 'State') -> None:
+        """Begin what only one process may do, as to listen on a port; those that this one depends on serve.
+
+        The server alone runs it, once all components have started and before it takes calls; it must return.
+        """
+
+    @classmethod
+    def stop_serving(cls, state: 'State') -> None:
+        """End what `serve` began, once the calls are over and all that depend on this one have stopped serving."""
 
 
 def update(method: Method) -> Method:
@@ -185,7 +199,7 @@ def _check_attributes(component: type[Component]) -> None:
 
 def _check_hooks(component: type[Component]) -> None:
     """Raise ComponentError for a hook of which a call would run nothing."""
-    for name in ('start', 'stop'):
+    for name in ('start', 'stop', 'serve', 'stop_serving'):
         if kind := deferred(getattr(component, name)):
             raise ComponentError(
                 f'{component!r} has a {name}() that is {kind}, which does not run when it is called: make it a plain '

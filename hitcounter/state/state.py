@@ -143,17 +143,31 @@ class State:
         """Run `function(parts, ...)` as one query over components, in this thread."""
         return _read(self._database.db, over_parts(function), _label(function), args, kwargs)
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Have the components serve within this block, each after those that it depends on.
+
+        hitcounter-serve does so around its calls, and so does a program that runs a Server of its own; no other process
+        of the same database should. Raises ComponentError if one cannot: those that did are stopped.
+        """
+        with ExitStack() as serving:
+            for component in self._handles:
+                _call(component, 'serve', self)
+                serving.callback(_call, component, 'stop_serving', self)
+            yield
+
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
         self._started.close()
 
 
 def _call(component: type[Component], name: str, state: State) -> None:
-    """Start or stop a component."""
+    """Call one of the hooks of a component."""
     try:
         getattr(component, name)(state)
     except (Exception, SystemExit) as error:
-        raise ComponentError(f'{failure(component, name, error, name)}: correct its {name}()') from error
+        failed = failure(component, name.replace('_', ' '), error, name)
+        raise ComponentError(f'{failed}: remove the cause, or correct its {name}()') from error
 
 
 def no_such_method(component: type[Component], name: str) -> NoSuchMethod:

@@ -645,3 +645,58 @@ def test_a_class_that_is_missing_is_named_once_in_the_log(
     assert caplog.messages == [
         "what is stored needs the class things.Thing, which is not there (ModuleNotFoundError: No module named "
         "'things'): install its package, or name it in the moved of its component"]
+
+
+class Port(Bell):
+    """Writes down when it serves."""
+
+    name = 'port'
+
+    @classmethod
+    def serve(cls, state: State) -> None:
+        happened.append(f'serve {cls.name} {state[Notes].add("serve")}')
+
+    @classmethod
+    def stop_serving(cls, state: State) -> None:
+        happened.append(f'stop serving {cls.name} {state[Notes].add("stop serving")}')
+
+
+class Quay(Port):
+    """Depends on the port."""
+
+    name = 'quay'
+    depends = (Port, Notes)
+
+
+class Wreck(Port):
+    """Cannot serve."""
+
+    name = 'wreck'
+    depends = (Quay, Notes)
+
+    @classmethod
+    def serve(cls, state: State) -> None:
+        raise SystemExit('run aground')
+
+
+def test_components_serve_only_where_they_are_told_to_and_stop_in_reverse(database: Database) -> None:
+    happened.clear()
+    with closing(State(database, [Quay, Port, Notes])) as state:
+        assert happened == ['start port 1', 'start quay 2']
+        with state.serving():
+            assert happened[2:] == ['serve port 3', 'serve quay 4']
+        assert happened[4:] == ['stop serving quay 5', 'stop serving port 6']
+    assert happened[6:] == ['stop quay 7', 'stop port 8']
+
+
+def test_one_that_cannot_serve_is_named_and_those_that_do_are_stopped(database: Database) -> None:
+    happened.clear()
+    said = r"'wreck' could not serve \(SystemExit: run aground, in .*/test_state.py, line \d+\): remove"
+    with (
+        closing(State(database, [Wreck, Quay, Port, Notes])) as state,
+        pytest.raises(ComponentError, match=said),
+        state.serving(),
+    ):
+        pytest.fail('it serves')
+    assert [what for what in happened if 'serv' in what] == [
+        'serve port 4', 'serve quay 5', 'stop serving quay 6', 'stop serving port 7']
