@@ -1,8 +1,9 @@
 """What commands say to do about an error of the libraries, which name no commands."""
 
-from .errors import HitcounterError, PackMetDamage
+from .errors import ClockAhead, HitcounterError, PackMetDamage
 
 _ADVICE: dict[type[HitcounterError], str] = {
+    ClockAhead: 'see that the clock is right, and "hitcounter pack --pack-keep 0d" packs it now',
     PackMetDamage: '"hitcounter verify" lists what is damaged',
 }
 

@@ -129,6 +129,10 @@ class PackFailed(StateError):
     """The database was not packed, as far as can be told; what is stored in it is as it was."""
 
 
+class ClockAhead(PackFailed):
+    """The last transaction is of a time to come: until then nothing can be packed that keeps some of the history."""
+
+
 class PackMetDamage(PackFailed):
     """A pack met an object that is missing or cannot be read; a verification says which others refer to it."""
 

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 #: Libraries whose own account of themselves is for those who look for a fault, and what is heard of them else.
 _TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
 
+#: How a message of ZODB's ends that the commands give in their own words, with what to do.
+_SAID_BY_US = ' seconds in the future'
+
 #: Memory for what waits to be written, in bytes; the oldest lines are dropped for newer ones beyond it.
 _MEMORY = 8 * 2**20
 
@@ -37,6 +40,7 @@ def set_up(level: str) -> None:
     if level != 'debug':
         for name, least in _TALKATIVE.items():
             logging.getLogger(name).setLevel(least)
+        logging.getLogger('ZODB.FileStorage').addFilter(lambda record: not record.getMessage().endswith(_SAID_BY_US))
 
 
 class GatheringHandler(logging.Handler):

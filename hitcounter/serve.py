@@ -17,11 +17,11 @@ from . import hits, installed, log, settings
 from .advice import advised
 from .agi import Drained, Script, Server, gatherer, under_way
 from .agi.server import MAX_CALLS, PORT
-from .errors import HitcounterError, ListenError, PackFailed
+from .errors import ClockAhead, HitcounterError, ListenError, PackFailed
 from .life import Life
 from .state import Component, Database, State, open_database
 from .state.forgetting import can_forget, forget
-from .state.packing import pack_if_due
+from .state.packing import check_clock, pack_if_due
 from .state.repeated import Repeated
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ def main(
             database = opened.enter_context(closing(open_database(storage, share=True)))
             state = opened.enter_context(closing(State(database, components)))
             opened.enter_context(state.serving())
+            _warn_of_the_clock(database)
             ending = threading.Event()
             if pack_every and database.path:
                 packing = partial(_pack, database, pack_every, pack_keep)
@@ -147,6 +148,13 @@ def _naming_options() -> Iterator[None]:
         if 'start new thread' not in str(error):
             raise
         raise HitcounterError('the system gives no more threads: allow this user and this service more') from error
+
+
+def _warn_of_the_clock(database: Database) -> None:
+    try:
+        check_clock(database)
+    except ClockAhead as error:
+        logger.warning('%s', advised(error))
 
 
 def _pack(database: Database, every: float, keep: float) -> None:

@@ -32,6 +32,10 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
     yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
     yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
+    if told['packs_from'] is not None:
+        yield 'next pack', (
+            f'from {_time(told["packs_from"])} on, for the clock was ahead, or is behind now: '
+            f'"hitcounter pack --pack-keep 0d" packs it now, and keeps nothing of the history')
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:
         yield 'server', 'none runs'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -110,6 +112,58 @@ def test_a_file_that_is_mounted_by_itself_is_not_packed(
     assert (done.returncode, done.stdout) == (1, '')
     assert "a file.fs' is mounted by itself, so that no packed file can take its place: mount its folder" in done.stderr
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def ahead(count: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock was ten years ahead when calls were counted."""
+    count(*['31415'] * 10)
+    now = time.time
+    with monkeypatch.context() as wrong:
+        wrong.setattr(time, 'time', lambda: now() + 3652 * 86400)
+        count(*['31415'] * 10)
+
+
+def test_where_the_clock_was_ahead_a_pack_names_the_date_and_the_cure(
+    ahead: None, hitcounter: Run, tmp_path: Path
+) -> None:
+    before = (tmp_path / 'hits.fs').read_bytes()
+    done = hitcounter('pack')
+    assert (done.returncode, done.stdout) == (1, '')
+    assert re.fullmatch(
+        r'Error: .*/hits\.fs has transactions until 203\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, for the clock was ahead, or is '
+        r'behind now: nothing can be packed until then, unless nothing of the history is kept: see that the clock is '
+        r'right, and "hitcounter pack --pack-keep 0d" packs it now\n', done.stderr)
+    assert (tmp_path / 'hits.fs').read_bytes() == before
+
+    done = hitcounter('pack', '--pack-keep', '0d')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert (tmp_path / 'hits.fs').stat().st_size < len(before) / 2
+    assert hitcounter('verify').returncode == 0
+    assert hitcounter('shell', '-c', 'print(hits.count("31415"))').stdout == '20\n'
+
+
+def test_where_the_clock_was_ahead_the_server_says_so_and_counts(ahead: None, start: Start, hitcounter: Run) -> None:
+    server = start()
+    server.log.wait('WARNING .* has transactions until 203.*"hitcounter pack --pack-keep 0d" packs it now')
+    assert server.number() == 21
+    done = hitcounter('pack', '--pack-keep', '0d')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert server.number() == 22
+    assert server.log.lines('CRITICAL|seconds in the future') == []
+
+
+def test_where_the_clock_was_ahead_the_status_names_the_date_and_the_cure(ahead: None, hitcounter: Run) -> None:
+    done = hitcounter('status')
+    assert done.stderr == ''
+    assert re.search(r'^next pack +from 203.* UTC on, for .*"hitcounter pack --pack-keep 0d" p', done.stdout, re.M)
+    assert json.loads(hitcounter('status', '--json').stdout)['packs_from'] > time.time() + 3600 * 86400
+
+
+def test_where_the_clock_was_ahead_the_shell_says_nothing_of_it(ahead: None, hitcounter: Run) -> None:
+    for options in ((), ('--write',)):
+        done = hitcounter('shell', *options, '-c', 'print(hits.count("31415"))')
+        assert (done.stdout, done.stderr) == ('20\n', '')
 
 
 def test_a_duration_without_a_unit_is_refused(hitcounter: Run) -> None:

@@ -4,14 +4,16 @@ import logging
 import os
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 from persistent.TimeStamp import TimeStamp
 from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 from ZODB.serialize import referencesf
+from ZODB.utils import z64
 
 from .. import errors
-from ..errors import PackFailed, StateClosed, StateError
+from ..errors import ClockAhead, PackFailed, StateClosed, StateError
 from .database import Database
 from .notes import Packed
 
@@ -21,15 +23,42 @@ logger = logging.getLogger(__name__)
 SMALL = 16 * 1024 * 1024
 
 
+#: Seconds by which the last transaction may be ahead of the clock, which may be set now and then.
+_AHEAD = 60.0
+
+
+def to_come(database: Database) -> float | None:
+    """When the last transaction was stored, in seconds since 1970, UTC, if the clock has not come there yet, or again.
+
+    ZODB gives each transaction a later time than the one before: where the clock was once ahead, all are from then.
+    """
+    last = database.db.storage.lastTransaction()
+    when = float(TimeStamp(last).timeTime()) if last != z64 else 0.0
+    return when if when > time.time() + _AHEAD else None
+
+
+def check_clock(database: Database) -> None:
+    """Raise ClockAhead if the last transaction is of a time to come."""
+    when = to_come(database)
+    if when is not None:
+        raise ClockAhead(
+            f'{database.description} has transactions until {datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC, '
+            f'for the clock was ahead, or is behind now: nothing can be packed until then, unless nothing of the '
+            f'history is kept')
+
+
 def pack(database: Database, keep: float) -> Packed:
     """Remove what the database was more than `keep` seconds ago; others may go on writing to it.
 
-    If a process shares the database, that one packs it. Raises PackFailed, of which PackMetDamage is one, or NoRoom,
-    or StateClosed if the database is closed meanwhile; then it is as it was.
+    If a process shares the database, that one packs it. Raises PackFailed, of which PackMetDamage and ClockAhead are
+    some, or NoRoom, or StateClosed if the database is closed meanwhile; then it is as it was.
     """
     before, started = _size(database), time.time()
+    if keep:
+        check_clock(database)
+    until = started - keep if keep else max(started, 1.0 + (to_come(database) or 0.0))
     try:
-        refusal = database.db.storage.pack(max(0.0, started - keep), referencesf)
+        refusal = database.db.storage.pack(max(0.0, until), referencesf)
         if refusal:  # from the server
             kind, message = refusal
             raise getattr(errors, kind)(message)

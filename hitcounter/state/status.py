@@ -11,6 +11,7 @@ from persistent.TimeStamp import TimeStamp
 from .component import SCHEMAS
 from .database import Database
 from .notes import BackedUp, Note, Packed
+from .packing import to_come
 from .session import Session
 
 
@@ -25,6 +26,7 @@ def status(database: Database) -> dict[str, Any]:
         'objects': len(storage),
         'last_transaction': _last_transaction(storage),
         'schemas': schemas,
+        'packs_from': to_come(database),
         'packed': _note(Packed, database.path),
         'backed_up': _note(BackedUp, database.path),
         'server': _server(storage),
