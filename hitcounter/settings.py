@@ -20,6 +20,7 @@ import click
 from .advice import advised
 from .agi.command import LINE_LIMIT, compose
 from .errors import CommandRefused, HitcounterError
+from .owners import other_owners
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -53,6 +54,12 @@ class Command(click.Command):
     """A command that says a foreseen error in its one sentence, and ends with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for other in other_owners():
+            click.echo(
+                f'Warning: {other} has installed files into the package hitcounter, too: uninstall it, '
+                'then install hitcounter-agi again',
+                err=True,
+            )
         try:
             return super().invoke(ctx)
         except HitcounterError as error:

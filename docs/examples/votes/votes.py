@@ -1,0 +1,33 @@
+"""Votes by telephone: a package of one's own beside hitcounter, whose server serves it."""
+
+from BTrees.OOBTree import OOBTree
+
+from hitcounter.agi import Call, script
+from hitcounter.state import Component, State, query, update
+
+
+class Votes(Component):
+    """How often each choice was voted for."""
+
+    name = 'votes'
+
+    def __init__(self) -> None:
+        self.votes = OOBTree()
+
+    @update
+    def vote(self, choice: str) -> int:
+        """Count a vote; returns how many the choice now has."""
+        self.votes[choice] = self.votes.get(choice, 0) + 1
+        return self.votes[choice]
+
+    @query
+    def result(self) -> dict[str, int]:
+        """The votes of each choice."""
+        return dict(self.votes)
+
+
+@script('vote/{choice}')
+def vote(call: Call, state: State) -> None:
+    """Dialled as agi://127.0.0.1/vote/tea, for example."""
+    call.answer()
+    call.say_number(state[Votes].vote(call.parameters['choice']))
