@@ -63,7 +63,8 @@ def _stored(loaded: Any, connection: Any) -> Any:
     kind = type(loaded)
     arguments = loaded.__getnewargs__() if hasattr(loaded, '__getnewargs__') else ()
     copy = kind.__new__(kind, *arguments)
-    copy.__setstate__(connection.oldstate(loaded, loaded._p_serial))
+    record, _ = connection._storage.load(loaded._p_oid)  # Connection.oldstate knows of no savepoint
+    copy.__setstate__(connection._reader.getState(record))
     return copy
 
 

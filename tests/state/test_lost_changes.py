@@ -96,3 +96,9 @@ def test_outside_of_the_block_nothing_is_looked_for(state: State) -> None:
 def test_the_fixture_of_that_name_is_the_same(state: State) -> None:
     with pytest.raises(LostChange):
         state[Tags].lose()
+
+
+@pytest.mark.usefixtures('finding_lost_changes')
+def test_a_state_may_be_opened_for_the_first_time_while_they_are_looked_for() -> None:
+    with closing(open_database('memory:')) as database, closing(State(database, [HitCounter, Tags])) as state:
+        assert state[HitCounter].hit('31415', Caller('555', None, '1.1')) == 1
