@@ -48,8 +48,7 @@ def _parameters(channel: Channel, script: Callable[[Call], object]) -> Mapping[s
 def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyType({})) -> tuple[Call, PretendCall]:
     """A call in memory, on which the test itself gives the commands, and the pretend Asterisk that answers them."""
     asterisk = _NearAsterisk(channel)
-    block, end, rest = asterisk.opening().partition(b'\n\n')
-    environment = Environment.parse(block + end)
+    environment, rest = Environment.opening(asterisk.opening())
     call = Call(environment, asterisk.line, rest, parameters=parameters, line_limit=channel.line_limit)
     asterisk.line.clear()  # of what is in `rest`
     return call, asterisk

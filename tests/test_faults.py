@@ -64,8 +64,16 @@ BAD_OPENINGS = {
     'a line that is no pair': b'agi_network: yes\nagi_nonsense\n\n',
     'a name twice': b'agi_network: yes\nagi_network: yes\n\n',
     'a foreign name': b'agi_network: yes\nname: value\n\n',
-    'a line that never ends': b'agi_network: ' + b'x' * 70_000,
+    'a line that never ends': b'agi_network: yes\nagi_request: ' + b'x' * 70_000,
     'an endless block': b'agi_network: yes\n' * 5000,
+    'a single line': b'agi_x: 1\n\n',
+    'half a block': Channel().environment_block()[:100] + b'\n\n',
+    'a caller ID with a newline': Channel(caller_id='1001\nx').environment_block(),
+    'a caller ID that ends with a newline': Channel(caller_id='1001\n').environment_block(),
+    'a caller ID that chooses a script': Channel(caller_id='1001\nagi_network_script: hits').environment_block(),
+    'a name that adds an argument': Channel(caller_name='Ada\nagi_arg_1: admin').environment_block(),
+    'a name that ends the block': Channel(caller_name='Ada\n\n200 result=1').environment_block(),
+    'arguments after a newline': Channel(arguments=('one\n', 'two')).environment_block(),
 }
 
 

@@ -5,20 +5,14 @@ import socket
 import time
 from contextlib import suppress
 
-from ..errors import ProtocolError
+from .environment import ENVIRONMENT_LIMIT, OF_SERVER, Environment, is_whole
 from .stream import FAILURE, ready
-
-#: Bytes that an environment may have; Asterisk's are about a thousand, and more with long arguments.
-ENVIRONMENT_LIMIT = 65_536
 
 #: Seconds and bytes for which a connection is read on, whatever comes, after the other side was told of a failure.
 #: Were it closed with bytes unread, the system would reset it, and a reset can overtake that word. Asterisk closes at
 #: once, unless it is carrying out a command.
 LINGER = 1.0
 LINGER_BYTES = 262_144
-
-_BEGIN = b'agi_'
-_END = b'\n\n'
 
 
 class Connection:
@@ -42,7 +36,7 @@ class Connection:
     def gather(self) -> bool:
         """Take what has come, without waiting; True once the environment is whole.
 
-        Raises EOFError when the peer has closed, ProtocolError for what is no environment.
+        Raises EOFError when the peer has closed, ProtocolError for what does not become an environment.
         """
         try:
             data = self.socket.recv(ENVIRONMENT_LIMIT - len(self._received), socket.MSG_DONTWAIT)
@@ -53,19 +47,15 @@ class Connection:
         if not data:
             raise EOFError
         self._received += data
-        if not _BEGIN.startswith(self._received[: len(_BEGIN)]):
-            raise ProtocolError(f'it sent {self._received[:40]!r}, which begins no AGI environment')
-        if _END in self._received:
-            return True
-        if len(self._received) == ENVIRONMENT_LIMIT:
-            raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
-        return False
+        return is_whole(self._received, OF_SERVER)
 
-    def environment(self) -> tuple[bytes, bytes]:
-        """The gathered block, its empty line included, and what has come after it: perhaps a HANGUP already."""
-        block, end, rest = self._received.partition(_END)
-        self._received = b''
-        return block + end, rest
+    def environment(self) -> tuple[Environment, bytes]:
+        """The environment that was gathered, and what has come after it: perhaps a HANGUP already.
+
+        Raises ProtocolError for what Asterisk does not send.
+        """
+        received, self._received = self._received, b''  # which is not kept for as long as the call lasts
+        return Environment.opening(received)
 
     def fail(self) -> None:
         """Let the dialplan see AGISTATUS=FAILURE, and send nothing more; from any thread, and it waits for nothing.

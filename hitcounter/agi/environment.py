@@ -1,10 +1,24 @@
-"""The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here."""
+"""The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here.
 
+A caller can put a newline into a value: Asterisk passes `%0A` in a SIP address on as a newline. A block is therefore
+taken only as Asterisk itself writes it, so that no part of a value is ever read as a line of Asterisk's own.
+"""
+
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from ..errors import ProtocolError
 
+#: Bytes that an environment may have; Asterisk's are about a thousand, and more with long arguments.
+ENVIRONMENT_LIMIT = 65_536
+
+#: How the environment that a server is sent begins, and the one that a process is given.
+OF_SERVER = b'agi_network: yes\n'
+OF_PROCESS = b'agi_request: '
+
+_END = b'\n\n'
 _UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rdnis that it does not have
 
 #: The bits of `agi_callingpres` that say who may see the caller (AST_PRES_RESTRICTION in callerid.h).
@@ -20,6 +34,44 @@ _SHOWN = frozenset(
     )
 )
 
+_TEXT = '.*'
+_NUMBER = '-?[0-9]+'
+# Each name in Asterisk's order, and what its value may be: `launch_netscript` and `setup_env` in res_agi.c.
+_VALUES = {
+    'agi_network': 'yes',
+    'agi_network_script': _TEXT,
+    'agi_request': _TEXT,
+    'agi_channel': _TEXT,
+    'agi_language': _TEXT,
+    'agi_type': _TEXT,
+    'agi_uniqueid': _TEXT,
+    'agi_version': _TEXT,
+    'agi_callerid': _TEXT,
+    'agi_calleridname': _TEXT,
+    'agi_callingpres': _NUMBER,
+    'agi_callingani2': _NUMBER,
+    'agi_callington': _NUMBER,
+    'agi_callingtns': _NUMBER,
+    'agi_dnid': _TEXT,
+    'agi_rdnis': _TEXT,
+    'agi_context': _TEXT,
+    'agi_extension': _TEXT,
+    'agi_priority': _NUMBER,
+    'agi_enhanced': r'[01]\.0',
+    'agi_accountcode': _TEXT,
+    'agi_threadid': _NUMBER,
+}
+_NAMES = tuple(_VALUES)
+_NETWORK, _SCRIPT, *_ALWAYS = (f'{name}: ({value})\n' for name, value in _VALUES.items())
+_match = re.compile(rf'(?:{_NETWORK}(?:{_SCRIPT})?)?{"".join(_ALWAYS)}((?:agi_arg_[0-9]+: .*\n)*)\n').fullmatch
+
+# A name that only a later Asterisk sends is passed over, but only after a value that no caller and no dialplan can
+# choose: after any other it may be part of that value, which would lose its end unseen.
+_FIXED = {'agi_type', 'agi_version', *(name for name, value in _VALUES.items() if value != _TEXT)}
+_KNOWN_LINE = rf'(?:{"|".join(_NAMES)}|agi_arg_.*): '
+_LATER_LINE = rf'(?!{_KNOWN_LINE})agi_[a-z0-9_]+: .*\n'
+_later_names = re.compile(rf'^((?:{"|".join(_FIXED)}): .*\n)(?:{_LATER_LINE})+', re.MULTILINE)
+
 
 class Presentation(Enum):
     """Who may see the caller's number and name."""
@@ -34,8 +86,8 @@ class Presentation(Enum):
 class Environment(Mapping[str, str]):
     """What Asterisk says of a call before the first command; it cannot be changed.
 
-    A mapping of each name as Asterisk sends it to its value; the usual ones are attributes too. Bytes that are
-    no UTF-8 are kept as surrogate escapes, so that they can be sent back as they came.
+    A mapping of each name as Asterisk sends it to its value; the usual ones are attributes too. Bytes that are not
+    UTF-8 are kept as surrogate escapes, so that they can be sent back as they came.
     """
 
     __slots__ = ('_values',)
@@ -44,24 +96,31 @@ class Environment(Mapping[str, str]):
         self._values = dict(values)
 
     @classmethod
+    def opening(cls, received: bytes) -> tuple['Environment', bytes]:
+        """The environment with which `received` begins, once that `is_whole`, and the bytes after it.
+
+        Raises ProtocolError as `parse` does.
+        """
+        block, end, rest = received.partition(_END)
+        return cls.parse(block + end), rest
+
+    @classmethod
     def parse(cls, block: bytes) -> 'Environment':
         """The environment that `block`, up to and including its empty line, holds.
 
-        Raises ProtocolError for what Asterisk does not send (`setup_env` in res_agi.c).
+        Raises ProtocolError unless each name is there, once and in Asterisk's order; it names the value that is to
+        blame. A name that only a later Asterisk sends is left out where it cannot be part of a value.
         """
-        text = block.decode('utf-8', 'surrogateescape').removesuffix('\n\n')
-        lines = text.split('\n')
-        try:
-            values = dict([line.split(': ', 1) for line in lines])  # a list: half as slow as a generator
-        except ValueError:
-            wrong = next(line for line in lines if ': ' not in line)
-            raise ProtocolError(f'{wrong[:80]!r} is no "name: value" line of an AGI environment') from None
-        if not len(values) == len(lines) == text.count('\nagi_') + text.startswith('agi_'):
-            raise ProtocolError('an AGI environment has only names that begin with agi_, each of them once')
+        if b'\0' in block:
+            raise ProtocolError('its environment holds a NUL, which Asterisk cannot send')
+        text = block.decode('utf-8', 'surrogateescape')
+        values = _values(text) or _values(text := _later_names.sub(r'\1', text))
+        if values is None:
+            raise ProtocolError(_fault(text) + _call_of(text))
         environment = cls.__new__(cls)
         environment._values = values
         if not environment.unique_id.isprintable():  # it stands in the log
-            raise ProtocolError(f'{environment.unique_id[:80]!r} is no unique id of Asterisk')
+            raise ProtocolError(f'{environment.unique_id[:80]!r} is not a unique id of Asterisk')
         return environment
 
     def __getitem__(self, name: str) -> str:
@@ -143,3 +202,81 @@ class Environment(Mapping[str, str]):
     def _known(self, name: str) -> str | None:
         value = self._values.get(name, _UNKNOWN)
         return None if value in ('', _UNKNOWN) else value
+
+
+def is_whole(received: bytes, begin: bytes) -> bool:
+    """Whether the environment has ended that `received` begins with; `begin` is OF_SERVER or OF_PROCESS.
+
+    Raises ProtocolError for what does not become one.
+    """
+    if received[: len(begin)] != begin[: len(received)]:
+        raise ProtocolError(f'it sent {received[:40]!r}, where an AGI environment begins with {begin!r}')
+    if _END in received:
+        return True
+    if len(received) >= ENVIRONMENT_LIMIT:
+        raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
+    return False
+
+
+def _values(text: str) -> dict[str, str] | None:
+    """What the block `text` says; None if it is not as Asterisk writes it."""
+    match = _match(text)
+    if match is None:
+        return None
+    values = dict(zip(_NAMES, match.groups(), strict=False))  # the last group is that of the arguments
+    for name in ('agi_network', 'agi_network_script'):  # the others are always there
+        if values[name] is None:
+            del values[name]
+    if arguments := match[len(_NAMES) + 1]:
+        parts = [line.partition(': ') for line in arguments.split('\n')[:-1]]
+        if [name for name, _, _ in parts] != [f'agi_arg_{number}' for number in range(1, len(parts) + 1)]:
+            return None
+        values.update({name: value for name, _, value in parts})
+    return values
+
+
+def _fault(text: str) -> str:
+    """Why the block `text` is refused. Its values are not shown, since a caller may have withheld them."""
+    lines = [*text.removesuffix('\n\n').split('\n'), '']
+    seen: list[str] = []
+    for line, due in zip(lines, _names_due(lines), strict=False):
+        name, _, value = line.partition(': ')
+        if name != due or name == line:
+            break
+        if not re.fullmatch(_VALUES.get(name, _TEXT), value):
+            return f'the value of {name} is not one that Asterisk sends'
+        seen.append(name)
+    if not seen:
+        return f'{lines[0][:40]!r} does not begin an AGI environment'
+    suspects = ' or '.join(_suspects(seen, name))
+    reason = f'the value of {suspects} holds a newline' if suspects else 'Asterisk sends that there'
+    return f'the line after {seen[-1]} is not {due}: {reason}'
+
+
+def _suspects(seen: list[str], name: str) -> dict[str, None]:
+    """The names, of those `seen` before the line `name` that is wrong, whose values may hold the newline.
+
+    That is the last one, if the line is a part of its value, or else the one that Asterisk's own line follows.
+    """
+    suspects = [seen[-1]]
+    if name in seen[1:]:
+        suspects.insert(0, seen[seen.index(name) - 1])
+    return dict.fromkeys(suspect for suspect in suspects if suspect not in _FIXED)
+
+
+def _call_of(text: str) -> str:
+    """What Asterisk's log knows the call of the block `text` by, as the end of a sentence."""
+    found = re.search(r'^agi_uniqueid: ([!-~]{1,80})$', text, re.MULTILINE)
+    return f' (unique id {found[1]})' if found else ''
+
+
+def _names_due(lines: list[str]) -> Iterator[str]:
+    """The names in the order that is right for `lines`, which say whether they are of a process or of a server."""
+    names = list(_NAMES)
+    if not lines[0].startswith('agi_network: '):
+        names.remove('agi_network')
+    if not lines[1].startswith('agi_network_script: '):
+        names.remove('agi_network_script')
+    yield from names
+    for number in itertools.count(1):
+        yield f'agi_arg_{number}'

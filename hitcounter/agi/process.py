@@ -15,8 +15,7 @@ from ..errors import CallError, ConnectionLost, ProtocolError
 from .audio import Audio
 from .call import Call
 from .command import LINE_LIMIT
-from .connection import ENVIRONMENT_LIMIT
-from .environment import Environment
+from .environment import OF_PROCESS, Environment, is_whole
 from .gatherer import HANDSHAKE_TIMEOUT
 from .script import Script, Scripts, lead
 from .stream import FAILURE, StdioStream, Stream
@@ -24,7 +23,6 @@ from .stream import FAILURE, StdioStream, Stream
 logger = logging.getLogger(__name__)
 
 _INPUT, _OUTPUT, _ERROR, _AUDIO = range(4)
-_END = b'\n\n'
 
 
 @contextmanager
@@ -97,27 +95,27 @@ def run(
 
 
 def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
-    """The environment, and what came right behind it."""
+    """The environment, and what came right after it."""
     received = b''
     try:
-        while _END not in received:
+        while not is_whole(received, OF_PROCESS):
             received += stream.receive(deadline)
-            if len(received) > ENVIRONMENT_LIMIT:
-                raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
     except TimeoutError:
         raise ProtocolError(
             f'no environment came within {HANDSHAKE_TIMEOUT:g} s: this is for Asterisk to start, by AGI(/path/to/it)'
         ) from None
-    block, end, rest = received.partition(_END)
-    return Environment.parse(block + end), rest
+    return Environment.opening(received)
 
 
 def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Environment:
-    """`environment` as the server would have got it: the path as the network script, the arguments behind it."""
-    own = max(0, len(environment.arguments) - len(arguments[1:]))
+    """`environment` as the server would have got it: the path as the network script, and then the arguments.
+
+    The arguments are those of the process itself, which no newline in one of them can multiply.
+    """
+    texts = [os.fsencode(argument).decode('utf-8', 'surrogateescape') for argument in arguments]
     values = {name: value for name, value in environment.items() if not name.startswith('agi_arg_')}
-    values |= {f'agi_arg_{number}': value for number, value in enumerate(environment.arguments[own:], 1)}
-    return Environment({'agi_network_script': ''.join(arguments[:1]), **values})
+    values |= {f'agi_arg_{number}': text for number, text in enumerate(texts[1:], 1)}
+    return Environment({'agi_network_script': ''.join(texts[:1]), **values})
 
 
 @contextmanager

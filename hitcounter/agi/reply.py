@@ -20,7 +20,9 @@ _SPEECH = re.compile(
 ).fullmatch
 _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
 _USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older Asterisks put it right behind the text
-_HANGUP = b'HANGUP\n'
+# All that Asterisk sends while no command is under way, and what may be the first half of one more such line.
+_UNASKED = re.compile(rb'((?:HANGUP)?\r?\n)*(?P<half>(?:HANGUP|HANGU|HANG|HAN|HA|H)?\r?)').fullmatch
+_FIRST_WORD = re.compile(rb'agi_[a-z0-9_]{1,40}|[1-5]\d\d\b|[A-Za-z]{1,20}\b').match
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Replies:
     """Pairs the bytes that Asterisk sends with the one command that is under way.
 
     As there is never more than one, all that has come belongs to its reply or is the line HANGUP. That settles
-    what the protocol leaves open: a value may hold newlines, and then lines that look like replies.
+    what the protocol leaves open: a value may hold newlines, and then lines that look like replies. What comes when
+    no command is under way is never taken for the reply to the next one: a caller may have written it.
     """
 
     def __init__(self) -> None:
@@ -58,24 +61,34 @@ class Replies:
     def feed(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) > REPLY_LIMIT:
-            raise ProtocolError(f'a reply of more than {REPLY_LIMIT} bytes is none of Asterisk')
+            raise ProtocolError(f'Asterisk does not send a reply of more than {REPLY_LIMIT} bytes')
 
     def note(self, data: bytes) -> None:
-        """As `feed`, where no reply is awaited: a HANGUP counts at once."""
+        """As `feed`, where no reply is awaited: a HANGUP counts at once, and anything else is kept to be refused."""
         self.feed(data)
         lines = self._buffer.split(b'\n')[:-1]
         self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
 
-    def clear(self) -> None:
-        """Forget what is left of the last reply, before the next command is sent; a HANGUP in it counts."""
-        if not self._buffer:
+    def take_unasked(self) -> None:
+        """Take what came while no command was under way: HANGUP or nothing.
+
+        Raises ProtocolError for anything else, now and at each later call.
+        """
+        if not self._buffer:  # mostly
             return
-        *lines, rest = self._buffer.split(b'\n')
-        self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
-        self._buffer = rest if _HANGUP.startswith(rest) else b''
+        unasked = _UNASKED(self._buffer)
+        if unasked is None:
+            raise ProtocolError(f'{_shown(self._buffer.lstrip())} came when no command was waiting for a reply')
+        self.hung_up = self.hung_up or b'HANGUP' in self._buffer[: unasked.start('half')]
+        self._buffer = unasked['half']
+
+    @property
+    def holds_value(self) -> bool:
+        """Whether a value has begun, which may go on after what looks like its end."""
+        return b' (' in self._buffer
 
     def take(self) -> Reply | None:
-        """The reply if all of it is there, else None. Raises ProtocolError for what is no reply."""
+        """The reply if all of it is there, else None. Raises ProtocolError for what is not one, or is more than one."""
         if self._buffer == b'200 result=0\n':  # most replies by far
             self._buffer = b''
             return _ZERO
@@ -83,8 +96,12 @@ class Replies:
             self._buffer = b''
             return _ONE
         self._skip_to_reply()
-        if b'\n' not in self._buffer:
-            return None
+        reply = self._first_reply() if b'\n' in self._buffer else None
+        if reply is not None:
+            self.take_unasked()
+        return reply
+
+    def _first_reply(self) -> Reply | None:
         status = self._buffer[:4]
         if status == b'200 ':
             return self._success()
@@ -93,10 +110,10 @@ class Replies:
         if status in (b'510 ', b'511 ', b'520 ', b'503 '):
             line = self._take_line()
             return Reply(int(line[:3]), text=_text(line[4:]))
-        raise ProtocolError(f'{_text(self._buffer[:80])!r} is no reply of Asterisk')
+        raise ProtocolError(f'{_shown(self._buffer)} is not a reply of Asterisk')
 
     def _skip_to_reply(self) -> None:
-        """Take the lines that are no reply off the buffer: HANGUP, empty ones, and 1xx, which announces one."""
+        """Take the lines that precede a reply off the buffer: HANGUP, empty ones, and 1xx, which announces one."""
         while True:
             line, newline, rest = self._buffer.partition(b'\n')
             line = line.rstrip(b'\r')
@@ -124,9 +141,8 @@ class Replies:
             value, hangups = first.rstrip(b'\r'), more
             match = _LINE(value)
         if match is None:
-            raise ProtocolError(f'{_text(value[:80])!r} is no reply of Asterisk')
+            raise ProtocolError(f'{_shown(value)} is not a reply of Asterisk')
         self._buffer = hangups
-        self._skip_to_reply()
         result, data, endpos, text = match.group('result', 'data', 'endpos', 'text')
         return Reply(
             200,
@@ -142,7 +158,6 @@ class Replies:
             return None
         usage = self._buffer[: end.start()].partition(b'\n')[2]
         self._buffer = self._buffer[end.end() :]
-        self._skip_to_reply()
         return Reply(520, text=_text(usage).strip())
 
 
@@ -161,6 +176,13 @@ def _split_hangups(buffer: bytes) -> tuple[bytes, bytes]:
             end -= len(b'HANGUP')
         elif not buffer.endswith(b'\n', 0, end):
             return buffer[:end], buffer[after:]
+
+
+def _shown(data: bytes) -> str:
+    """The first line of `data` for a message, which keeps a caller's name and a PIN to itself."""
+    word = _FIRST_WORD(data)
+    size = len(data.partition(b'\n')[0])
+    return f'a line of {size} bytes' if word is None else f'a line of {size} bytes that begins with {_text(word[0])!r}'
 
 
 def _text(data: bytes) -> str:

@@ -120,9 +120,12 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
         result = script.function(call)  # not by way of __call__, which would take a page of every thread's stack
         if result is not None:
             refuse_what_never_ran(result, script)
+        call.expect_silence()
     except Hangup:
         return True, 'hung up'
-    except (ConnectionLost, ProtocolError) as error:
+    except ProtocolError as error:
+        return False, f'lost ({_said(call, error)})'
+    except ConnectionLost as error:
         return (True, 'hung up') if call.noticed_hangup else (False, f'lost ({_said(call, error)})')
     except StateError as error:  # the caller cannot be served, and no line of the script is to blame
         logger.error('%s: %s', call.environment.unique_id, _said(call, error))

@@ -18,7 +18,6 @@ from ..errors import CallError, ListenError
 from .call import Call
 from .command import LINE_LIMIT
 from .connection import LINGER, Connection
-from .environment import Environment
 from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
 from .peers import Peers
 from .script import Script, Scripts, lead
@@ -161,9 +160,8 @@ class Server:
             connection.close()
 
     def _call(self, connection: Connection, deadline: float) -> tuple[Script[..., object] | None, Call]:
-        """The call, and the script that it asks for. The block itself is not kept for as long as the call lasts."""
-        block, rest = connection.environment()
-        environment = Environment.parse(block)
+        """The call, and the script that it asks for."""
+        environment, rest = connection.environment()
         script, parameters = self._scripts.find(environment.script)
         call = Call(
             environment,

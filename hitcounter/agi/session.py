@@ -72,10 +72,13 @@ class Session:
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
         self._line_limit = line_limit
         self._replies = Replies()
-        if received:  # right behind the environment
-            self._replies.note(received)
+        self._replies.feed(received)  # what came right after the environment
+        self._replies.take_unasked()
         self._hangup_told = False
         self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
+        # Whether a caller may have written what comes before the next command: in a value of the environment, or in one
+        # that a command returned.
+        self._is_wary = True
         self._value_came = False
 
     @functools.cached_property
@@ -137,6 +140,14 @@ class Session:
                 self.note_hangup()
         return self._replies.hung_up
 
+    def expect_silence(self) -> None:
+        """Raise ProtocolError if more than a HANGUP has come since the last reply, unless one is still due."""
+        if self._unanswered:
+            return
+        if self._is_wary:
+            self._replies.feed(self._stream.pending())
+        self._replies.take_unasked()
+
     def command(self, name: str, *arguments: str, timeout: Seconds | None = None) -> Reply:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.
 
@@ -157,8 +168,8 @@ class Session:
         if self._hangup_told and not runs_dead(name):
             raise Hangup(f'the caller has hung up, and {name} needs a live channel')
         if self._unanswered:
-            raise ConnectionLost(f'{name} was not sent, for {self._unanswered} has no reply yet: let the call end')
-        self._forget_last_reply()
+            raise ConnectionLost(f'{name} was not sent, because {self._unanswered} has no reply yet: let the call end')
+        self.expect_silence()
         self._unanswered = name
         deadline = self._deadline if timeout is None else min(self._deadline, time.monotonic() + timeout)
         try:
@@ -172,24 +183,25 @@ class Session:
         logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)
         return reply
 
-    def _forget_last_reply(self) -> None:
-        """A value with newlines may come in pieces: what is left of one is no part of the next reply."""
-        if self._value_came:
-            self._replies.feed(self._stream.pending())
-        self._replies.clear()
-
     def _receive(self, name: str, deadline: float) -> Reply:
         try:
             while True:
                 self._replies.feed(self._stream.receive(deadline))
+                if self._replies.holds_value:
+                    self._feed_all_pending()
                 reply = self._replies.take()
                 if reply is not None:
-                    self._value_came = reply.data is not None
+                    self._is_wary = self._value_came = self._value_came or reply.data is not None
                     return reply
                 if time.monotonic() >= deadline:  # a trickle of bytes is no answer
                     raise TimeoutError
         except TimeoutError:
             raise ConnectionLost(f'Asterisk did not answer {name} in time') from None
+
+    def _feed_all_pending(self) -> None:
+        """Feed what has come by now: a value may hold what looks like its end, and may have come in pieces."""
+        while data := self._stream.pending():
+            self._replies.feed(data)
 
     def _settled(self, name: str, reply: Reply) -> Reply:
         """`reply`, unless it tells of a hangup or a refusal. Neither shows the arguments: they may be a PIN."""

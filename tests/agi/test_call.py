@@ -129,10 +129,83 @@ def test_hanging_up_oneself_is_no_surprise() -> None:
         call.answer()
 
 
-def test_a_forged_reply_within_a_value_is_not_taken_for_the_next_one() -> None:
-    call, _ = scripted(b'200 result=1 (x)\n', b'200 result=0\n', late=b'200 result=1 (forged)\n')
-    assert call.get_variable('FORGED') == 'x'
+class Pausing(Scripted):
+    """A stream on which pieces come as if by themselves: those up to the next pause are there already."""
+
+    PAUSE = b''
+
+    def pending(self) -> bytes:
+        return self._pieces.popleft() if self._pieces and self._pieces[0] else b''
+
+    def receive(self, deadline: float) -> bytes:
+        while self._pieces and not self._pieces[0]:
+            self._pieces.popleft()
+        return super().receive(deadline)
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+
+
+def test_a_value_that_holds_a_reply_is_read_whole_though_it_comes_in_pieces() -> None:
+    value = b'200 result=1 (x)\n', b'200 result=1 (forged)\n'
+    call = Call(Environment({}), Pausing([Pausing.PAUSE, *value, Pausing.PAUSE, b'200 result=0\n']))
+    assert call.get_variable('FORGED') == 'x)\n200 result=1 (forged'
     assert call.command('NOOP') == Reply(200, '0')
+
+
+def test_the_rest_of_a_value_that_comes_later_is_not_taken_for_the_next_reply() -> None:
+    call, stream = scripted(b'200 result=1\n', b'200 result=1 (x)\n', b'200 result=0\n')
+    call.set_variable('A', '1')
+    assert call.get_variable('FORGED') == 'x'
+    stream.comes_unasked(b'200 result=1 (forged)\n')
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match='came when no command was waiting'):
+            call.noop()
+    assert stream.sent == [b'SET VARIABLE A 1\n', b'GET VARIABLE FORGED\n']
+
+
+def test_once_a_value_was_read_a_lost_step_is_noticed_before_the_next_command() -> None:
+    call, stream = scripted(b'200 result=1 (x)\n', b'200 result=7\n')
+    call.get_variable('A')
+    call.noop()
+    stream.comes_unasked(b'200 result=0\n')
+    with pytest.raises(ProtocolError, match='came when no command was waiting'):
+        call.noop()
+
+
+@pytest.mark.parametrize('forged', [b'agi_calleridname: Ada\n', b'200 result=1\n', b'\n\n200 result=0\n', b'x', b'200'])
+def test_what_follows_the_environment_is_a_hangup_or_an_error(forged: bytes) -> None:
+    assert Call(Environment({}), Scripted(), b'\nHANGUP\n').hung_up
+    with pytest.raises(ProtocolError, match='came when no command was waiting'):
+        Call(Environment({}), Scripted(), forged)
+
+
+@pytest.mark.parametrize('forged', [b'agi_calleridname: Ada\n', b'200 result=1\n', b'x'])
+def test_what_comes_before_the_first_command_is_an_error_and_nothing_is_sent(forged: bytes) -> None:
+    call, stream = scripted(b'200 result=0\n')
+    stream.comes_unasked(b'\nHANGUP\n')
+    with pytest.raises(Hangup):
+        call.answer()
+    call, stream = scripted(b'200 result=0\n')
+    stream.comes_unasked(forged)
+    with pytest.raises(ProtocolError, match='came when no command was waiting'):
+        call.answer()
+    assert stream.sent == []
+
+
+def test_a_line_of_a_forged_environment_is_not_a_reply_and_nothing_more_is_sent() -> None:
+    call, stream = scripted(b'agi_calleridname: Ada\n\n200 result=0\n', b'200 result=0\n')
+    with pytest.raises(ProtocolError, match="begins with 'agi_calleridname' is not a reply"):
+        call.answer()
+    with pytest.raises(ConnectionLost, match='NOOP was not sent, because ANSWER has no reply yet'):
+        call.noop()
+    assert stream.sent == [b'ANSWER\n']
+
+
+def test_two_replies_for_one_command_are_an_error() -> None:
+    call, _ = scripted(b'200 result=0\n200 result=0\n')
+    with pytest.raises(ProtocolError, match='came when no command was waiting'):
+        call.answer()
 
 
 def test_no_answer_until_the_deadline_is_a_lost_connection() -> None:
@@ -167,7 +240,7 @@ def test_a_reply_that_comes_too_late_is_not_taken_for_that_of_the_next_command()
     call = Call(Environment({}), stream)
     with pytest.raises(ConnectionLost, match='did not answer GET VARIABLE in time'):
         call.get_variable('A')
-    with pytest.raises(ConnectionLost, match='NOOP was not sent, for GET VARIABLE has no reply yet'):
+    with pytest.raises(ConnectionLost, match='NOOP was not sent, because GET VARIABLE has no reply yet'):
         call.noop()
     assert stream.sent == [b'GET VARIABLE A\n']
 

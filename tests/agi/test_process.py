@@ -27,7 +27,7 @@ def pipes() -> Iterator[tuple[StdioStream, int, int]]:
 
 def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, int]) -> None:
     stream, from_it, to_it = pipes
-    asterisk = PretendCall(Channel(url='agi://pbx/say', arguments=['42']))
+    asterisk = PretendCall(Channel(url='/usr/bin/say', arguments=['say', '42']))
 
     def play() -> None:
         os.write(to_it, asterisk.opening())
@@ -47,17 +47,64 @@ def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, i
     assert asterisk.heard == [SaidNumber(42)]
 
 
+def opens_no_call(pipes: tuple[StdioStream, int, int], opening: bytes, *arguments: str) -> bool:
+    """Whether a process whose call begins so runs no script, and lets the dialplan see FAILURE."""
+    stream, from_it, to_it = pipes
+    ran: list[Call] = []
+    os.write(to_it, opening)
+    well = run([Script('hits', ran.append)], stream, arguments)
+    assert well == bool(ran)
+    return not ran and os.read(from_it, 100) == b'FAILURE\n'
+
+
+def process_channel(**values: object) -> Channel:
+    return Channel(url='/usr/bin/hits', **values)  # type: ignore[arg-type]
+
+
+def test_an_environment_of_asterisk_opens_a_call(pipes: tuple[StdioStream, int, int]) -> None:
+    assert not opens_no_call(pipes, process_channel().environment_block(), 'hits')
+
+
+@pytest.mark.parametrize(
+    ('channel', 'said'),
+    [
+        (Channel(), "begins with b'agi_request: '"),
+        (process_channel(caller_id='1001\nx'), 'the value of agi_callerid holds a newline'),
+        (process_channel(caller_id='1001\n'), 'the value of agi_callerid holds a newline'),
+        (process_channel(caller_id='1001\nagi_arg_1: hits'), 'the value of agi_callerid holds a newline'),
+        (process_channel(caller_id='1001\nagi_network_script: hits'), 'the value of agi_callerid holds a newline'),
+        (process_channel(caller_name='x\n\n200 result=1'), 'the value of agi_calleridname holds a newline'),
+        (process_channel(extension='1\nagi_extension: 2'), 'the value of agi_context or agi_extension holds a newline'),
+        (process_channel(arguments=['hits\n', 'x']), "a line of 12 bytes that begins with 'agi_arg_2' came when no"),
+    ],
+)
+def test_a_newline_in_a_value_opens_no_call(
+    channel: Channel, said: str, pipes: tuple[StdioStream, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert opens_no_call(pipes, channel.environment_block(), 'hits')
+    assert said in caplog.text
+
+
+def test_a_newline_in_an_argument_adds_none(pipes: tuple[StdioStream, int, int]) -> None:
+    arguments = ('hits', 'role', 'Ada\nagi_arg_4: admin')
+    stream, _, to_it = pipes
+    found: list[tuple[str, ...]] = []
+    os.write(to_it, process_channel(arguments=arguments).environment_block())
+    assert run([Script('hits', lambda call: found.append(call.environment.arguments))], stream, arguments)
+    assert found == [arguments[1:]]
+
+
 def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
     pipes: tuple[StdioStream, int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 100)
+    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 10)
     stream, from_it, to_it = pipes
-    os.write(to_it, b'agi_request: x\n\n' + b'x' * 200)
+    os.write(to_it, process_channel().environment_block() + b'x' * 200)
 
     assert not run([], stream)
 
     assert os.read(from_it, 100) == b'FAILURE\n'
-    assert 'a reply of more than' in caplog.text
+    assert 'Asterisk does not send a reply of more than' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -65,8 +112,8 @@ def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
     [
         (b'', 'no environment came within 0.01 s: this is for Asterisk to start'),
         (b'agi_request: x\n', 'no environment came within 0.01 s'),
-        (b'GET / HTTP/1.1\n\n', 'is no "name: value" line of an AGI environment'),
-        (b'agi_arg_1: ' + b'x' * 1000, 'has more than 1000 bytes'),
+        (b'GET / HTTP/1.1\n\n', "it sent b'GET / HTTP/1.1"),
+        (b'agi_request: ' + b'x' * 1000, 'has more than 1000 bytes'),
     ],
 )
 def test_what_opens_no_call_is_a_failure_with_a_sentence(
@@ -77,7 +124,7 @@ def test_what_opens_no_call_is_a_failure_with_a_sentence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr('hitcounter.agi.process.HANDSHAKE_TIMEOUT', 0.01)
-    monkeypatch.setattr('hitcounter.agi.process.ENVIRONMENT_LIMIT', 1000)
+    monkeypatch.setattr('hitcounter.agi.environment.ENVIRONMENT_LIMIT', 1000)
     stream, from_it, to_it = pipes
     os.write(to_it, opening)
 

@@ -82,7 +82,7 @@ def test_a_hangup_behind_a_reply_leaves_it_whole(data: bytes) -> None:
     replies = Replies()
     replies.feed(data + b'HANGUP\n')
     assert replies.take() == REPLIES[data]
-    replies.clear()
+    replies.take_unasked()
     assert replies.hung_up
 
 
@@ -93,23 +93,69 @@ def test_half_a_reply_is_none() -> None:
     assert read(b'HANGUP\n') == (None, True)
 
 
-def test_what_is_left_of_a_reply_is_no_part_of_the_next() -> None:
-    replies = Replies()
-    replies.feed(b'200 result=1 (x)\n')
-    assert replies.take() == Reply(200, '1', 'x')
-    replies.feed(b'200 result=1 (forged)\n')
-    replies.clear()
-    replies.feed(b'200 result=0\n')
-    assert replies.take() == Reply(200, '0')
+UNASKED = [b'', b'\n', b'HANGUP\n', b'HANGUP\r\n\r\n', b'HANGUP\nHANGUP\n', b'HANG', b'\nHANGUP', b'\r']
+
+#: What a caller may have written, and no Asterisk sends when there is no command.
+FORGED = [
+    b'agi_calleridname: Ada\n',
+    b'200 result=1\n',
+    b'200 result=0\n',
+    b'200 res',
+    b'100 result=0 Trying...\n',
+    b'510 Invalid or unknown command\n',
+    b'x\n',
+    b'\nx',
+    b'HANGUP\nx\n',
+    b'HANGUPS\n',
+    b' \n',
+    b'\xff\n',
+    b'\0\n',
+]
 
 
-def test_a_hangup_that_comes_in_two_pieces_between_commands_is_heard() -> None:
+@pytest.mark.parametrize('data', UNASKED)
+def test_a_hangup_and_empty_lines_may_come_unasked(data: bytes) -> None:
     replies = Replies()
-    replies.feed(b'HANG')
-    replies.clear()
-    replies.feed(b'UP\n200 result=0\n')
+    replies.feed(data)
+    replies.take_unasked()
+    assert replies.hung_up == (b'HANGUP\n' in data.replace(b'\r', b''))
+    half = {b'HANG': b'UP\n', b'\nHANGUP': b'\n', b'\r': b'\n'}
+    replies.feed(half.get(data, b'') + b'200 result=0\n')
     assert replies.take() == Reply(200, '0')
-    assert replies.hung_up
+    assert replies.hung_up == (b'HANG' in data)
+
+
+@pytest.mark.parametrize('data', FORGED)
+def test_nothing_else_comes_unasked(data: bytes) -> None:
+    replies = Replies()
+    replies.feed(data)
+    for _ in range(2):  # nor is it forgotten
+        with pytest.raises(ProtocolError, match='came when no command was waiting for a reply'):
+            replies.take_unasked()
+
+
+@pytest.mark.parametrize('forged', FORGED)
+@pytest.mark.parametrize('data', [data for data in REPLIES if b'(' not in data.partition(b'\n')[0]])
+def test_a_reply_with_more_than_a_hangup_after_it_is_an_error(data: bytes, forged: bytes) -> None:
+    assert read(data + b'HANGUP\n') == (REPLIES[data], True)
+    with pytest.raises(ProtocolError, match='came when no command was waiting'):
+        read(data + forged)
+
+
+@pytest.mark.parametrize('forged', [b'agi_calleridname: Ada\n', b'x\n', b'HANGUP\nx\n', b'HANGUPS\n', b' \n', b'\0\n'])
+def test_a_line_that_is_not_a_reply_is_an_error_where_one_is_awaited(forged: bytes) -> None:
+    with pytest.raises(ProtocolError, match='is not a reply of Asterisk'):
+        read(forged + b'200 result=0\n')
+
+
+def test_an_error_shows_what_kind_of_line_came_and_not_what_a_caller_is_called() -> None:
+    for line, shown in {
+        b'agi_calleridname: Ada Lovelace\n': "a line of 30 bytes that begins with 'agi_calleridname'",
+        b'404 Not found\n': "a line of 13 bytes that begins with '404'",
+        b'12345\n': 'a line of 5 bytes',
+    }.items():
+        with pytest.raises(ProtocolError, match=f'^{shown} is not a reply of Asterisk$'):
+            read(line)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from patience import PATIENCE
 
 from hitcounter.agi import Call, Drained, Script, Server, gatherer, under_way, workers
 from hitcounter.agi import server as server_module
-from hitcounter.agi.connection import ENVIRONMENT_LIMIT, Connection
+from hitcounter.agi.connection import Connection
+from hitcounter.agi.environment import ENVIRONMENT_LIMIT
 from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
 from hitcounter.agi.stream import FAILURE
 from hitcounter.errors import CommandRefused, ConnectionLost, Hangup, ListenError, ProtocolError, UpdateFailed
@@ -101,7 +102,7 @@ def test_whatever_path_is_asked_for_fails_in_one_line(path: str, caplog: pytest.
 def test_a_path_of_bytes_that_are_no_text_fails_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with serving() as server, socket.create_connection(server.address) as asterisk:
-        asterisk.sendall(b'agi_network: yes\nagi_network_script: \xff?\xfe=\xfd\n\n')
+        asterisk.sendall(Channel(url='agi://pbx/\udcff?\udcfe=\udcfd').environment_block())
         assert closes(asterisk) == b'FAILURE\n'
     assert r"there is no script '\udcff?\udcfe=\udcfd'" in caplog.text
 
@@ -193,10 +194,12 @@ def test_an_environment_in_pieces_is_put_together() -> None:
 @pytest.mark.parametrize(
     ('sent', 'said'),
     [
-        (b'GET / HTTP/1.1\r\n\r\n', 'begins no AGI environment'),
-        (b'\x16\x03\x01\x02\x00', 'begins no AGI environment'),
-        (b'agi_network: yes\nnonsense\n\n', 'no "name: value" line'),
-        (b'agi_network: ' + b'x' * 70_000, 'more than 65536 bytes'),
+        (b'GET / HTTP/1.1\r\n\r\n', 'where an AGI environment begins with'),
+        (b'\x16\x03\x01\x02\x00', 'where an AGI environment begins with'),
+        (b'agi_x: 1\n\n', 'where an AGI environment begins with'),
+        (Channel(url='/usr/bin/hits').environment_block(), 'where an AGI environment begins with'),
+        (b'agi_network: yes\nnonsense\n\n', 'the line after agi_network is not agi_request'),
+        (b'agi_network: yes\nagi_request: ' + b'x' * 70_000, 'more than 65536 bytes'),
     ],
 )
 def test_what_is_no_environment_is_sent_away_in_one_line(
@@ -220,7 +223,7 @@ def test_more_behind_an_environment_than_a_reply_may_have_ends_that_call_alone(
             peer.sendall(Channel().environment_block() + b'x' * 1001)
             assert closes(peer) == FAILURE
         assert_serves(server)
-    assert 'a reply of more than' in caplog.messages[0]
+    assert 'does not send a reply of more than' in caplog.messages[0]
 
 
 @pytest.mark.parametrize('over', [0, 1])
@@ -238,7 +241,9 @@ def test_an_environment_has_no_more_than_its_limit_however_it_comes(over: int) -
                 connection.gather()
         else:
             assert connection.gather()
-            assert connection.environment() == (block, b'')
+            environment, rest = connection.environment()
+            assert rest == b''
+            assert len(environment.arguments[0]) > ENVIRONMENT_LIMIT - 1000
 
 
 def test_half_an_environment_and_a_close_is_said_and_a_bare_probe_is_not(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """What must hold whatever Asterisk sends: each target takes bytes, and raises what is none of our own errors.
 
-No target waits: all that the other side will ever send is there from the start, then it closes.
+No target waits: the other side answers each command at once, then it closes. Each begins with a whole environment, or
+would stop at the door.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 
 import pytest
@@ -19,17 +20,18 @@ from recordings import FOLDER, recordings_in
 
 from hitcounter.agi import Call, Environment, Reply, Script
 from hitcounter.agi.connection import Connection
+from hitcounter.agi.pretend import Channel
 from hitcounter.agi.process import run
 from hitcounter.agi.reply import REPLY_LIMIT
 from hitcounter.agi.script import Scripts
 from hitcounter.agi.session import RUN_DEAD
-from hitcounter.agi.stream import FAILURE, SocketStream, StdioStream
+from hitcounter.agi.stream import FAILURE, SocketStream, StdioStream, ready
 from hitcounter.errors import CallError, CommandFailed, ConnectionLost, Hangup
 
 END = b'\0'
 """What Asterisk, written in C, cannot send within a reply: it parts the pieces of an input."""
 
-ENVIRONMENT = b'agi_network: yes\nagi_request: agi://127.0.0.1\nagi_uniqueid: 1.1\n\n'
+ENVIRONMENT = Channel(url='agi://127.0.0.1', unique_id='1.1').environment_block()
 
 COMMANDS: dict[str, Callable[[Call], object]] = {
     'ANSWER': Call.answer,
@@ -120,26 +122,103 @@ class Pieces:
         return False
 
 
+# Whatever a value of the environment holds.
+
+def values(data: bytes) -> None:
+    """A block of Asterisk's with any values, newlines included: none is cut, nor taken for another or for a reply."""
+    choices = Choices(data)
+    path, *texts = (_text(choices.text()) for _ in range(1 + len(TEXTS)))
+    *arguments, last = (_text(text) for text in choices.rest().split(END))
+    channel = Channel(
+        url=f'agi://pbx/{path}', unique_id='1.1', arguments=[*arguments, last], **dict(zip(TEXTS, texts, strict=True))
+    )
+    honest = '\n' not in ''.join([path, *texts, *arguments])
+    try:
+        environment, rest = Environment.opening(channel.environment_block())
+        Call(environment, Pieces([]), rest)
+    except CallError:
+        assert not honest or '\n' in last
+        return
+    assert honest
+    assert environment.script == path
+    assert [environment[name] for name in TEXTS.values()] == [
+        text or ('unknown' if name in UNKNOWN else '') for name, text in zip(TEXTS, texts, strict=True)
+    ]
+    assert environment.arguments[: len(arguments)] == (*arguments,)
+    assert environment.arguments[len(arguments) :] == (last,) or '\n' in last  # the last lines may be anybody's
+
+
+TEXTS = {
+    'name': 'agi_channel',
+    'language': 'agi_language',
+    'caller_id': 'agi_callerid',
+    'caller_name': 'agi_calleridname',
+    'dnid': 'agi_dnid',
+    'rdnis': 'agi_rdnis',
+    'context': 'agi_context',
+    'extension': 'agi_extension',
+    'account_code': 'agi_accountcode',
+}
+"""What a caller or a dialplan may have written, by its name in a channel."""
+
+UNKNOWN = ('caller_id', 'caller_name', 'dnid', 'rdnis')
+
+
 # Whatever comes on a connection.
 
 def connection(data: bytes) -> None:
     """All that a peer may say from its first byte on, to a script that asks and says."""
-    opening, end, answers = data.partition(b'\n\n')
-    _converse(opening + end, answers)
+    opening, *answers = data.split(END)
+    _converse(opening, answers)
 
 
 def answers(data: bytes) -> None:
     """An environment that is right, with a path, an argument and a caller's name; then whatever comes."""
     choices = Choices(data)
-    path, argument, name = (choices.text().replace(b'\n', b'') for _ in range(3))
-    _converse(ENVIRONMENT_OF % (path, argument, name) + choices.text(), choices.rest())
+    path, argument, name = (_text(choices.text().replace(b'\n', b'')) for _ in range(3))
+    channel = Channel(url=f'agi://pbx/{path}', unique_id='1.1', caller_name=name, arguments=[argument])
+    _converse(channel.environment_block() + choices.text(), choices.rest().split(END))
 
 
-ENVIRONMENT_OF = b'agi_network: yes\nagi_network_script: %b\nagi_uniqueid: 1.1\nagi_arg_1: %b\nagi_calleridname: %b\n\n'
+class Answers:
+    """The other side, which sends one more piece whenever one is awaited and none is there, and then closes."""
+
+    def __init__(self, pieces: Iterable[bytes], send: Callable[[bytes], object], close: Callable[[], object]) -> None:
+        self._pieces = filter(None, pieces)
+        self._send, self._close = send, close
+
+    def await_at(self, file: int) -> None:
+        if ready(file, select.POLLIN, 0):
+            return
+        if piece := next(self._pieces, b''):
+            self._send(piece)
+        else:
+            self._close()
+
+
+class AnsweredSocket(SocketStream):
+    def __init__(self, connection: socket.socket, answers: Answers) -> None:
+        super().__init__(connection)
+        self._answers = answers
+
+    def receive(self, deadline: float) -> bytes:
+        self._answers.await_at(self._connection.fileno())
+        return super().receive(deadline)
+
+
+class AnsweredPipes(StdioStream):
+    def __init__(self, incoming: int, outgoing: int, answers: Answers) -> None:
+        super().__init__(incoming, outgoing)
+        self._answers = answers
+
+    def receive(self, deadline: float) -> bytes:
+        self._answers.await_at(self._incoming)
+        return super().receive(deadline)
 
 
 def process(data: bytes) -> None:
     """All that Asterisk may say to a process that it has started, over two pipes."""
+    pieces = data[: select.PIPE_BUF * 16].split(END)  # as much as a pipe holds
     incoming, to_it = os.pipe()
     from_it, outgoing = os.pipe()
     commands = bytearray()
@@ -155,10 +234,11 @@ def process(data: bytes) -> None:
             raise
 
     try:
-        with closing(StdioStream(incoming, outgoing)) as stream:
-            os.write(to_it, data[: select.PIPE_BUF * 16])  # as much as a pipe holds
-            os.close(to_it)
-            well = run([Script('', script)], stream, ['', 'an argument'])
+        with ExitStack() as asterisk:
+            asterisk.callback(os.close, to_it)
+            answers = Answers(pieces, partial(os.write, to_it), asterisk.close)
+            with closing(AnsweredPipes(incoming, outgoing, answers)) as stream:
+                well = run([Script('', script)], stream, ['', 'an argument'])
         while piece := os.read(from_it, 4096):
             commands += piece
     finally:
@@ -169,24 +249,23 @@ def process(data: bytes) -> None:
     assert well == (not commands.endswith(FAILURE))
 
 
-def _converse(opening: bytes, answers: bytes) -> None:
+def _converse(opening: bytes, pieces: Iterable[bytes]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, suppress(CallError, EOFError):
         connection = Connection(ours, '127.0.0.1', math.inf)
         theirs.sendall(opening)
-        whole = connection.gather()
-        theirs.sendall(answers)
-        theirs.shutdown(socket.SHUT_WR)
-        while not whole:
-            whole = connection.gather()
-        _serve(connection)
+        if not connection.gather():
+            theirs.shutdown(socket.SHUT_WR)
+            while not connection.gather():
+                pass
+        answers = Answers(pieces, theirs.sendall, partial(theirs.shutdown, socket.SHUT_WR))
+        _serve(connection, answers)
 
 
-def _serve(connection: Connection) -> None:
-    block, rest = connection.environment()
-    environment = Environment.parse(block)
+def _serve(connection: Connection, answers: Answers) -> None:
+    environment, rest = connection.environment()
     script, parameters = SCRIPTS.find(environment.script)
-    call = Call(environment, SocketStream(connection.socket), rest, parameters=parameters)
+    call = Call(environment, AnsweredSocket(connection.socket, answers), rest, parameters=parameters)
     assert all(call.parameters.values())
     repr((environment.caller_id, environment.caller_name, environment.arguments, call.query)).encode()
     if script:
@@ -400,7 +479,7 @@ def _cut(whole: bytes, start: int, choices: Choices) -> list[bytes]:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (connection, answers, process, replies, in_step)
+    target.__name__: target for target in (values, connection, answers, process, replies, in_step)
 }
 
 
@@ -413,14 +492,21 @@ def seeds() -> dict[str, set[bytes]]:
         for recording in recordings_in(path):
             environment, *exchanges = recording.exchanges
             sent = [exchange.replies + exchange.unasked.lstrip(b'\n') for exchange in exchanges]
-            said = environment.replies + b''.join(sent)
-            found['connection'].add(said)
-            found['process'].add(said)
-            found['answers'].update(path + END + b'1' + END + b'Ada' + END + END + b''.join(sent) for path in PATHS)
+            said = Environment.parse(environment.replies)
+            texts = [said.script, *(said[name] for name in TEXTS.values()), *said.arguments]
+            found['values'].add(END.join(text.encode('utf-8', 'surrogateescape') for text in texts))
+            found['connection'].add(END.join([environment.replies, *sent]))
+            found['process'].add(END.join([_as_of_a_process(environment.replies), *sent]))
+            found['answers'].update(END.join([path, b'1', b'Ada', b'', *sent]) for path in PATHS)
             numbers = [_command_of(exchange.sent[0]) for exchange in exchanges]
             found['replies'].add(b''.join(bytes([at]) + reply + END for at, reply in zip(numbers, sent, strict=True)))
             found['in_step'].add(b''.join(map(_as_choices, sent)))
     return found
+
+
+def _as_of_a_process(block: bytes) -> bytes:
+    """The block of a server without what only a server is sent."""
+    return block[block.index(b'agi_request: ') :]
 
 
 PATHS = [b'hits', b'vote/31415', b'vote/a%2Fb?for=x&for=%79+&now']

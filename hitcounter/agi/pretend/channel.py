@@ -44,6 +44,9 @@ class HangUp:
 class Channel:
     """One channel: the values of its environment block, the world around it, and the caller's plans.
 
+    A `url` that is only a path, as in `AGI(/path)`, gives the block of a process that Asterisk starts. Values go out
+    as they are, as from Asterisk: a newline in `caller_id` makes a further line of the block.
+
     `variables` may hold AGISIGHUP, AGIEXITONHANGUP and AGIEXECFULL, which Asterisk itself obeys, and what functions
     give, as in `{'DEVICE_STATE(PJSIP/100)': 'BUSY'}`. `database` is AstDB, `family/key` to value; `others` are the
     channels that commands may name. `applications` are further ones for EXEC, by name, or by name and options, as in
@@ -99,12 +102,16 @@ class Channel:
         return self.url.partition('://')[2].partition('/')[2]
 
     def environment_block(self) -> bytes:
-        """The lines that Asterisk opens an AGI call with, up to and with the empty one."""
+        """The lines with which Asterisk opens an AGI call, up to and including the empty one.
+
+        Values go out as they are, as from Asterisk: one with a newline makes further lines.
+        """
         lines = [f'{name}: {value}\n' for name, value in self._environment()]
         return encode(''.join(lines) + '\n')
 
     def _environment(self) -> Iterator[tuple[str, object]]:
-        yield 'agi_network', 'yes'
+        if '://' in self.url:
+            yield 'agi_network', 'yes'
         if self.network_script:
             yield 'agi_network_script', self.network_script
         yield 'agi_request', self.url
