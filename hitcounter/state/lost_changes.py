@@ -40,9 +40,15 @@ def run(
     connection.cacheMinimize()
     result = function(root, *arguments, **keywords)
     for _, loaded in connection._cache.lru_items():  # ZODB names the loaded objects nowhere else
-        if loaded._p_changed is False:  # not a ghost, and not to be stored
+        if loaded._p_changed is False and not _is_in_a_savepoint(loaded):  # not a ghost, and not to be stored
             _compare(loaded, connection, label)
     return result
+
+
+def _is_in_a_savepoint(loaded: Any) -> bool:
+    """Whether it is not as it was loaded, but as a savepoint of this transaction has stored it."""
+    savepoints = loaded._p_jar._savepoint_storage
+    return savepoints is not None and loaded._p_oid in savepoints.index
 
 
 def _compare(loaded: Any, connection: Any, label: str) -> None:
