@@ -12,6 +12,7 @@ import click
 from ZEO.Exceptions import ClientDisconnected
 
 from . import log, settings
+from .errors import DatabaseRefused
 from .state import open_database
 from .workspace import GONE, Workspace
 
@@ -33,10 +34,13 @@ class _Script(click.Path):
 @settings.config
 @settings.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
+@click.option('--unmigrated', is_flag=True, help='With --write, though the database is to be migrated first.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
 @click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
-def main(storage: str, write: bool, code: str | None, script: str | None, arguments: tuple[str, ...]) -> None:
+def main(
+    storage: str, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
+) -> None:
     """Look into the database, and change it with --write, while the server runs or not.
 
     With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
@@ -46,12 +50,15 @@ def main(storage: str, write: bool, code: str | None, script: str | None, argume
     """
     if code is not None and script is not None:
         arguments = (script, *arguments)
+    if unmigrated and not write:
+        raise click.UsageError('--unmigrated goes with --write: without it nothing is changed')
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
     with (
         closing(open_database(storage, read_only=not write)) as database,
         closing(Workspace(database, writes=write)) as workspace,
     ):
+        _check_fit(workspace, unmigrated)
         if code is None and script is None and sys.stdin.isatty():
             # Here, for it takes longer than all that a script may want.
             from .conversation import converse
@@ -63,6 +70,16 @@ def main(storage: str, write: bool, code: str | None, script: str | None, argume
         if workspace.is_changed:
             click.echo('Changes that were not committed are forgotten: call commit() to keep them.', err=True)
     sys.exit(status)
+
+
+def _check_fit(workspace: Workspace, unmigrated: bool) -> None:
+    """Say that the database does not fit the code that is installed. Raises DatabaseRefused if it is to be changed."""
+    unfit = workspace.unfit()
+    if unfit is None:
+        return
+    if workspace.writes and not unmigrated:
+        raise DatabaseRefused(f'{unfit}; or give --unmigrated as well, to change it as it is')
+    click.echo(f'Warning: {unfit}; until then the code here may show it wrongly.', err=True)
 
 
 def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from . import log, settings
-from .state import open_database
+from . import installed, log, settings
+from .errors import HitcounterError
+from .state import Database, Session, open_database
+from .state.migrating import is_due, unfit
 from .state.status import status
 
 
@@ -21,8 +23,18 @@ def main(storage: str, as_json: bool) -> None:
     """Tell how large the database is, what was last done to it, and who works with it."""
     log.set_up('error')
     with closing(open_database(storage, read_only=True)) as database:
-        told = status(database)
+        told = {**status(database), **_fit(database)}
     click.echo(json.dumps(told) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(told)))
+
+
+def _fit(database: Database) -> dict[str, Any]:
+    """Whether a migration is due, and why the server would refuse the database, if it would."""
+    with closing(Session(database.db)) as session:
+        try:
+            components = installed.components()
+            return {'migration_due': is_due(session.root, components), 'refusal': unfit(session.root, components)}
+        except HitcounterError as error:  # of a package that is broken, or of a database that is
+            return {'migration_due': False, 'refusal': str(error)}
 
 
 def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -31,6 +43,8 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield 'size', f'{told["bytes"]:,} bytes, {told["objects"]:,} objects'
     yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
     yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
+    if told['refusal']:
+        yield 'migration due' if told['migration_due'] else 'does not fit', told['refusal']
     yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
     if told['packs_from'] is not None:
         yield 'next pack', (

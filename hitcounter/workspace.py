@@ -6,9 +6,12 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
-from .errors import ReadOnly, StateError
+from . import installed
+from .errors import HitcounterError, ReadOnly, StateError
 from .state import Component, Database, ReadingState, Session, State, WritingSession
+from .state.blame import blaming
 from .state.history import Transactions, history, transactions, undo
+from .state.migrating import unfit
 
 R = TypeVar('R')
 
@@ -38,7 +41,8 @@ class Workspace:
         self.writes = writes
         self.session = _session(database, writes=writes)
         self._resources.enter_context(closing(self.session))
-        self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+        with blaming('what the database holds cannot be shown'):
+            self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
         classes = [type(part) for part in self.components.values()]
         state = _LateState(lambda: self._open_state(classes)) if writes else ReadingState(database.db, classes)
         functions = [self.commit, self.run, self.abort, self.sync, self.transactions, self.undo]
@@ -55,6 +59,13 @@ class Workspace:
     def is_changed(self) -> bool:
         """Whether there are changes to be committed."""
         return self.writes and self.session.is_changed
+
+    def unfit(self) -> str | None:
+        """Why the components that are installed do not fit the database, in a sentence; None if they do."""
+        try:
+            return unfit(self.session.root, installed.components())
+        except HitcounterError as error:  # of a package that is broken
+            return str(error)
 
     def close(self) -> None:
         """Forget what was not committed, and leave the database."""

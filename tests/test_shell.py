@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -22,6 +23,8 @@ from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess, Start
+
+FROZEN = Path(__file__).parent / 'frozen'
 
 COUNT = 'print(hits.count("31415"))'
 
@@ -750,3 +753,50 @@ def test_no_file_of_the_database_is_for_others(server: ServerProcess, tmp_path: 
     modes = {os.stat(file).st_mode & 0o077 for file in tmp_path.glob('hits.fs*')}
 
     assert modes == {0}
+
+
+# A database that is to be migrated.
+
+@pytest.fixture
+def older(storage: str, tmp_path: Path) -> str:
+    """A database of schema 1 of the hit counter; what is wrong with it."""
+    shutil.copy(FROZEN / 'hits-1.fs', tmp_path / 'hits.fs')
+    return (
+        f"the database holds schema 1 of 'hits', and this program needs {HitCounter.schema}: run "
+        '"hitcounter migrate", after a look with --status and --dry-run')
+
+
+def test_a_database_that_is_to_be_migrated_is_shown_with_a_warning(older: str, shell: Run) -> None:
+    done = shell('-c', 'print(root["schemas"]["hits"])')
+
+    assert (done.returncode, done.stdout) == (0, '1\n')
+    assert done.stderr == f'Warning: {older}; until then the code here may show it wrongly.\n'
+
+
+def test_a_database_that_is_to_be_migrated_is_changed_only_if_that_is_said(older: str, shell: Run) -> None:
+    code = 'root["note"] = "fixed"; commit()'
+
+    refused = shell('--write', '-c', code)
+    assert (refused.returncode, refused.stdout) == (1, '')
+    assert refused.stderr == f'Error: {older}; or give --unmigrated as well, to change it as it is\n'
+    changed = shell('--write', '--unmigrated', '-c', code)
+    assert (changed.returncode, changed.stdout) == (0, '')
+    assert changed.stderr.startswith(f'Warning: {older}')
+    assert shell('-c', 'print(root["note"])').stdout == 'fixed\n'
+
+
+def test_unmigrated_goes_with_write_alone(counted: None, shell: Run) -> None:
+    done = shell('--unmigrated', '-c', COUNT)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert '--unmigrated goes with --write' in done.stderr
+    assert shell('--write', '--unmigrated', '-c', COUNT).stderr == ''  # it fits
+
+
+def test_a_component_whose_code_is_missing_is_warned_of(shell: Run, storage: str, tmp_path: Path) -> None:
+    shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
+
+    done = shell('-c', 'print(list(root["schemas"]))')
+
+    assert (done.returncode, done.stdout) == (0, "['polls']\n")
+    assert done.stderr.startswith("Warning: the database holds the component 'polls', whose code is missing here")
+    assert shell('--write', '-c', 'pass').returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ import pytest
 from conftest import ServerProcess
 
 from hitcounter.state import open_database
+
+FROZEN = Path(__file__).parent / 'frozen'
 
 if TYPE_CHECKING:
     from conftest import Run, Start
@@ -109,3 +112,38 @@ def test_a_database_that_is_not_there_has_none(hitcounter: Run) -> None:
     done = hitcounter('status')
     assert (done.returncode, done.stdout) == (1, '')
     assert 'is no database yet' in done.stderr
+
+
+def test_a_migration_that_is_due_is_said_to_people_and_to_programs(hitcounter: Run, tmp_path: Path) -> None:
+    shutil.copy(FROZEN / 'hits-1.fs', tmp_path / 'hits.fs')
+    told = json.loads(hitcounter('status', '--json').stdout)
+    assert told['migration_due'] is True
+    assert told['refusal'].startswith("the database holds schema 1 of 'hits', and this program needs ")
+    done = hitcounter('status')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert f'migration due    {told["refusal"]}\n' in done.stdout
+
+
+def test_a_database_that_no_migration_would_help_is_said_not_to_fit(hitcounter: Run, tmp_path: Path) -> None:
+    shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
+    told = json.loads(hitcounter('status', '--json').stdout)
+    assert told['migration_due'] is False
+    assert "does not fit     the database holds the component 'polls', whose code" in hitcounter('status').stdout
+
+
+def test_a_database_that_fits_has_no_migration_due(hitcounter: Run, count: Callable[..., None]) -> None:
+    count('31415')
+    told = json.loads(hitcounter('status', '--json').stdout)
+    assert (told['migration_due'], told['refusal']) == (False, None)
+
+
+def test_code_that_keeps_the_root_from_being_read_is_said_in_a_sentence(
+    hitcounter: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
+    (tmp_path / 'ballots.py').write_text('import sys\nsys.nosuch\n')
+    done = hitcounter('status', env={'PYTHONPATH': f'{tmp_path}:{environment["PYTHONPATH"]}'})
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr.splitlines()[-1] == (
+        "Error: the root of the database cannot be read, because code fails (AttributeError: module 'sys' has no "
+        f"attribute 'nosuch', in {tmp_path}/ballots.py, line 2): correct that code")

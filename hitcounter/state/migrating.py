@@ -15,7 +15,7 @@ from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown
+from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown, StateError
 from .blame import blaming, failure, raised_at, reason, told, why_missing
 from .classes import LookingDB
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
@@ -96,6 +96,30 @@ class Comparison:
     def steps(self, component: type[Component]) -> list[tuple[int, str]]:
         """The schemas that the component in the database still needs, and the method that makes each."""
         return [(to, name) for to, name in migrations(component) if to > self.schemas[component.name]]
+
+
+def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> str | None:
+    """Why a state of `components` would refuse the database, and what to do; None if it would not.
+
+    That is about components alone: None, too, for a database that is yet to be begun, or is another program's.
+    """
+    if SCHEMAS not in root:
+        return None
+    try:
+        comparison = Comparison(root, components)
+        comparison.refuse_strange()
+        comparison.refuse_older()
+    except StateError as error:
+        return str(error)
+    return None
+
+
+def is_due(root: Mapping[str, Any], components: Iterable[type[Component]]) -> bool:
+    """Whether a migration is what would make the database fit `components`."""
+    if SCHEMAS not in root:
+        return False
+    comparison = Comparison(root, components)
+    return bool(comparison.older or comparison.moved) and not (comparison.newer or comparison.missing)
 
 
 @dataclass(frozen=True)
