@@ -7,6 +7,7 @@ and `NAME.backed-up` (when that was last done, see notes.py), and of FileStorage
 (what was cut off its end after a crash).
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -167,10 +168,10 @@ def _refusing(uri: str) -> Iterator[None]:
         raise DatabaseRefused(
             f'{_public(uri)!r} cannot be opened ({_reason(error)}): run this as the user whose it is') from error
     except OSError as error:
-        raise DatabaseRefused(
-            f'{_public(uri)!r} cannot be opened ({_reason(error)}): name a file in a folder that can be '
-            f'written, on a disk with room'
-        ) from error
+        todo = 'name a file in a folder that can be written, on a disk with room'
+        if error.errno == errno.EIO:
+            todo = 'see to the disk'
+        raise DatabaseRefused(f'{_public(uri)!r} cannot be opened ({_reason(error)}): {todo}') from error
     except (KeyError, ValueError, StorageError) as error:
         raise _refused(uri, error) from error
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
+from ZEO.asyncio.client import exc_factories
 from ZEO.asyncio.server import Acceptor, Result
 from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
@@ -36,6 +37,11 @@ _STORAGE = '1'
 _GREETING_TIMEOUT = 1.0
 _JOIN_TIMEOUT = 10.0
 _CREDENTIALS = struct.Struct('iII')
+
+
+# An error of the server's disk is one for its clients, too; ZEO would make another of it, which looks like damage.
+_DISK_ERRORS: tuple[type[OSError], ...] = (OSError, FileNotFoundError, InterruptedError, PermissionError)
+exc_factories.update({f'builtins.{kind.__name__}': lambda _, arguments: OSError(*arguments) for kind in _DISK_ERRORS})
 
 
 class PrivateFolder:

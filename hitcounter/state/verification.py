@@ -30,6 +30,8 @@ class Verdict(Enum):
 
     #: Bytes that are not what was stored.
     DAMAGE = 'damage'
+    #: Bytes that the disk, or the way to it, did not give: they may be what was stored.
+    DISK = 'failing disk'
     #: What was stored is there, and a class that it needs is not.
     MISSING = 'missing code'
     #: What was stored is there, and the code of a class or of a component fails with it.
@@ -83,6 +85,8 @@ def _damage(sentence: str) -> Finding:
 def _found(error: Exception, what: str) -> Finding:
     if raised_at(error):
         return Finding(Verdict.FAILING, f'{what}, because its code fails ({told(error)})')
+    if isinstance(error, OSError):
+        return Finding(Verdict.DISK, f'{what} ({reason(error)})')
     return _damage(f'{what} ({reason(error)})')
 
 
@@ -96,7 +100,7 @@ def _transactions(storage: Any) -> Iterator[Finding]:
             for _ in found:
                 pass
     except Exception as error:  # noqa: BLE001
-        yield _damage(f'a transaction cannot be read: {at} ({reason(error)})')
+        yield _found(error, f'a transaction cannot be read: {at}')
 
 
 def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
@@ -111,7 +115,7 @@ def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
             position = p64(u64(position) + 1)
         except Exception as error:  # noqa: BLE001
             if damage != (damage := reason(error)):
-                yield _damage(f'object {u64(position):#x} or the next one cannot be read ({damage})')
+                yield _found(error, f'object {u64(position):#x} or the next one cannot be read')
             position = p64(u64(position) + 1)
             failures += 1
         else:
@@ -137,8 +141,7 @@ def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[
         try:
             storage.getTid(reference)
         except Exception as error:  # noqa: BLE001
-            yield _damage(
-                f'{_name(oid, data)} refers to object {u64(reference):#x}, which cannot be read ({reason(error)})')
+            yield _found(error, f'{_name(oid, data)} refers to object {u64(reference):#x}, which cannot be read')
 
 
 def _component(component: Component) -> Iterator[Finding]:

@@ -397,6 +397,15 @@ def test_the_socket_of_a_killed_server_is_no_obstacle(path: Path) -> None:
         assert 'shared by' in database.description
 
 
+def test_a_disk_that_fails_under_the_server_is_not_taken_for_damage(path: Path) -> None:
+    with closing(open_database(f'file:{path}', share=True)) as server:
+        put(server, 'number', 1)
+        server.db.storage._files.name = '/proc/self/mem'  # whose first bytes cannot be read
+        server.db.storage._files.empty()
+        with pytest.raises(DatabaseRefused, match=r'cannot be opened \(Input/output error\): see to the disk$'):
+            open_database(f'file:{path}')
+
+
 def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir()
     with pytest.raises(DatabaseRefused, match='is a directory'):

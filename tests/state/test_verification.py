@@ -207,3 +207,13 @@ def test_a_check_that_fails_is_failing_code(path: Path, monkeypatch: pytest.Monk
 def test_damage_that_a_check_meets_is_damage(path: Path) -> None:
     replace(path, b'}q', b'\xffq')
     assert {finding.verdict for finding in verdicts(path)} == {Verdict.DAMAGE}
+
+
+def test_a_disk_that_fails_is_not_taken_for_damage(path: Path) -> None:
+    with closing(open_as_stored(f'file:{path}')) as database:
+        database.db.storage._files.name = '/proc/self/mem'  # whose first bytes cannot be read
+        database.db.storage._files.empty()
+        all_found = list(findings(database))
+    assert all_found
+    assert {finding.verdict for finding in all_found} == {Verdict.DISK}
+    assert 'OSError: [Errno 5] Input/output error' in all_found[0].sentence
