@@ -80,6 +80,7 @@ def export_records(
     `fields` are those that are written; None: those of the first row, and nothing at all without one. The rows `first`
     stand before those of the component. Raises ExportFailed for an error of the component.
     """
+    wanted = fields
     if fields is not None:
         yield form.heading(fields).encode()
     try:
@@ -89,6 +90,8 @@ def export_records(
             if fields is None:
                 fields = tuple(row)
                 yield form.heading(fields).encode()
+            if wanted is None and row.keys() != set(fields):
+                raise ValueError(f'row {count + 1} has other fields than the first')
             spelled = form.spell({field: row[field] for field in fields})
             yield spelled.encode('utf-8', 'surrogateescape')
     except Exception as error:  # a component may raise anything

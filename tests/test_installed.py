@@ -57,6 +57,8 @@ class Guests(Component):
     def export(self):
         for when, caller_id in self.calls:
             yield {'when': when, 'caller_id': caller_id, **({self.odd: {}} if self.odd == 'field' else {})}
+        if self.odd == 'other':
+            yield {'when': 1.0, 'caller_id': '3', 'more': ''}
         if self.odd == 'export':
             raise ValueError('no export')
 
@@ -235,6 +237,7 @@ def test_the_server_forgets_for_another_component_whatever_becomes_of_a_third(
     ('odd', 'said'),
     [
         ('export', "the component 'guests' could not be exported (ValueError: no export): fix its export(), or look "),
+        ('other', "the component 'guests' could not be exported (ValueError: row 3 has other fields than the first)"),
         ('field', "the component 'guests' could not be exported (TypeError: dict is not a text, a number, a boolean "),
     ],
 )
