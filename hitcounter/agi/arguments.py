@@ -1,8 +1,10 @@
 """Arguments: times and options in the form that Asterisk reads. What it would read as something else is refused."""
 
+import operator
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from ..errors import CommandRefused
 
@@ -27,12 +29,21 @@ _SPECIAL_OR_BRACKET = re.compile(r'[\\,"()\[\]]').sub
 _SEPARATING = re.compile(r'[,"\\()\[\]]').search
 
 
+def seconds(time: Seconds) -> float:
+    """`time` in seconds. Raises CommandRefused for what is not a time."""
+    if isinstance(time, timedelta):
+        return time.total_seconds()
+    if not hasattr(time, '__float__'):
+        raise CommandRefused(f'{time!r} is not a time: give seconds or a timedelta')
+    return time
+
+
 def milliseconds(time: Seconds) -> int:
-    """`time` in milliseconds; 1 at least, unless it is 0. Raises CommandRefused for what is no time."""
-    seconds = time.total_seconds() if isinstance(time, timedelta) else time
-    if not 0 <= seconds < _INT / 1000:
+    """`time` in milliseconds; 1 at least, unless it is 0. Raises CommandRefused for what Asterisk cannot wait."""
+    wait = seconds(time)
+    if not 0 <= wait < _INT / 1000:
         raise CommandRefused(f'{time!r} is no time that Asterisk can wait: give 0 to 2147483 seconds')
-    return max(round(seconds * 1000), int(seconds > 0))
+    return max(round(wait * 1000), int(wait > 0))
 
 
 def whole_seconds(time: Seconds) -> int:
@@ -43,6 +54,8 @@ def whole_seconds(time: Seconds) -> int:
 def timestamp(moment: Moment) -> int:
     """`moment` in seconds since 1970 UTC. Raises CommandRefused for what is none."""
     if not isinstance(moment, datetime):
+        if not hasattr(moment, '__float__'):
+            raise CommandRefused(f'{moment!r} is not a moment: give a datetime, or seconds since 1970')
         if not -_LONG <= moment < _LONG:
             raise CommandRefused(f'{moment!r} is no moment that Asterisk knows: give seconds since 1970')
         return int(moment)
@@ -53,20 +66,44 @@ def timestamp(moment: Moment) -> int:
 
 def samples(offset: int) -> str:
     """`offset`, a place in a sound file, as a word."""
-    if offset < 0:
+    if whole(offset) < 0:
         raise CommandRefused(f'{offset} is no place in a sound file: give 0 or more samples')
     return c_int(offset)
 
 
 def c_int(number: int) -> str:
     """`number` as a word, if Asterisk has room for it; it would say another one otherwise."""
-    if not -_INT <= number < _INT:
+    if not -_INT <= (found := whole(number)) < _INT:
         raise CommandRefused(f'{number} is too large for Asterisk, whose numbers end at {_INT - 1}')
-    return str(number)
+    return str(found)
+
+
+def whole(number: int) -> int:
+    """`number`, if it is a whole one. Raises CommandRefused for others, and for texts."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise CommandRefused(f'{number!r} is not a whole number: give an int') from None
+
+
+def a_text(value: str) -> str:
+    """`value`, if it is a text. Raises CommandRefused for what is not."""
+    if not isinstance(value, str):
+        raise CommandRefused(f'{value!r} is not a text: give a str')
+    return value
+
+
+def word(value: str | float) -> str:
+    """A text or a number as a text. Raises CommandRefused for others, of which Asterisk would get what Python shows."""
+    if not isinstance(value, str | int | float | Decimal):
+        raise CommandRefused(f'{value!r} is neither a text nor a number: give a str or an int')
+    return str(value)
 
 
 def keys(text: str) -> str:
     """`text`, if all of it are keys; any other would never be pressed."""
+    if not isinstance(text, str):
+        raise CommandRefused(f'{text!r} is not a text of keys: give some of {KEYS}')
     for key in text:
         if key not in KEYS:
             raise CommandRefused(f'{key!r} is no key of a telephone: give some of {KEYS}')
@@ -89,8 +126,10 @@ def join_arguments(arguments: Sequence[Argument]) -> str:
 
 
 def _escape(argument: Argument) -> str:
-    if isinstance(argument, int):
+    if isinstance(argument, int | float | Decimal):
         return str(argument)
+    if isinstance(argument, bytes | bytearray) or not isinstance(argument, Sequence):
+        raise CommandRefused(f'{argument!r} is not an argument of an application: give a text, a number or a list')
     if not isinstance(argument, str):
         return '&'.join(map(_escape, argument))
     refuse_expansion(argument)

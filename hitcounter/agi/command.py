@@ -27,7 +27,10 @@ def compose(name: str, *arguments: str, limit: int = LINE_LIMIT) -> bytes:
     Raises CommandRefused for what no line can carry: a newline would begin another command, a line of more than
     `limit` bytes or a number of words past Asterisk's table would be cut or worse.
     """
-    count = _words_of(name) + len(arguments)
+    try:
+        count = _words_of(name) + len(arguments)
+    except TypeError:
+        raise CommandRefused(f'{name!r} is not the name of a command: give a text') from None
     if count > WORD_LIMIT:
         raise CommandRefused(f'{name} has {count} words, and Asterisk takes {WORD_LIMIT}: join some')
     words = [name, *[quote(argument) for argument in arguments]]  # map() would need more of the thread's stack
@@ -55,8 +58,11 @@ def _words_of(name: str) -> int:
 
 def quote(word: str) -> str:
     """`word` as one argument of a command line: as it is, or in double quotes."""
-    if _PLAIN(word):
-        return word
+    try:
+        if _PLAIN(word):
+            return word
+    except TypeError:
+        raise CommandRefused(f'{word!r} is not a text: give a str') from None
     if _FORBIDDEN(word):
         raise CommandRefused(f'{word[:80]!r} holds a newline, a carriage return or a NUL: take it out')
     return '"' + word.replace('\\', '\\\\').replace('"', '\\"') + '"'

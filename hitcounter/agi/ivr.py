@@ -5,11 +5,11 @@ for silence. What was pressed is in no log and in no error.
 """
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from ..errors import CommandRefused
-from .arguments import KEYS, Seconds
+from .arguments import KEYS, Seconds, whole
 from .call import Call
 
 #: How often a caller is asked.
@@ -50,8 +50,8 @@ def ask(
 
     Raises Hangup and the like as every command does, and CommandRefused for what makes no question.
     """
-    fewest = digits if at_least is None else at_least
-    if not 0 <= fewest <= digits or not digits:
+    fewest = whole(digits if at_least is None else at_least)
+    if not 0 <= fewest <= whole(digits) or not digits:
         raise CommandRefused(f'digits is {digits}, at_least {at_least}: give 1 or more, and no more than that')
     if terminator not in ('', '*', _HASH, 'A', 'B', 'C', 'D'):
         raise CommandRefused(f'{terminator!r} can end no digits: give *, #, A, B, C, D or nothing')
@@ -81,7 +81,7 @@ def menu(
     `attempts`, `timeout`, `no_input` and `invalid` are those of `ask`; so are the errors. Any of `choices` may be
     `#` or `*`.
     """
-    if not choices or set(choices) - set(KEYS):
+    if not choices or not isinstance(choices, Iterable) or set(choices) - set(KEYS):
         raise CommandRefused(f'{choices!r} are no choices: give some of the keys {KEYS}')
     listen = partial(_listen_for_one, call, prompt, timeout)
     return _try(call, listen, choices.__contains__, attempts, no_input, invalid)
@@ -95,7 +95,7 @@ def _try(
     no_input: str,
     invalid: str,
 ) -> str | None:
-    if attempts < 1:
+    if whole(attempts) < 1:
         raise CommandRefused(f'attempts is {attempts}: give 1 or more')
     complaint = ''
     for _ in range(attempts):

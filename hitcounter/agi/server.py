@@ -77,13 +77,18 @@ class Server:
         line_limit: int = LINE_LIMIT,
         keep_withheld: bool = False,
     ) -> None:
+        _check_numbers(max_calls=max_calls, line_limit=line_limit)
+        if max_calls_per_peer is not None:
+            _check_numbers(max_calls_per_peer=max_calls_per_peer)
+        if not hasattr(call_timeout, '__float__'):
+            raise TypeError(f'call_timeout is {call_timeout!r}: give seconds, as a number')
         self._scripts = Scripts(scripts)
         self._peers = Peers(max_calls_per_peer)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
         self._keep_withheld = keep_withheld
         self._calls = Calls()
-        networks = tuple(map(ipaddress.ip_network, allow))
+        networks = _networks(allow)
         with ExitStack() as opened:
             listener = opened.enter_context(_listen(host, port, only_loopback=not networks))
             #: Where it listens; the port is the one that the system chose if 0 was asked for.
@@ -187,6 +192,26 @@ def _run(script: Script[..., object] | None, call: Call, under_way: UnderWay) ->
     if under_way.is_cut:
         return False, 'closed'
     return well, ending
+
+
+def _check_numbers(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int):
+            raise TypeError(f'{name} is {number!r}: give a whole number from 1 on')
+        if number < 1:
+            raise ValueError(f'{name} is {number}: give a whole number from 1 on')
+
+
+def _networks(allow: Iterable[Network | str]) -> tuple[Network, ...]:
+    if isinstance(allow, str | bytes) or not isinstance(allow, Iterable):
+        raise TypeError(f"allow is {allow!r}: give a list of networks, as in ['10.0.0.0/8']")
+    return tuple(map(_network, allow))
+
+
+def _network(network: Network | str) -> Network:
+    if isinstance(network, int | bytes):  # which would be taken for an address
+        raise TypeError(f"{network!r} is not a network: write it as in '10.0.0.0/8'")
+    return ipaddress.ip_network(network)
 
 
 def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:

@@ -5,11 +5,10 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from types import MappingProxyType
 
 from ..errors import CommandFailed, ConnectionLost, Hangup
-from .arguments import Seconds
+from .arguments import Seconds, seconds
 from .audio import Audio
 from .command import LINE_LIMIT, compose
 from .environment import Environment, Presentation
@@ -105,7 +104,7 @@ class Session:
 
         Raises ConnectionLost once the call has lasted as long as it may.
         """
-        left = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        left = seconds(timeout)
         while not self.hung_up and left > 0:
             if time.monotonic() >= self._deadline:
                 raise ConnectionLost('the call has lasted as long as it may')
@@ -162,8 +161,8 @@ class Session:
 
     def _exchange(self, name: str, arguments: tuple[str, ...], timeout: Seconds | None) -> Reply:
         """Send a command and take its reply, whatever it is."""
-        if isinstance(timeout, timedelta):
-            timeout = timeout.total_seconds()
+        if timeout is not None:
+            timeout = seconds(timeout)
         line = compose(name, *arguments, limit=self._line_limit)
         if self._hangup_told and not runs_dead(name):
             raise Hangup(f'the caller has hung up, and {name} needs a live channel')

@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import math
 import os
+import re
 import resource
 import socket
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from patience import PATIENCE
@@ -1009,3 +1011,24 @@ def test_a_long_caller_id_and_extension_are_cut_in_the_log(caplog: pytest.LogCap
         place_call(server.address, Channel(caller_id='5' * 20_000, extension='9' * 20_000))
     (line,) = caplog.messages
     assert len(line) < 300
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'said'),
+    [
+        ({'allow': '10.0.0.0/8'}, TypeError, "allow is '10.0.0.0/8': give a list of networks, as in"),
+        ({'allow': 5}, TypeError, 'allow is 5: give a list of networks'),
+        ({'allow': [5]}, TypeError, "5 is not a network: write it as in '10.0.0.0/8'"),
+        ({'allow': ['ten']}, ValueError, "'ten' does not appear to be an IPv4 or IPv6 network"),
+        ({'max_calls': '5'}, TypeError, "max_calls is '5': give a whole number from 1 on"),
+        ({'max_calls': 0}, ValueError, 'max_calls is 0: give a whole number from 1 on'),
+        ({'max_calls_per_peer': 1.5}, TypeError, 'max_calls_per_peer is 1.5: give a whole number'),
+        ({'line_limit': None}, TypeError, "line_limit is None"),
+        ({'call_timeout': '60'}, TypeError, "call_timeout is '60': give seconds, as a number"),
+    ],
+)
+def test_a_wrong_type_is_said_in_a_sentence_before_it_listens(
+    arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=re.escape(said)):
+        Server([], port=0, **arguments)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Literal
 
 from ...errors import CommandRefused, Hangup, ProtocolError
-from ..arguments import Seconds, c_int, milliseconds
+from ..arguments import Seconds, a_text, c_int, milliseconds
 from ..command import encoded
 from ..results import ChannelState, digit_of, number_of
 from ..session import COMMAND_TIMEOUT, Session
@@ -69,7 +69,7 @@ class ChannelCommands(Session):
         escape in it: the signs of that form are refused.
         """
         for part in (name, number):
-            if _NO_CALLER_ID(part):
+            if _NO_CALLER_ID(a_text(part)):
                 raise CommandRefused(f'{part[:80]!r} holds a quote, a backslash, < or >: no caller ID can')
         caller_id = number if not name and _NUMBER(number) else f'"{name}" <{number}>'
         if len(encoded(caller_id)) > _CALLER_ID_LIMIT:
@@ -83,6 +83,8 @@ class ChannelCommands(Session):
 
     def tdd_mode(self, mode: Literal['on', 'off', 'mate']) -> bool:
         """Set the channel up for a telephone for the deaf, or not; False if it cannot be."""
+        if mode not in ('on', 'off', 'mate'):
+            raise CommandRefused(f"{mode!r} is not a mode of TDD: give 'on', 'off' or 'mate'")
         return self.command('TDD MODE', mode.upper(), timeout=COMMAND_TIMEOUT).result == '1'
 
     # Texts and images. Most channels carry none.

@@ -1,7 +1,7 @@
 """Commands that reach into the dialplan: variables, Asterisk's database, applications, where it goes on."""
 
 from ...errors import CommandFailed, CommandRefused
-from ..arguments import Argument, Seconds, join_arguments, plain
+from ..arguments import Argument, Seconds, a_text, join_arguments, plain, word
 from ..command import compose
 from ..results import number_of
 from ..session import COMMAND_TIMEOUT, Session
@@ -19,7 +19,7 @@ class DialplanCommands(Session):
 
     def set_variable(self, name: str, value: str | int, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:
         """Set the channel variable or function `name` for the dialplan. Runs on a dead channel too."""
-        self.command('SET VARIABLE', name, str(value), timeout=timeout)
+        self.command('SET VARIABLE', name, word(value), timeout=timeout)
 
     def get_variable(self, name: str, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> str | None:
         """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel.
@@ -43,7 +43,7 @@ class DialplanCommands(Session):
         It takes an expression, which this makes of the name, `${name}`; one within the name is refused. Runs on a
         dead channel too.
         """
-        if '${' in name or '$[' in name:
+        if '${' in a_text(name) or '$[' in name:
             raise CommandRefused(f'{name!r} is an expression: give the bare name, or use evaluate')
         return self.evaluate(f'${{{name}}}', channel=channel, timeout=timeout)
 
@@ -66,7 +66,7 @@ class DialplanCommands(Session):
 
     def database_put(self, family: str, key: str, value: str | int) -> None:
         """Store `value` under `key`. Raises CommandFailed if Asterisk could not."""
-        if self.command('DATABASE PUT', family, key, str(value), timeout=COMMAND_TIMEOUT).result != '1':
+        if self.command('DATABASE PUT', family, key, word(value), timeout=COMMAND_TIMEOUT).result != '1':
             raise CommandFailed(f'Asterisk did not store the value of {family}/{key}: its log says why')
 
     def database_del(self, family: str, key: str) -> bool:
@@ -81,7 +81,7 @@ class DialplanCommands(Session):
         `_` for any character and `a` for `A`: `a_b` removes `axb` and `A_B` too.
         """
         for name in (family,) if keytree is None else (family, keytree):
-            if not name or '%' in name:
+            if not a_text(name) or '%' in name:
                 raise CommandRefused(f'{name!r} would remove more than it names: give a name without %, or no keytree')
         keytrees = () if keytree is None else (keytree,)
         return self.command('DATABASE DELTREE', family, *keytrees, timeout=COMMAND_TIMEOUT).result == '0'
@@ -118,9 +118,9 @@ class DialplanCommands(Session):
         Its ARG1, ARG2 and so on are the `arguments`, in which Asterisk knows no escape: commas and the like are
         refused. What it returns is in the variable GOSUB_RETVAL. Raises CommandFailed if it does not exist.
         """
-        words = [plain(str(word)) for word in (context, extension, priority)]
+        words = [plain(word(part)) for part in (context, extension, priority)]
         if arguments:
-            words.append(','.join(plain(str(argument)) for argument in arguments))
+            words.append(','.join(plain(word(argument)) for argument in arguments))
         reply = self.command('GOSUB', *words, timeout=timeout)
         if reply.result != '0':
             raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text!r}')
@@ -140,11 +140,11 @@ class DialplanCommands(Session):
 
         Asterisk answers a missing label with a 520, which is CommandFailed, and a missing number with nothing.
         """
-        self.command('SET PRIORITY', str(priority), timeout=COMMAND_TIMEOUT)
+        self.command('SET PRIORITY', word(priority), timeout=COMMAND_TIMEOUT)
 
     def continue_at(self, context: str, extension: str, priority: str | int = 1) -> None:
         """Have the dialplan go on at exactly this place: the three commands above, in the order that works."""
-        compose('SET', context, extension, str(priority), limit=self._line_limit)  # refused before any of them is set
+        compose('SET', context, extension, word(priority), limit=self._line_limit)  # refused before any of them is set
         self.set_context(context)
         self.set_extension(extension)
         self.set_priority(priority)

@@ -8,7 +8,7 @@ import logging
 from typing import Literal
 
 from ...errors import CommandRefused, ProtocolError
-from ..arguments import Moment, Seconds, c_int, keys, milliseconds, samples, timestamp, whole_seconds
+from ..arguments import Moment, Seconds, c_int, keys, milliseconds, samples, timestamp, whole, whole_seconds, word
 from ..reply import Reply
 from ..results import (
     ControlledPlayback,
@@ -93,7 +93,7 @@ class SoundCommands(Session):
         empty. If Asterisk cannot play it, `played` is False; so it is when the caller hangs up meanwhile, which
         the next command tells.
         """
-        if max_digits is not None and not 1 <= max_digits <= _MAX_DIGITS:
+        if max_digits is not None and not 1 <= whole(max_digits) <= _MAX_DIGITS:
             raise CommandRefused(f'max_digits is {max_digits}: give 1 to {_MAX_DIGITS}')
         wait = 0 if timeout is None else max(milliseconds(timeout), 1)
         words = [name]
@@ -166,12 +166,14 @@ class SoundCommands(Session):
 
         Asterisk takes them only if they begin with a digit, and answers 520 otherwise: CommandFailed.
         """
-        return digit_of(self.command('SAY DIGITS', str(digits), keys(escape_digits)).result)
+        return digit_of(self.command('SAY DIGITS', word(digits), keys(escape_digits)).result)
 
     def say_alpha(
         self, text: str, *, escape_digits: str = '', case: Literal['all', 'lower', 'upper'] | None = None
     ) -> str | None:
         """Spell `text`; `case` has Asterisk say of which letters whether they are upper or lower case."""
+        if case not in (None, 'all', 'lower', 'upper'):
+            raise CommandRefused(f"{case!r} is not a case that Asterisk can say: give 'all', 'lower' or 'upper'")
         cases = () if case is None else (case[0].upper(),)
         return digit_of(self.command('SAY ALPHA', text, keys(escape_digits), *cases).result)
 
