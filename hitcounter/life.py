@@ -56,6 +56,8 @@ class Life:
         """
         try:
             yield
+        except _Stopped as stopped:
+            raise SystemExit(*stopped.args) from None
         finally:
             self._started.set()
 
@@ -76,7 +78,7 @@ class Life:
         if self._death:
             raise HitcounterError(self._death)
         logger.info('stopped by %s before it listened', signal.Signals(self._number).name)
-        raise SystemExit(128 + signal.SIGINT if self._number == signal.SIGINT else 0)
+        raise _Stopped(128 + signal.SIGINT if self._number == signal.SIGINT else 0)
 
     def _listen(self) -> None:
         self._number = signal.sigwait(self._signals)
@@ -103,6 +105,10 @@ class Life:
                 faulthandler.dump_traceback_later(self._drain + _LAST, exit=True)
             if not self._started.is_set():
                 signal.pthread_kill(self._main, _WAKE)
+
+
+class _Stopped(BaseException):
+    """A signal came while the process started. Not SystemExit, which would be taken for a component's own."""
 
 
 def _is_ignored(number: int) -> bool:
