@@ -223,3 +223,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r'\]\((?!http)([^)#]+)', document.read_text('utf-8')):
             assert (document.parent / target).exists(), (document, target)
+
+
+def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:
+    document = (ROOT / 'docs/installation.md').read_text('utf-8')
+    shown = re.search(r'^    \[project\]\n(?:(?:    .*)?\n)+', document, re.MULTILINE)
+    assert shown
+    written = (ROOT / 'docs/examples/votes/pyproject.toml').read_text('utf-8')
+    assert re.sub('^    ', '', shown[0], flags=re.MULTILINE).strip() in written
