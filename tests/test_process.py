@@ -227,7 +227,7 @@ def test_asterisk_that_goes_away_ends_the_process(server: ServerProcess, begin: 
     assert next(commands) == b'ANSWER'
     assert call.process.stdin
     call.process.stdin.close()
-    assert call.process.wait(PATIENCE) == 0
+    assert call.process.wait(PATIENCE) == 1
 
 
 # Scripts of one's own.

@@ -38,11 +38,8 @@ def standard_stream() -> Iterator[StdioStream]:
         os.dup2(nothing, _INPUT)
         os.close(nothing)
         os.dup2(_ERROR, _OUTPUT)
-        try:
+        with _failing(stream):
             yield stream
-        except BaseException:
-            _fail(stream)
-            raise
 
 
 def run(
@@ -60,7 +57,7 @@ def run(
     The script finds in the environment what it would find there in the server. For the main thread.
     """
     started = time.monotonic()
-    with closing(stream):
+    with closing(stream), _failing(stream):
         try:
             environment, rest = _opening(stream, started + HANDSHAKE_TIMEOUT)
             environment = _as_by_network(environment, arguments)
@@ -92,6 +89,16 @@ def run(
         time.monotonic() - started,
     )
     return well
+
+
+@contextmanager
+def _failing(stream: StdioStream) -> Iterator[None]:
+    """Let the dialplan see AGISTATUS=FAILURE, too, if the block ends by an error."""
+    try:
+        yield
+    except BaseException:
+        _fail(stream)
+        raise
 
 
 def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:

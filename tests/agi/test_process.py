@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ from hitcounter.agi import Call, Script
 from hitcounter.agi.pretend import Channel, PretendCall, SaidNumber
 from hitcounter.agi.process import run
 from hitcounter.agi.stream import StdioStream
+from hitcounter.errors import ScriptError
 
 
 @pytest.fixture
@@ -134,3 +136,67 @@ def test_what_opens_no_call_is_a_failure_with_a_sentence(
     (_, level, message), = caplog.record_tuples
     assert level == logging.ERROR
     assert said in message
+
+
+def test_a_script_of_the_wrong_kind_is_a_failure_too(pipes: tuple[StdioStream, int, int]) -> None:
+    stream, from_it, to_it = pipes
+    os.write(to_it, Channel().environment_block())
+
+    with pytest.raises(ScriptError):
+        run([Script('a', print), Script('a', print)], stream)
+
+    assert os.read(from_it, 100) == b'FAILURE\n'
+
+
+@pytest.mark.parametrize('said', [b'', b'banana\n'])
+def test_a_command_without_a_reply_that_makes_sense_is_a_failure(
+    said: bytes, pipes: tuple[StdioStream, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stream, from_it, to_it = pipes
+    os.write(to_it, as_for_a_process())
+    os.write(to_it, said)
+
+    assert not run([Script('', lambda call: call.command('NOOP', timeout=0.01))], stream)
+
+    assert os.read(from_it, 100) == b'NOOP\nFAILURE\n'
+    assert ', lost (' in caplog.text
+
+
+def test_a_wait_for_the_hangup_ends_with_its_signal(
+    pipes: tuple[StdioStream, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stream, from_it, to_it = pipes
+    os.write(to_it, as_for_a_process())
+
+    def wait(call: Call) -> None:
+        assert not call.wait_for_hangup(0.01)
+        threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGHUP]).start()
+        assert call.wait_for_hangup(60)
+
+    assert run([Script('', wait)], stream)
+
+    assert os.read(from_it, 100) == b''
+    assert ', hung up after' in caplog.text
+
+
+def test_a_wait_for_the_hangup_ends_with_the_pipe(pipes: tuple[StdioStream, int, int]) -> None:
+    stream, _, to_it = pipes
+    os.write(to_it, as_for_a_process())
+
+    def wait(call: Call) -> None:
+        assert not call.hung_up
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, to_it)  # closes Asterisk's end
+        os.close(nothing)
+        assert call.hung_up
+        assert call.wait_for_hangup(60)
+
+    assert run([Script('', wait)], stream)
+
+
+def as_for_a_process() -> bytes:
+    """The environment without what it says to a server alone."""
+    lines = Channel().environment_block().split(b'\n')
+    return b'\n'.join(line for line in lines if not line.startswith(b'agi_network'))
