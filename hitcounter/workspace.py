@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from . import installed
 from .errors import HitcounterError, ReadOnly, StateError
 from .state import Component, Database, ReadingState, Session, State, WritingSession
-from .state.blame import blaming
 from .state.history import Transactions, history, transactions, undo
 from .state.migrating import unfit
 
@@ -41,8 +40,7 @@ class Workspace:
         self.writes = writes
         self.session = _session(database, writes=writes)
         self._resources.enter_context(closing(self.session))
-        with blaming('what the database holds cannot be shown'):
-            self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+        self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
         classes = [type(part) for part in self.components.values()]
         state = _LateState(lambda: self._open_state(classes)) if writes else ReadingState(database.db, classes)
         functions = [self.commit, self.run, self.abort, self.sync, self.transactions, self.undo]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from patience import PATIENCE
 from processes import ProcessCall
 
 from hitcounter.agi.pretend import Channel, SaidNumber
+
+FROZEN = Path(__file__).parent / 'frozen'
 
 if TYPE_CHECKING:
     from conftest import Run, Start
@@ -399,3 +402,22 @@ def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_p
         call.close()
     assert server.stop() == 0
     assert (tmp_path / 'site' / 'stopped').exists()
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ('export', 'calls.csv'), ('import', '--format', 'csv', '/dev/null'), ('forget', '--keep-calls', '1d'),
+        ('migrate', '--status'), ('serve', '--listen', '127.0.0.1:0'),
+    ],
+    ids=lambda command: command[0],
+)
+def test_code_that_fails_while_the_root_is_loaded_is_said_in_one_sentence_by_each_command(
+    hitcounter: Run, environment: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
+    (tmp_path / 'ballots.py').write_text('import sys\nsys.nosuch\n')
+    done = hitcounter(*command, env={'PYTHONPATH': f'{tmp_path}:{environment["PYTHONPATH"]}'})
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, '', 1), done.stderr
+    assert 'cannot be read, because code fails (AttributeError: ' in done.stderr
+    assert done.stderr.endswith(f', in {tmp_path}/ballots.py, line 2): correct that code\n')

@@ -15,6 +15,7 @@ import transaction
 import ZEO
 import ZODB
 import zodbpickle
+from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import StateLoadError
 
 from ..errors import ComponentError, DatabaseRefused, HitcounterError, StateError
@@ -22,6 +23,9 @@ from .guard import RESTORE
 
 #: Where what is loaded comes from: what fails there, with no other code further in, is what is stored.
 _STORAGES = tuple(os.path.dirname(module.__file__) + os.sep for module in (ZODB, ZEO, zodbpickle))
+
+#: What is raised where nothing can be read, and so nothing is known of what is stored.
+UNREADABLE = (OSError, ClientDisconnected)
 
 #: What other code stands on, and so is not to blame for what it is given: this package among it.
 _GROUND = (
@@ -116,6 +120,7 @@ def blaming(what: str) -> Iterator[None]:
     except Exception as error:
         if raised_at(error):
             raise ComponentError(f'{what}, because code fails ({told(error)}): correct that code') from error
-        if isinstance(error, OSError):
-            raise DatabaseRefused(f'{what} ({reason(error)}): look to its disk') from error
+        if isinstance(error, UNREADABLE):
+            raise DatabaseRefused(
+                f'{what} ({reason(error)}): see to its disk, or to the process that serves it') from error
         raise DatabaseRefused(f'{what} ({reason(error)}): {RESTORE}') from error

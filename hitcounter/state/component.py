@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Method = TypeVar('Method', bound=Callable[..., Any])
 
+#: The hooks that give one thing after the other, as a generator does.
+_MANY = ('check', 'export', 'overdue')
+
 _ACCESS = '__hitcounter_access__'
 _MIGRATION = '__hitcounter_migration__'
 
@@ -198,12 +201,13 @@ def _check_attributes(component: type[Component]) -> None:
 
 
 def _check_hooks(component: type[Component]) -> None:
-    """Raise ComponentError for a hook of which a call would run nothing."""
-    for name in ('start', 'stop', 'serve', 'stop_serving'):
-        if kind := deferred(getattr(component, name)):
+    """Raise ComponentError for a hook of which a call would run nothing, or would give nothing to a `for`."""
+    for name in ('start', 'stop', 'serve', 'stop_serving', 'forget', *_MANY):
+        kind = deferred(getattr(component, name))
+        if kind and not (name in _MANY and kind == 'a generator function'):
             raise ComponentError(
                 f'{component!r} has a {name}() that is {kind}, which does not run when it is called: make it a plain '
-                f'class method')
+                f'method')
 
 
 def is_component(component: object) -> bool:

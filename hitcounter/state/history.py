@@ -16,6 +16,7 @@ from ZODB.utils import get_pickle_metadata, load_current
 
 from ..errors import ReadOnly, StateError, UpdateFailed
 from . import journal
+from .blame import blaming
 
 
 class Transaction(NamedTuple):
@@ -118,7 +119,9 @@ def _check(database: ZODB.DB, record: Any) -> None:
         _, current = load_current(database.storage, record.oid)
     except POSKeyError:  # its making was undone
         return
-    if current != record.tid and not hasattr(find_global(module, name), '_p_resolveConflict'):
+    with blaming(f'transaction {record.tid.hex()} was not undone'):
+        kind = find_global(module, name)
+    if current != record.tid and not hasattr(kind, '_p_resolveConflict'):
         raise _built_upon(record.tid.hex())
 
 

@@ -18,6 +18,10 @@ from ZODB.Connection import Connection
 
 logger = logging.getLogger(__name__)
 
+# ZODB logs the traceback of what it cannot load, and raises it as well; whoever catches that says what is to be said.
+_connection_logger = logging.getLogger('ZODB.Connection.of_hitcounter')
+_connection_logger.addFilter(lambda record: not str(record.msg).startswith("Couldn't load state"))
+
 #: What changes without a word, subclasses included.
 _CHANGEABLE = (list, dict, set, bytearray, deque, array)
 
@@ -42,6 +46,10 @@ _settled: set[type] = set()
 
 class LookingConnection(Connection):
     """A connection to a database that looks at each object that it loads or stores."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._log = _connection_logger
 
     def setstate(self, obj: Any) -> None:
         super().setstate(obj)

@@ -310,7 +310,7 @@ def _step(found: Component, name: str, to: int) -> None:
     try:
         getattr(found, name)()
         found._p_jar.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failed = failure(type(found), f'be migrated to schema {to}', error, name)
         logger.exception('%s', failed)
         raise MigrationFailed(f'{failed}, and nothing was changed: correct its {name}()') from error

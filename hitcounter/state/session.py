@@ -10,6 +10,7 @@ from transaction.interfaces import NoTransaction, TransientError
 from ZODB.POSException import ConflictError, StorageError
 
 from ..errors import OutcomeUnknown, ReadOnly, StateError, UpdateFailed
+from .blame import blaming
 from .marks import Marker, Voted
 from .turn import Turn
 
@@ -40,8 +41,12 @@ class Session:
 
     @property
     def root(self) -> Any:
-        """The top mapping of the database."""
-        return self._connection.root()
+        """The top mapping of the database. Raises ComponentError or DatabaseRefused if it cannot be loaded."""
+        root = self._connection.root()
+        if root._p_changed is None:  # it is yet to be loaded
+            with blaming('the root of the database cannot be read'):
+                root._p_activate()
+        return root
 
     def refresh(self) -> None:
         """See what others have committed."""

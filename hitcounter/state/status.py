@@ -8,7 +8,6 @@ from typing import Any
 
 from persistent.TimeStamp import TimeStamp
 
-from .blame import blaming
 from .component import SCHEMAS
 from .database import Database
 from .notes import BackedUp, Note, Packed
@@ -19,7 +18,7 @@ from .session import Session
 def status(database: Database) -> dict[str, Any]:
     """What there is to say, in plain values, as JSON has them; times are in seconds since 1970, UTC."""
     storage = database.db.storage
-    with closing(Session(database.db)) as session, blaming('the root of the database cannot be read'):
+    with closing(Session(database.db)) as session:
         schemas = dict(session.root.get(SCHEMAS, {}))
     return {
         'database': database.description,

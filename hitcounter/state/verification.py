@@ -11,7 +11,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from .blame import raised_at, reason, told, why_missing
+from .blame import UNREADABLE, raised_at, reason, told, why_missing
 from .classes import MissingClasses
 from .component import SCHEMAS, Component
 from .database import Database
@@ -69,7 +69,7 @@ def findings(database: Database) -> Iterator[Finding]:
             components = [part for part in session.root.values() if isinstance(part, Component)]
             lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())
         except Exception as error:  # noqa: BLE001 -- whatever damaged bytes or code lead to, here and below
-            yield _found(error, 'the root cannot be read')
+            yield _found(error.__cause__ or error, 'the root cannot be read')
             return
         yield from (_damage(f'the root has lost the component {name!r}') for name in lost)
         if not session.root and len(storage) > 1:
@@ -82,10 +82,10 @@ def _damage(sentence: str) -> Finding:
     return Finding(Verdict.DAMAGE, sentence)
 
 
-def _found(error: Exception, what: str) -> Finding:
+def _found(error: BaseException, what: str) -> Finding:
     if raised_at(error):
         return Finding(Verdict.FAILING, f'{what}, because its code fails ({told(error)})')
-    if isinstance(error, OSError):
+    if isinstance(error, UNREADABLE):
         return Finding(Verdict.DISK, f'{what} ({reason(error)})')
     return _damage(f'{what} ({reason(error)})')
 
@@ -149,7 +149,7 @@ def _component(component: Component) -> Iterator[Finding]:
     try:
         for sentence in component.check():
             yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         yield _found(error, f'{name} cannot be checked')
 
 

@@ -200,7 +200,7 @@ def test_a_migration_that_takes_arguments_is_refused() -> None:
         migration(to=2)(fill)
 
 
-@pytest.mark.parametrize('hook', ['start', 'stop', 'serve', 'stop_serving'])
+@pytest.mark.parametrize('hook', ['start', 'stop', 'serve', 'stop_serving', 'forget', 'check', 'export', 'overdue'])
 def test_a_hook_that_would_run_nothing_is_refused(hook: str) -> None:
     with pytest.raises(ComponentError, match=rf'has a {hook}\(\) that is an async function, which does not run'):
         defined(name='polls', **{hook: classmethod(asynchronous)})
