@@ -23,7 +23,7 @@ from hitcounter import call, hits, serve, shell
 from hitcounter.agi import Server
 from hitcounter.main import main
 from hitcounter.state import State, open_database
-from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidNumber, dial, place_call
+from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
 
 ROOT = Path(__file__).parent.parent
 MODULES = [path for path in sorted((ROOT / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
@@ -53,6 +53,19 @@ def transcripts(path: str) -> dict[str, str]:
     text = (ROOT / path).read_text('utf-8')
     shown = re.findall(r'^    \$ (.*)\n((?:    (?!\$ ).*\n)*)', text, re.MULTILINE)
     return {command: re.sub(r'^    ', '', output, flags=re.MULTILINE) for command, output in shown}
+
+
+@pytest.mark.parametrize('caller', ['555', 'alice', 'sip-gate.7'])
+def test_the_first_script_says_any_caller_id(caller: str) -> None:
+    first = re.search(r'```python\n(.*?)```', (ROOT / 'docs/scripts.md').read_text('utf-8'), re.DOTALL)
+    assert first
+    names: dict[str, Any] = {}
+    exec(first[1], names)
+
+    asterisk = dial(Channel(caller_id=caller), names['greet'])
+
+    assert asterisk.heard[-1] == SaidLetters(caller)
+    assert asterisk.status == 'SUCCESS'
 
 
 def test_the_transcripts_of_the_readme_are_what_the_commands_print(port: int, storage: str) -> None:

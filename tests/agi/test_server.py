@@ -197,6 +197,7 @@ def test_an_environment_in_pieces_is_put_together() -> None:
     ('sent', 'said'),
     [
         (b'GET / HTTP/1.1\r\n\r\n', 'where an AGI environment begins with'),
+        (b'PROXY TCP4 10.0.0.1 10.0.0.2 5000 4573\r\nagi_network: yes\n', 'where an AGI environment begins with'),
         (b'\x16\x03\x01\x02\x00', 'where an AGI environment begins with'),
         (b'agi_x: 1\n\n', 'where an AGI environment begins with'),
         (Channel(url='/usr/bin/hits').environment_block(), 'where an AGI environment begins with'),

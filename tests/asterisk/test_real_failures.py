@@ -11,7 +11,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from counter import Serve
 from patience import PATIENCE
+from session import Lead
 from telephony import HERE, Asterisk
+
+from hitcounter.errors import CommandFailed
 
 HALF_A_MINUTE = 'demo-congrats'
 FAILS_OVER = '31440'
@@ -127,6 +130,14 @@ def test_a_missing_prompt_is_named_in_the_log_of_the_server(asterisk: Asterisk, 
 
     assert (call.status, call.number) == ('FAILURE', '1')
     server.log.wait("WARNING .*: Asterisk could not play 'no-such-sound'")
+
+
+def test_any_caller_id_can_be_spelled_and_not_every_one_said_as_digits(lead: Lead) -> None:
+    with lead() as session:
+        session.call.answer()
+        assert session.call.say_alpha('alice.7') is None
+        with pytest.raises(CommandFailed):
+            session.call.say_digits('alice.7')
 
 
 # The dialplan of docs/operations.md with two servers.
