@@ -236,7 +236,7 @@ withheld = option(
     '--withheld',
     type=click.Choice(['hide', 'keep']),
     default='hide',
-    help='Callers who withhold their number: hide who they are, or keep and log it, for those who may.',
+    help='Callers who withhold their number: hide who they are, or keep it, as an emergency line may.',
 )
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')

@@ -15,8 +15,8 @@ _BREATH = 1000
 
 
 def can_forget(component: type[Component]) -> bool:
-    """Whether `component` has records that it can forget."""
-    return component.overdue is not Component.overdue
+    """Whether `component` has records that it can forget: it has an `overdue` and a `forget` of its own."""
+    return component.overdue is not Component.overdue and component.forget is not Component.forget
 
 
 def forget(

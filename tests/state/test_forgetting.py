@@ -9,7 +9,7 @@ from BTrees.OOBTree import OOBTree
 from persistent.list import PersistentList
 
 from hitcounter.state import Component, State, open_database, update
-from hitcounter.state.forgetting import forget
+from hitcounter.state.forgetting import can_forget, forget
 
 
 class Diary(Component):
@@ -50,6 +50,20 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         for day in range(10):
             state[Diary].note(f'day {day}', [1.0] * 1500 if day == 5 else [9.0])
         yield state
+
+
+def test_only_a_component_that_can_find_and_forget_records_is_asked_to() -> None:
+    class Loans(Component):
+        name = 'loans'
+
+        def overdue(self, before: float) -> list[str]:  # of books, say
+            return ['book']
+
+    class Both(Loans):
+        def forget(self, key: str, before: float, most: int) -> int:
+            return 0
+
+    assert [can_forget(component) for component in (Component, Loans, Both)] == [False, False, True]
 
 
 def test_only_where_there_is_something_to_forget_an_update_is_run(state: State) -> None:
