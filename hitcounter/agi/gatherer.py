@@ -33,6 +33,9 @@ _FILES_FOR_EACH = 8
 #: Seconds for which none is accepted after one could not be.
 _PAUSE = 0.1
 
+#: Connections that the system keeps until they are accepted.
+BACKLOG = 4096
+
 #: Connections accepted before the others are looked at again.
 _AT_ONCE = 64
 
@@ -98,6 +101,7 @@ class Gatherer:
 
     def _close(self) -> None:
         """Send all away that have no call, and give those a moment to read that."""
+        self._send_away_unaccepted()
         self._listener.close()
         with suppress(Exception):  # whatever ended the thread may do so again
             for connection in tuple(self._handshakes):
@@ -111,6 +115,13 @@ class Gatherer:
             connection.drop()
         self._selector.close()
         self._ended.set()
+
+    def _send_away_unaccepted(self) -> None:
+        """For Asterisk these connections are made: if they were reset, the dialplan would see a success."""
+        with suppress(OSError):  # mostly, that there are no more
+            for _ in range(BACKLOG):
+                accepted, address = self._listener.accept()
+                self._send_away(Connection(accepted, address[0], 0.0), '')
 
     def _await_parting(self) -> None:
         deadline = next(iter(self._parting)).deadline

@@ -18,7 +18,7 @@ from ..errors import CallError, ListenError
 from .call import Call
 from .command import LINE_LIMIT
 from .connection import LINGER, Connection
-from .gatherer import HANDSHAKE_TIMEOUT, Gatherer, Network
+from .gatherer import BACKLOG, HANDSHAKE_TIMEOUT, Gatherer, Network
 from .peers import Peers
 from .script import Script, Scripts, lead
 from .stream import TICK, SocketStream, bound_waits
@@ -219,7 +219,7 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if only_loopback and not ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback:
             raise ListenError(f'{host} is open to other machines: name the networks that may call')
-        listener = socket.create_server(address, family=family, backlog=4096)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise ListenError(f'cannot listen on {host} port {port}: {_reason(error)}; choose another address') from error
     # Accepted sockets inherit these. One is accepted only when its first bytes have come.

@@ -59,7 +59,7 @@ class UnderWay:
             return False
         except OSError:
             return True
-        return not coming or b'HANGUP\n' in coming
+        return not coming or (b'\n' + coming).endswith(b'\nHANGUP\n')
 
 
 class Calls:

@@ -471,6 +471,15 @@ def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
         assert call().status == 'SUCCESS'
 
 
+def test_a_call_that_nobody_has_accepted_when_the_server_stops_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gatherer.Gatherer, '_accept', lambda _: None)
+    with serving() as server, socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
+        asterisk.sendall(Channel().environment_block())
+        stopping = other.submit(server.stop)
+        assert closes(asterisk) == FAILURE
+        assert stopping.result(PATIENCE) == Drained(ended=0, closed=0, forced=0)
+
+
 def test_a_call_that_comes_while_all_are_cut_runs_no_script(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with serving() as server:
