@@ -98,7 +98,7 @@ class Counted:
         assert sorted(self.in_sessions) == list(range(1, len(self.in_sessions) + 1))
         with closing(Session(self._database.db)) as session:
             lines = session.root['hits']._lines
-            there = [str(record[-1]) for line in lines.values() for _, record in line.calls.since(1)]
+            there = [Caller(*caller).unique_id for line in lines.values() for _, (_, *caller) in line.calls.since(1)]
             assert list(session.root['marks']) == []
         assert sorted(there) == sorted(self.stored)
         assert not {*there} & {*self.failed}

@@ -294,7 +294,8 @@ def _place(
         circle = ' -> '.join(one.name for one in (*above[above.index(component) :], component))
         raise ComponentError(f'components depend on each other in a circle: {circle}')
     if component not in wanted:
-        raise ComponentError(f'component {above[-1].name!r} depends on {component.name!r}, which is not there: add it')
+        needed = getattr(component, 'name', component.__qualname__)
+        raise ComponentError(f'component {above[-1].name!r} depends on {needed!r}, which is not there: add it')
     for needed in component.depends:
         _place(needed, wanted, ordered, (*above, component))
     ordered.append(component)

@@ -27,6 +27,8 @@ class Journal(Persistent):
 
     def append(self, record: Record) -> int:
         """Add `record`, made of plain immutable values, and return its number."""
+        if not isinstance(record, tuple):
+            raise TypeError(f'{record!r} is not a record: give a tuple of plain immutable values')
         if self._last.is_full:
             self._last = _Piece(len(self) + 1)
             self._pieces[self._last.first] = self._last

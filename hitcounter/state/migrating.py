@@ -309,7 +309,7 @@ def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[
 def _step(found: Component, name: str, to: int) -> None:
     try:
         getattr(found, name)()
-        found._p_jar.transaction_manager.savepoint(optimistic=True)  # pickles what it changed
+        found._p_jar.savepoint()  # pickles what it changed; that of the transaction would log its own failure
     except (Exception, SystemExit) as error:
         failed = failure(type(found), f'be migrated to schema {to}', error, name)
         logger.exception('%s', failed)

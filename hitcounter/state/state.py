@@ -254,7 +254,7 @@ def _begin(component: type[Component], root: Root) -> None:
     """Make the first state of `component`. Raises ComponentError if that fails, or what it makes cannot be stored."""
     try:
         root[component.name] = component()
-        root._p_jar.transaction_manager.savepoint(optimistic=True)  # pickles it
+        root._p_jar.savepoint()  # pickles it; that of the transaction would log what it cannot take back
     except (Exception, SystemExit) as error:
         raise ComponentError(
             f'{failure(component, "make its first state", error, "__init__")}: correct its __init__()') from error

@@ -103,3 +103,11 @@ def test_a_journal_that_lost_a_piece_says_so() -> None:
     assert list(journal.check()) == [f'record {PIECE + 1} should be where record {2 * PIECE + 1} is']
     del journal._pieces[2 * PIECE + 1]
     assert list(journal.check()) == [f'record {PIECE + 1} should be there, for {3 * PIECE} have been appended']
+
+
+@pytest.mark.parametrize('record', [5, 'abc', [1, 2], None])
+def test_what_is_no_tuple_is_no_record(record: object) -> None:
+    journal = Journal()
+    with pytest.raises(TypeError, match='is not a record: give a tuple of plain immutable values'):
+        journal.append(record)  # type: ignore[arg-type]  # that is the mistake
+    assert len(journal) == 0

@@ -609,12 +609,13 @@ class Locked(Component):
      (Locked, r"\(TypeError: cannot pickle '_thread.lock' object, in .*/test_state.py, line \d+\)")],
 )
 def test_a_component_that_cannot_make_its_first_state_is_named_with_its_line_and_nothing_is_stored(
-    database: Database, component: type[Component], said: str
+    database: Database, component: type[Component], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = database.db.lastTransaction()
     with pytest.raises(ComponentError, match=rf"'{component.name}' could not make its first state {said}") as failed:
         State(database, [Notes, component])
     assert str(failed.value).endswith(': correct its __init__()')
+    assert not caplog.records
     assert database.db.lastTransaction() == before
     assert not [thread for thread in threading.enumerate() if thread.name == 'state writer']
 
