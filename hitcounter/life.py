@@ -66,8 +66,16 @@ class Life:
         self._cut = cut
         self._over.wait()
 
-    def check(self) -> None:
-        """Raise HitcounterError if a vital thread died."""
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Raise HitcounterError at the end of the block if a vital thread died, whatever else failed for that."""
+        try:
+            yield
+        except Exception as error:
+            if not self._death:
+                raise
+            logger.info('ending: %s: %s', type(error).__name__, error)
+            raise HitcounterError(self._death) from error
         if self._death:
             raise HitcounterError(self._death)
 

@@ -95,8 +95,9 @@ def main(
     os.umask(0o077)
     _choose_core(cpu)
     _allow_descriptors()
-    with _naming_options(), ExitStack() as opened:
+    with _naming_options():
         life = Life(_VITAL, drain)
+    with life.telling(), _naming_options(), ExitStack() as opened:
         with life.starting():
             log.set_up(log_level)
             components = installed.components()
@@ -134,7 +135,6 @@ def main(
         life.wait(server.cut)
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
         _report(server.stop(drain))
-    life.check()
 
 
 @contextmanager
