@@ -24,6 +24,8 @@ MARK = '…'
 
 def check_line(line: str) -> None:
     """Raise LineRefused for one that is too long."""
+    if not isinstance(line, str):
+        raise TypeError(f'the line {line!r} is not a text: give the extension that was dialled')
     if (size := _size(line)) > LINE:
         raise LineRefused(f'line {line[:LINE]!r}... has {size:,} bytes, and may have {LINE}: the call is not counted')
 

@@ -4,14 +4,18 @@ import functools
 import inspect
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 
+#: What does nothing but call another function, and where it has that one.
+_AROUND = (functools.partial, functools.partialmethod, staticmethod, classmethod, type(functools.cache(len)))
+_WITHIN = ('__func__', 'func', '__wrapped__')
+
 _DEFERRED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def deferred(function: object) -> str | None:
     """What kind of deferred function `function` is, as in `'an async function'`; None if a call runs it.
 
-    It looks through partials, methods and objects with a `__call__`. What a plain function wraps is not looked at:
-    such a function may run it.
+    It looks through partials, caches, methods and objects with a `__call__`. What a plain function wraps is not looked
+    at: such a function may run it.
     """
     if isinstance(function, FunctionType) and not function.__code__.co_flags & _DEFERRED:  # mostly, and at no cost
         return None
@@ -27,8 +31,8 @@ def deferred(function: object) -> str | None:
 
 def _target(function: object) -> object:
     """What runs when `function` is called."""
-    while isinstance(function, functools.partial | functools.partialmethod | staticmethod | classmethod):
-        function = getattr(function, '__func__', None) or getattr(function, 'func', None)
+    while isinstance(function, _AROUND):
+        function = next(getattr(function, name) for name in _WITHIN if hasattr(function, name))
     return function if inspect.isroutine(function) else getattr(type(function), '__call__', None)  # noqa: B004
 
 

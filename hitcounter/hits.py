@@ -89,6 +89,8 @@ class HitCounter(Component):
 
         The caller's texts are cut where they are longer than Asterisk's own. Raises LineRefused, as `admit` does.
         """
+        if not isinstance(caller, Caller):
+            raise TypeError(f'the caller is a {type(caller).__name__}: give a Caller')
         counted = self._lines.get(line)
         if counted is None:
             self.admit(line, max_lines)

@@ -274,3 +274,12 @@ def test_what_one_caller_says_makes_no_other_call_dear(state: State) -> None:
     assert most / 16 < 4_000
     assert after / 16 < 3_000
     assert again / 64 < 1.5 * honest / 31
+
+
+def test_a_wrong_type_is_said_in_a_sentence_and_counts_nothing() -> None:
+    with closing(open_database('memory:')) as database, closing(State(database, [HitCounter])) as state:
+        with pytest.raises(TypeError, match='the caller is a tuple: give a Caller'):
+            state[HitCounter].hit('200', ('555', 'Bob', '1.1'))
+        with pytest.raises(TypeError, match='the line 200 is not a text: give the extension'):
+            state[HitCounter].hit(200, Caller('555', 'Bob', '1.1'))
+        assert state[HitCounter].lines() == {}

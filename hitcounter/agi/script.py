@@ -80,7 +80,7 @@ class Scripts:
     """
 
     def __init__(self, scripts: Iterable[Script[..., object]]) -> None:
-        if isinstance(scripts, Script) or not isinstance(scripts, Iterable):
+        if isinstance(scripts, Script | str) or not isinstance(scripts, Iterable):
             raise ScriptError(f'{scripts!r} is not a list of scripts: give them as in [greet]')
         shapes: dict[tuple[str, ...], Script[..., object]] = {}
         for script in scripts:

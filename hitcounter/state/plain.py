@@ -73,6 +73,8 @@ def _parts(value: object) -> Iterable[object]:
         return value
     if isinstance(value, dict | MappingProxyType):
         return chain.from_iterable(value.items())
+    if isinstance(value, BaseException):
+        return value.args
     if isinstance(value, MethodType | BuiltinMethodType):
         return (value.__self__,)
     if isinstance(value, partial):

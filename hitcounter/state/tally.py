@@ -19,6 +19,8 @@ class Tally(Persistent):
         self._totals = LOBTree()
 
     def add(self, key: int, count: int = 1) -> None:
+        if not isinstance(count, int):
+            raise TypeError(f'{count!r} cannot be added to a total: give a whole number')
         try:
             self._totals[key].change(count)
         except KeyError:

@@ -200,6 +200,7 @@ class Asynchronous:
         (asynchronous_generator, 'an async generator function'),
         (generator, 'a generator function (generator)'),
         (functools.partial(functools.partial(generator)), 'a generator function'),
+        (functools.cache(asynchronous), 'an async function'),
         (Asynchronous(), 'an async function'),
         (Asynchronous().__call__, 'an async function (Asynchronous.__call__)'),
     ],
@@ -242,6 +243,7 @@ def test_what_a_decorator_hides_fails_its_call_and_its_test(
         (lambda: Scripts(greet), 'is not a list of scripts: give them as in [greet]'),
         (lambda: Scripts(greet.function), 'is not a list of scripts'),
         (lambda: Scripts(5), '5 is not a list of scripts'),
+        (lambda: Scripts('greet'), "'greet' is not a list of scripts"),
     ],
 )
 def test_a_wrong_type_is_said_in_a_sentence(define: Callable[[], object], said: str) -> None:

@@ -497,6 +497,7 @@ def hidden(parts: Parts) -> object:
         (lambda texts: [1, (2, {'three': [texts]})], 'list with PersistentList, an object of the database'),
         (lambda texts: {texts._p_oid: Unhurried(texts)}, 'dict with PersistentList'),
         (lambda texts: Stored('a', (texts,), {}, 1), 'Stored with PersistentList'),
+        (lambda texts: {'error': ValueError(texts)}, 'dict with PersistentList'),
         (lambda texts: texts.append, 'method with PersistentList'),
         (lambda texts: (text for text in texts), 'generator, which would run only after the transaction'),
         (lambda texts: [iter([texts])], 'list with list_iterator'),
