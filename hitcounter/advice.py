@@ -1,14 +1,39 @@
 """What commands say to do about an error of the libraries, which name no commands."""
 
-from .errors import ClockAhead, HitcounterError, PackMetDamage
+from .errors import (
+    ClockAhead,
+    CodeMissing,
+    DatabaseDamaged,
+    DatabaseMissing,
+    DatabaseOutdated,
+    ForeignDatabase,
+    HitcounterError,
+    PackMetDamage,
+)
+from .state.guard import RESTORE
 
 _ADVICE: dict[type[HitcounterError], str] = {
     ClockAhead: 'see that the clock is right, and "hitcounter pack --pack-keep 0d" packs it now',
+    DatabaseMissing: 'start hitcounter-serve, which makes it',
+    DatabaseOutdated: 'run "hitcounter migrate", after a look with --status and --dry-run',
     PackMetDamage: '"hitcounter verify" lists what is damaged',
 }
 
 
 def advised(error: HitcounterError) -> str:
     """The message of `error`, and what to do."""
+    match error:
+        case DatabaseDamaged():
+            return with_restore(str(error))
+        case CodeMissing():
+            return f'{error} ("hitcounter migrate --drop {error.component}")'
+        case ForeignDatabase(owner=str(owner)):
+            run_as = '' if owner.isdecimal() else f' (runuser -u {owner} -- COMMAND)'
+            return f'{error}: run this as {owner}{run_as}, or, if you trust that user, give --trust-owner {owner}'
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), '')
     return f'{error}: {advice}' if advice else str(error)
+
+
+def with_restore(text: str) -> str:
+    """`text` with the command that restores a backup, where it says to do that."""
+    return text.replace(RESTORE, f'{RESTORE} ("hitcounter restore BACKUP_FOLDER")')

@@ -1,14 +1,33 @@
 """hitcounter backup and restore: a folder of backups of the database file."""
 
+import os
+
 import click
 
 from . import log, settings
 from .state.backup import back_up, restore
 from .state.database import path_of
+from .state.owner import refuse_strangers
+from .user import act_between
+
+
+class _Backup(settings.Command):
+    """A command that copies bytes between the database and its folder of backups, which may be another user's."""
+
+    def act(self, ctx: click.Context, path: str) -> None:
+        act_between(path, os.path.realpath(ctx.params['folder']))
+
+
+class _Restore(_Backup):
+    """The same, of what will be opened."""
+
+    def act(self, ctx: click.Context, path: str) -> None:
+        super().act(ctx, path)
+        refuse_strangers(os.path.realpath(ctx.params['folder']))
 
 
 @click.command(
-    cls=settings.Command, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits'
+    cls=_Backup, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits'
 )
 @settings.config
 @settings.storage
@@ -30,7 +49,7 @@ def main(storage: str, full: bool, folder: str) -> None:
 
 
 @click.command(
-    cls=settings.Command,
+    cls=_Restore,
     short_help='Restore the database.',
     epilog='Example: hitcounter restore --storage file:///srv/hits.fs /srv/backups/hits',
 )

@@ -45,8 +45,8 @@ from .agi.pretend.channel import parse_caller_id
 from .agi.pretend.commands import COMMANDS
 from .agi.pretend.leg import KEYPAD
 from .agi.server import PORT
-
-_INTERRUPTED = 130
+from .ending import Ending
+from .interrupt import INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,7 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
 
 @click.command(
     'call',
+    cls=Ending,
     short_help='Call a server as Asterisk would.',
     epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#',
 )
@@ -211,7 +212,7 @@ def main(
         well = _one_call(dial, speak, verbose) if calls == 1 else _many_calls(dial, speak, calls, concurrency)
     except KeyboardInterrupt:
         click.echo('interrupted', err=True)
-        ctx.exit(_INTERRUPTED)
+        ctx.exit(INTERRUPTED)
     ctx.exit(0 if well else 1)
 
 

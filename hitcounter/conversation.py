@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -200,5 +199,7 @@ def _as_typed(key: Any, quote: str) -> str:
 
 def _has_home() -> bool:
     """Whether IPython has a folder to keep its history in, or can make it."""
-    folder = Path(os.environ.get('IPYTHONDIR', '~/.ipython')).expanduser()
-    return os.access(folder if folder.exists() else folder.parent, os.W_OK | os.X_OK)
+    folder = os.path.expanduser(os.environ.get('IPYTHONDIR', '~/.ipython'))
+    if not os.path.isabs(folder):  # the user has neither HOME nor an entry among the users of the system
+        return False
+    return os.access(folder if os.path.exists(folder) else os.path.dirname(folder), os.W_OK | os.X_OK)

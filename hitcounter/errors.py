@@ -69,6 +69,38 @@ class DatabaseRefused(StateError):
     """The database cannot be opened as it is, and was left as it is."""
 
 
+class DatabaseMissing(DatabaseRefused):
+    """There is not a database at that place yet."""
+
+
+class DatabaseDamaged(DatabaseRefused):
+    """The database lost what was stored in it, or cannot be read: a backup has it."""
+
+
+class DatabaseOutdated(DatabaseRefused):
+    """The database is as an earlier version of a component left it: migrate it."""
+
+
+class CodeMissing(DatabaseRefused):
+    """The database holds a component whose code is not installed here."""
+
+    def __init__(self, component: str) -> None:
+        super().__init__(
+            f'the database holds the component {component!r}, whose code is missing here: install its package, or drop '
+            f'it with what it stored')
+        #: The name of the component.
+        self.component = component
+
+
+class ForeignDatabase(DatabaseRefused):
+    """Another user can write the database, and to open it would run what that user put there."""
+
+    def __init__(self, message: str, owner: str | None = None) -> None:
+        super().__init__(message)
+        #: The user, by name or else by number, who must be trusted to open it; None if it is not one user alone.
+        self.owner = owner
+
+
 class ComponentError(StateError):
     """A component is missing, doubled, in a circle, or asked for what it does not offer."""
 

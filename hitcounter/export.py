@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
@@ -15,6 +16,8 @@ from .hits import HitCounter
 from .progress import Progress
 from .state import Component, Session, State, open_database
 from .state.component import SCHEMAS
+from .state.disk import publish
+from .state.owner import name_of
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -132,17 +135,29 @@ def _new(file: str) -> Iterator[BinaryIO]:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         return
-    part = f'{file}.part'
+    if os.path.lexists(file):
+        raise _taken(file)
+    with _written(repr(file)), _part_of(file) as output:
+        yield output
+
+
+@contextmanager
+def _part_of(file: str) -> Iterator[BinaryIO]:
+    """A new file beside `file`, of a name that nobody could know; what comes to its end well gets its own name."""
+    descriptor, part = tempfile.mkstemp('.part', f'{os.path.basename(file)}.', os.path.dirname(file) or os.curdir)
     try:
-        if os.path.exists(file):
-            raise HitcounterError(f'{file!r} is there: choose another name')
-        with _written(repr(file)):
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'wb') as output:
-                yield output
-            os.rename(part, file)
+        with open(descriptor, 'wb') as output:
+            yield output
+        publish(part, file)
+    except FileExistsError as error:  # it came meanwhile
+        raise _taken(file) from error
     finally:
         with suppress(FileNotFoundError):
             os.remove(part)
+
+
+def _taken(file: str) -> HitcounterError:
+    return HitcounterError(f'{file!r} is there: choose another name')
 
 
 @contextmanager
@@ -152,7 +167,8 @@ def _written(what: str) -> Iterator[None]:
     except BrokenPipeError:  # who read it has had enough
         raise
     except OSError as error:
-        raise HitcounterError(f'{what} cannot be written ({error.strerror}): choose another place') from error
+        raise HitcounterError(
+            f'{what} cannot be written{_as_whom(error)} ({error.strerror}): choose another place') from error
 
 
 @contextmanager
@@ -163,6 +179,12 @@ def _old(file: str) -> Iterator[BinaryIO]:
     try:
         input_ = open(file, 'rb')  # noqa: SIM115 -- what is read from it has errors of its own
     except OSError as error:
-        raise HitcounterError(f'{file!r} cannot be read ({error.strerror}): name another file') from error
+        raise HitcounterError(
+            f'{file!r} cannot be read{_as_whom(error)} ({error.strerror}): name another file') from error
     with input_:
         yield input_
+
+
+def _as_whom(error: OSError) -> str:
+    """Who may not; root has become the owner of the database, and so may be surprised."""
+    return f' by {name_of(os.geteuid())}' if isinstance(error, PermissionError) else ''

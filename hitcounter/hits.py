@@ -117,7 +117,7 @@ class HitCounter(Component):
         if hit.number > 1 and not last:
             raise ValueError(
                 f'line {line!r} would begin with call {hit.number}: where those before are forgotten, '
-                f'"hitcounter backup" and "restore" move it')
+                f'a backup of the whole database moves it')
         if not 1 <= hit.number <= last:
             raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {last + 1}')
         if hit.number >= self._lines[line].calls.first and not self.call(line, hit.number).agrees(hit):

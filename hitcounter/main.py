@@ -1,11 +1,15 @@
 """hitcounter: one command that has all the others."""
 
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
 import click
 
-from . import backup, call, export, forget, migrate, pack, process, serve, shell, status, verify
+from . import backup, call, ending, export, forget, migrate, pack, process, serve, shell, status, verify
 
 
-@click.group(epilog='hitcounter COMMAND --help tells more of each.')
+@click.group(cls=ending.Group, epilog='hitcounter COMMAND --help tells more of each.')
 @click.version_option(package_name='hitcounter-agi')
 def main() -> None:
     """Durable call counting for Asterisk."""

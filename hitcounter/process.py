@@ -1,5 +1,9 @@
 """hitcounter-agi: one call in a process that Asterisk starts, counted together with those of the server."""
 
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
 import sys
 from contextlib import closing
 

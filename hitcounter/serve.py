@@ -1,5 +1,9 @@
 """hitcounter-serve: the FastAGI server with the hit counter's script and those of other packages, on one database."""
 
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
 import gc
 import logging
 import os

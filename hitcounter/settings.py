@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import math
 import os
+import pwd
 import re
 import tomllib
 from collections.abc import Callable
@@ -16,23 +17,36 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
+from click.core import ParameterSource
 
 from .advice import advised
 from .agi.command import LINE_LIMIT, compose
-from .errors import CommandRefused, HitcounterError
+from .ending import Ending
+from .errors import CommandRefused, DatabaseRefused, HitcounterError
 from .owners import other_owners
+from .state.database import path_of
+from .state.owner import trust
+from .user import act_as_owner
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 _PREFIX = 'HITCOUNTER_'
 
+
+def _absolute(folder: str) -> str:
+    try:
+        return os.path.abspath(folder)
+    except OSError:  # the working directory is gone, which matters only to who looks for the database there
+        return folder
+
+
 #: The folder whose `var/` holds the database unless --storage says otherwise.
-_HOME = Path(os.environ.get(_PREFIX + 'HOME', '.')).absolute()
+_HOME = _absolute(os.environ.get(_PREFIX + 'HOME', '.'))
 
 #: What can stand in the file, so that one file serves all commands: each takes its own options from it.
 KEYS = frozenset({
     'allow', 'call-timeout', 'cpu', 'drain', 'keep-calls', 'line-limit', 'listen', 'log-level', 'max-calls',
-    'max-calls-per-peer', 'max-lines', 'pack-every', 'pack-keep', 'prompt', 'storage', 'withheld',
+    'max-calls-per-peer', 'max-lines', 'pack-every', 'pack-keep', 'prompt', 'storage', 'trust-owner', 'withheld',
 })
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
@@ -50,7 +64,7 @@ def option(flag: str, **attributes: Any) -> Callable[[F], F]:
     )
 
 
-class Command(click.Command):
+class Command(Ending):
     """A command that says a foreseen error in its one sentence, and ends with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -61,11 +75,39 @@ class Command(click.Command):
                 err=True,
             )
         try:
+            trusted = ctx.params.pop('trust_owner', None)
+            if trusted is not None:
+                trust(trusted)
+            if 'storage' in ctx.params:
+                ctx.params['storage'] = self.prepare(ctx, ctx.params['storage'])
             return super().invoke(ctx)
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
                 handler.flush()  # what was said before stands before
             raise click.ClickException(advised(error)) from error
+
+    def prepare(self, ctx: click.Context, storage: str) -> str:
+        """Be the user who may open `storage`, before anything of it is touched; gives its URI, with its real path."""
+        if not storage.startswith('file:'):
+            return storage
+        path = path_of(storage)
+        self.act(ctx, path)
+        if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
+            check_folder(path)
+        return f'file:{quote(os.fsencode(path))}{"".join(storage.partition("?")[1:])}'
+
+    def act(self, ctx: click.Context, path: str) -> None:
+        """Become the user who may open the file at `path`. Raises ForeignDatabase."""
+        act_as_owner(path)
+
+
+def check_folder(path: str) -> None:
+    """Raise DatabaseRefused if the folder of a file that was named is not there."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise DatabaseRefused(
+            f'{path!r} cannot be opened: {folder!r} is not a folder that is there: make it, mount its disk, or name '
+            f'another file')
 
 
 class Address(click.ParamType[tuple[str, int]]):
@@ -98,6 +140,21 @@ class Seconds(click.ParamType[float]):
         if not 0 <= seconds < math.inf:
             self.fail(f'{value!r} is no number of seconds, 0 or more', param, ctx)
         return seconds
+
+
+class User(click.ParamType[int]):
+    """The name of a user, or an id, as the id."""
+
+    name = 'user'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if text.isascii() and text.isdecimal() and len(text) <= 10:
+            return int(text)
+        try:
+            return pwd.getpwnam(text).pw_uid
+        except KeyError:
+            self.fail(f'{text!r} is not a user here: give a name, or an id', param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -193,12 +250,24 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
     return names
 
 
-storage = option(
+def storage(command: F) -> F:
+    """The options of which database is opened, and whose."""
+    return _storage(_trust_owner(command))
+
+
+_storage = option(
     '--storage',
     metavar='URI',
-    default=f'file://{quote(str(_HOME))}/var/hitcounter.fs',
+    default=f'file://{quote(_HOME)}/var/hitcounter.fs',
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
+)
+
+_trust_owner = option(
+    '--trust-owner',
+    metavar='USER',
+    type=User(),
+    help='Open the database also if it is this user\'s, by name or id: what that user stored in it can run any code.',
 )
 
 line_limit = option(

@@ -1,5 +1,9 @@
 """hitcounter-shell: Python on the live database, at a prompt or from a script."""
 
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
 import logging
 import signal
 import sys

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from . import installed, log, settings
+from .advice import advised
 from .errors import HitcounterError
 from .state import Database, Session, open_database
 from .state.migrating import is_due, unfit
@@ -32,9 +33,11 @@ def _fit(database: Database) -> dict[str, Any]:
     with closing(Session(database.db)) as session:
         try:
             components = installed.components()
-            return {'migration_due': is_due(session.root, components), 'refusal': unfit(session.root, components)}
-        except HitcounterError as error:  # of a package that is broken, or of a database that is
-            return {'migration_due': False, 'refusal': str(error)}
+            error = unfit(session.root, components)
+            due = is_due(session.root, components)
+        except HitcounterError as broken:  # a package, or the database
+            return {'migration_due': False, 'refusal': advised(broken)}
+        return {'migration_due': due, 'refusal': advised(error) if error else None}
 
 
 def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -54,7 +57,8 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if server is None:
         yield 'server', 'none runs'
         return
-    yield 'server', f'runs since {_time(server["started"])}, {server["commits"]:,} commits of other processes'
+    since = '' if server['started'] is None else f' since {_time(server["started"])}'
+    yield 'server', f'runs{since}, {server["commits"]:,} commits of other processes'
     for process in server['processes']:
         yield 'connected', f'{process["id"]} {process["command"]}'
     if server['unseen']:

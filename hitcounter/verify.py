@@ -8,6 +8,7 @@ from contextlib import closing
 import click
 
 from . import log, settings
+from .advice import with_restore
 from .state.database import open_as_stored
 from .state.guard import RESTORE
 from .state.verification import Verdict, findings
@@ -45,7 +46,7 @@ def main(storage: str) -> None:
             click.echo(sentence)
             found[verdict] += 1
         for verdict, count in found.items():
-            click.echo(f'{database.description} {_VERDICTS[verdict].format(count)}', err=True)
+            click.echo(with_restore(f'{database.description} {_VERDICTS[verdict].format(count)}'), err=True)
         if found:
             sys.exit(1)
         click.echo(f'{len(database.db.storage):,} objects are whole')

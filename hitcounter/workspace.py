@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from . import installed
+from .advice import advised
 from .errors import HitcounterError, ReadOnly, StateError
 from .state import Component, Database, ReadingState, Session, State, WritingSession
 from .state.history import Transactions, history, transactions, undo
@@ -61,9 +62,10 @@ class Workspace:
     def unfit(self) -> str | None:
         """Why the components that are installed do not fit the database, in a sentence; None if they do."""
         try:
-            return unfit(self.session.root, installed.components())
-        except HitcounterError as error:  # of a package that is broken
-            return str(error)
+            error: HitcounterError | None = unfit(self.session.root, installed.components())
+        except HitcounterError as broken:  # of a package
+            error = broken
+        return advised(error) if error else None
 
     def close(self) -> None:
         """Forget what was not committed, and leave the database."""

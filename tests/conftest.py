@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -178,6 +179,18 @@ def environment(tmp_path: Path) -> dict[str, str]:
     package = Path(__file__).parent.parent
     search = os.pathsep.join(filter(None, (str(package), variables.get('PYTHONPATH'))))
     return {**variables, 'PYTHONPATH': search, 'HOME': str(tmp_path), 'TERM': 'dumb'}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder of our own that other users can enter, as the folders of pytest cannot be."""
+    for parent in map(Path, dict.fromkeys([tempfile.gettempdir(), '/tmp', '/var/tmp', '/dev/shm'])):
+        if all(folder.stat().st_mode & 0o001 for folder in [parent, *parent.parents]):
+            with tempfile.TemporaryDirectory(dir=parent) as name:
+                os.chmod(name, 0o755)
+                yield Path(name)
+            return
+    pytest.skip('there is not a temporary folder that other users can enter')
 
 
 @pytest.fixture

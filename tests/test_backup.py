@@ -54,9 +54,9 @@ def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
 
 def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
     for arguments, said in [
-        (('backup', 'backups'), 'is no database yet: name the file of one'),
-        (('restore', 'backups'), 'is no folder: name the one of the backups'),
-        (('backup', 'backups', '--storage', 'hits.fs'), "'hits.fs' is no URI of a database: write it like file:"),
+        (('backup', 'backups'), 'is not a database yet: name the file of one'),
+        (('restore', 'backups'), 'is not a folder: name the one of the backups'),
+        (('backup', 'backups', '--storage', 'hits.fs'), "'hits.fs' is not a URI of a database: write it like file:"),
         (('backup', 'backups', '--storage', 'memory:'), "'memory:' is no file: use what its own storage offers"),
     ]:
         done = hitcounter(*arguments)

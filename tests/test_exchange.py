@@ -182,7 +182,7 @@ def test_what_does_not_continue_the_numbers_is_refused_with_its_row(
 
 
 def test_a_line_whose_first_calls_were_forgotten_begins_nowhere_else(state: State, form: Format) -> None:
-    with pytest.raises(ImportRefused, match=r"row .: line '31415' would begin with call 4: .*restore"):
+    with pytest.raises(ImportRefused, match=r"row .: line '31415' would begin with call 4: .* a backup"):
         imported(state, form, written(form, Row('31415', Hit(4, 0.0, BOB))))
     assert state[HitCounter].lines() == {}
 

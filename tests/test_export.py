@@ -7,9 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from hitcounter.errors import HitcounterError
+from hitcounter.export import _new
 from hitcounter.hits import Caller
 
 if TYPE_CHECKING:
@@ -45,6 +50,38 @@ def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, se
     refused = hitcounter('import', '--format', 'jsonl', '-', input=calls.replace('"number": 1,', '"number": 9,'))
     assert (refused.returncode, refused.stdout) == (1, '')
     assert "row 1: call 9 does not continue line '31415', whose next one is 4" in refused.stderr
+
+
+def test_an_export_follows_no_link_and_leaves_no_part(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    count('31415')
+    (tmp_path / 'precious').write_text('precious')
+    for name in 'calls.csv.part', 'dangling.csv':
+        (tmp_path / name).symlink_to('precious' if name.endswith('part') else 'nowhere')
+
+    assert hitcounter('export', 'calls.csv').returncode == 0
+    refused = hitcounter('export', 'dangling.csv')
+
+    assert (tmp_path / 'precious').read_text() == 'precious'
+    assert not (tmp_path / 'calls.csv').is_symlink()
+    assert (tmp_path / 'calls.csv').read_text().startswith('line,number')
+    assert (refused.returncode, refused.stderr) == (1, "Error: 'dangling.csv' is there: choose another name\n")
+    assert not (tmp_path / 'nowhere').exists()
+    assert [name.name for name in tmp_path.glob('*.part')] == ['calls.csv.part']
+
+
+def test_an_export_never_replaces_what_came_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / 'calls.csv'
+
+    export = ExitStack()
+    export.enter_context(_new(str(file))).write(b'ours')
+    file.write_bytes(b'theirs')
+    with pytest.raises(HitcounterError, match=r"calls.csv' is there: choose another name"):
+        export.close()
+
+    assert file.read_bytes() == b'theirs'
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_full_disk_behind_standard_output_is_said(

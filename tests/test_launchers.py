@@ -118,6 +118,22 @@ def test_a_built_tree_starts_at_once_with_the_arguments_and_the_exit_status(
     assert (again.stdout, again.stderr, again.returncode) == ("--a b|'\"$HOME\n", '', 2)
 
 
+def test_ctrl_c_waits_until_the_command_can_end_quietly(
+    built: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / 'sitecustomize.py').write_text("import sys; print('here', flush=True); sys.stdin.read()")
+    with subprocess.Popen(
+        [built / 'bin/hitcounter'], env=environment | {'PYTHONPATH': str(tmp_path)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as started:
+        assert started.stdout
+        assert started.stdout.readline() == 'here\n'
+        started.send_signal(signal.SIGINT)
+        shown, said = started.communicate(timeout=PATIENCE)
+
+    assert (shown, said) == ('\n', '')
+
+
 def test_a_launcher_works_through_symbolic_links_from_anywhere(
     built: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

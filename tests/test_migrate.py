@@ -138,7 +138,7 @@ def test_a_component_whose_code_is_missing_is_given_up_only_by_its_name(
     hitcounter: Run, start: Start, version: Callable[[int], dict[str, str]], file: Path
 ) -> None:
     missing = ("Error: the database holds the component 'polls', whose code is missing here: install its package, or "
-               'give up what it stored by "hitcounter migrate --drop polls"\n')
+               'drop it with what it stored ("hitcounter migrate --drop polls")\n')
     for command in ('migrate', '--status'), ('migrate',), ('serve', '--listen', '127.0.0.1:0'):
         refused = hitcounter(*command)
         assert (refused.returncode, refused.stderr) == (1, missing)
@@ -181,7 +181,7 @@ def test_a_database_that_is_not_there_is_said(hitcounter: Run) -> None:
     for options in (), ('--status',), ('--dry-run',):
         done = hitcounter('migrate', *options)
         assert (done.returncode, done.stdout) == (1, '')
-        assert 'is no database yet' in done.stderr
+        assert 'is not a database yet' in done.stderr
 
 
 def test_a_storage_that_is_no_file_must_be_backed_up_by_its_own_means(

@@ -175,4 +175,4 @@ def test_a_duration_without_a_unit_is_refused(hitcounter: Run) -> None:
 def test_a_database_that_is_not_there_is_not_packed(hitcounter: Run) -> None:
     done = hitcounter('pack')
     assert (done.returncode, done.stdout) == (1, '')
-    assert 'is no database yet' in done.stderr
+    assert 'is not a database yet' in done.stderr

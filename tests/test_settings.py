@@ -59,7 +59,7 @@ def test_one_file_serves_every_command(config: Callable[[str], str], tmp_path: P
     done = subprocess.run(
         [sys.executable, '-c', 'from hitcounter.shell import main; main()', '--config', file, '-c', '1'],
         capture_output=True, text=True, check=False)  # a process, which has imported no other command
-    assert f"'{tmp_path}/nosuch.fs' is no database yet" in done.stderr
+    assert f"'{tmp_path}/nosuch.fs' is not a database yet" in done.stderr
 
 
 # One row for each option: its variable, a value, its line in a file, what comes of it.
@@ -88,6 +88,8 @@ OPTIONS = [
     ('drain', '1.5', 'drain = 1.5', 1.5),
     ('drain', '2', 'drain = 2', 2.0),
     ('cpu', '1', 'cpu = 1', 1),
+    ('trust_owner', 'nobody', 'trust-owner = "nobody"', 65534),
+    ('trust_owner', '1001', 'trust-owner = 1001', 1001),
     ('log_level', 'warning', 'log-level = "warning"', 'warning'),
 ]
 
@@ -121,6 +123,7 @@ def test_what_is_not_said_is_as_documented(settle: Settle) -> None:
         'listen': ('127.0.0.1', 4573),
         'allow': (),
         'storage': settings['storage'],
+        'trust_owner': None,
         'prompt': hits.PROMPTS,
         'max_calls': 1000,
         'max_calls_per_peer': None,
@@ -145,6 +148,46 @@ def test_a_tree_may_have_a_question_mark_in_its_path(run: Run, tmp_path: Path) -
     refused = run('shell', '-c', '1', env={'HITCOUNTER_HOME': str(tree)})
 
     assert repr(str(tree / 'var/hitcounter.fs')) in refused.stderr
+
+
+def test_a_working_directory_that_is_gone_matters_only_where_the_database_is_looked_for_there(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    gone = tmp_path / 'gone'
+    gone.mkdir()
+    code = 'import os, sys; os.rmdir(os.getcwd()); from hitcounter.shell import main; main()'
+
+    for storage, status in ((), 1), (('--storage', 'memory:'), 0):
+        gone.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, '-c', code, *storage, '-c', '1'],
+            capture_output=True, text=True, env=environment, cwd=gone, check=False)
+        assert done.returncode == status
+        assert len(done.stderr.splitlines()) == status
+
+
+def test_a_folder_that_is_named_must_be_there_and_the_default_one_is_made(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    missing = tmp_path / 'no' / 'such'
+    for command, *arguments in ('status',), ('restore', '.'), ('serve', '--listen', '127.0.0.1:0'), ('pack',):
+        for how in 'flag', 'variable':
+            flag = ('--storage', f'file:{missing}/hits.fs') if how == 'flag' else ()
+            refused = run('main', command, *arguments, *flag, env={'HITCOUNTER_STORAGE': f'file:{missing}/hits.fs'})
+            assert refused.returncode == 1
+            assert f'{str(missing)!r} is not a folder that is there: make it, mount its disk' in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+    with subprocess.Popen(
+        [sys.executable, '-c', 'from hitcounter.serve import main; main()', '--listen', '127.0.0.1:0'],
+        stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path,
+    ) as server:
+        assert server.stderr
+        said = [server.stderr.readline(), server.stderr.readline()]
+        server.terminate()
+
+    assert said[0].endswith(f' INFO made the folder {tmp_path}/var\n')
+    assert said[1].endswith(f' INFO {tmp_path}/var/hitcounter.fs is a new database\n')
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(
@@ -181,6 +224,7 @@ def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], st
         (['--max-calls', 'many'], "'many' is not a valid integer"),
         (['--prompt', 'a\nb'], "'a\\nb' holds a newline"),
         (['--drain', '-1'], "'-1' is no number of seconds, 0 or more"),
+        (['--trust-owner', 'no such user'], "'no such user' is not a user here: give a name, or an id"),
         (['--cpu', '-1'], '-1 is not in the range x>=0'),
         (['--log-level', 'loud'], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         (['--config', '/no/such.toml'], "'/no/such.toml' cannot be read: No such file or directory"),

@@ -122,7 +122,7 @@ def test_a_missing_database_is_said_and_not_made(shell: Run, tmp_path: Path) -> 
 
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: '{tmp_path}/hits.fs' is no database yet: start hitcounter-serve, which makes it\n")
+        f"Error: '{tmp_path}/hits.fs' is not a database yet: start hitcounter-serve, which makes it\n")
     assert list(tmp_path.glob('hits.fs*')) == []
 
 
@@ -132,7 +132,7 @@ def test_a_file_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     done = run('shell', '--storage', f'file://{tmp_path}/diary', '-c', '1')
 
     assert done.returncode == 1
-    assert 'is no database of ours, and was left as it is' in done.stderr
+    assert 'is not a database of ours, and was left as it is' in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -545,6 +545,12 @@ class Terminal:
         self._process.wait()
         return self._process.exitstatus
 
+    def hang_up(self) -> int | None:
+        """Send SIGHUP; the signal that it ended by."""
+        self._process.kill(signal.SIGHUP)
+        self._process.wait()
+        return self._process.signalstatus
+
     def close(self) -> None:
         self._process.close(force=True)
 
@@ -623,6 +629,17 @@ def test_a_home_folder_is_not_needed(
     assert 'rror' not in banner
     assert 'Out[1]: 2' in answer
     assert terminal.status() == 0
+
+
+def test_sighup_ends_it_and_what_was_not_committed_is_forgotten(
+    counted: None, shell: Run, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell('--write')
+    terminal.prompt()
+    terminal.run(ADD_AN_HOUR)
+
+    assert terminal.hang_up() == signal.SIGHUP
+    assert shell('-c', 'print(0 in hits.hours("31415"))').stdout == 'False\n'
 
 
 def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,16 +103,25 @@ def test_a_server_in_a_container_counts_the_processes_that_it_cannot_see(
     assert 'connected        1 in containers, which the server cannot see' in people
 
 
-def test_times_are_right_whatever_the_time_zones_of_server_and_reader(hitcounter: Run, start: Start) -> None:
-    start(env={'TZ': 'America/New_York'})
-    told = json.loads(hitcounter('status', '--json', env={'TZ': 'Asia/Tokyo'}).stdout)
-    assert time.time() - 60 < told['server']['started'] < time.time()
+def test_times_are_right_whatever_the_time_zones_of_server_and_reader(
+    hitcounter: Run, start: Start, tmp_path: Path
+) -> None:
+    before = time.time()
+    start(env={'TZ': 'Pacific/Kiritimati'}).number()
+    assert hitcounter('backup', 'backups', env={'TZ': 'Asia/Kathmandu'}).returncode == 0
+
+    for zone in 'America/St_Johns', 'Pacific/Kiritimati', 'UTC':
+        told = json.loads(hitcounter('status', '--json', env={'TZ': zone}).stdout)
+        people = hitcounter('status', env={'TZ': zone}).stdout
+        for moment in told['server']['started'], told['last_transaction']['time'], told['backed_up']['time']:
+            assert before < moment < time.time()
+            assert f'{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC' in people
 
 
 def test_a_database_that_is_not_there_has_none(hitcounter: Run) -> None:
     done = hitcounter('status')
     assert (done.returncode, done.stdout) == (1, '')
-    assert 'is no database yet' in done.stderr
+    assert 'is not a database yet' in done.stderr
 
 
 def test_a_migration_that_is_due_is_said_to_people_and_to_programs(hitcounter: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hitcounter.state.guard import RESTORE
+from hitcounter.advice import with_restore
 
 FROZEN = Path(__file__).parent / 'frozen'
 
@@ -33,14 +33,14 @@ def test_each_finding_is_a_line_and_the_status_is_1(
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["hits cannot be checked (AttributeError: '_Piece' object has no attribute "
                                         "'_records')"]
-    assert done.stderr == f'{path}, as it was when opened is damaged: 1 findings; {RESTORE}\n'
+    assert done.stderr == f'{path}, as it was when opened is damaged: 1 findings; {with_restore("restore a backup")}\n'
 
 
 def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
     (tmp_path / 'hits.fs').write_bytes(b'a letter to somebody\n' * 9)
     done = hitcounter('verify')
     assert (done.returncode, done.stdout) == (1, '')
-    assert 'is no database of ours' in done.stderr
+    assert 'is not a database of ours' in done.stderr
 
 
 def test_missing_code_and_failing_code_each_have_their_verdict(

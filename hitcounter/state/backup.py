@@ -12,18 +12,19 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from zc.lockfile import LockError, LockFile
 from ZODB.scripts import repozo
 
 from ..errors import BackupFailed, DatabaseInUse, StateError
-from .disk import check_room, private_files, sync
-from .guard import DatabaseFile, check, guard_of
+from .disk import check_room, give, make_folder, private_files, publish, sync
+from .guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks
 from .notes import BackedUp, Packed
+from .owner import owner_of, whose
 
 #: Times that a backup is begun again because the file was packed meanwhile.
 ATTEMPTS = 3
 
 _FULL = '.fs'
+_RESTORED = 'database'
 _LATEST = '9999-12-31-23-59-59'
 
 
@@ -57,8 +58,8 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
     """
     path, folder = os.path.realpath(path), os.fspath(folder)
     with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
-        if not check(path):
-            raise BackupFailed(f'{path!r} is no database yet: name the file of one')
+        if not check(path, DatabaseFile if _is_mine(path) else UnindexedFile):
+            raise BackupFailed(f'{path!r} is not a database yet: name the file of one')
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with _repository(folder) as repository, private_files():
             return _back_up(path, folder, repository, full)
@@ -71,7 +72,7 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     """
     path, folder = os.path.realpath(path), os.fspath(folder)
     if not os.path.isdir(folder):
-        raise BackupFailed(f'{folder!r} is no folder: name the one of the backups')
+        raise BackupFailed(f'{folder!r} is not a folder: name the one of the backups')
     with (
         _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'),
         private_files(),
@@ -82,16 +83,17 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
             raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
         files = _chain(repository)
         if not files:
-            raise BackupFailed(f'{folder!r} holds no backup: name the folder that "hitcounter backup" was given')
+            raise BackupFailed(f'{folder!r} holds no backup: name the folder of one')
         check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
-        _restore(repository, path)
+        with _private_folder(path) as private:
+            _restore(repository, private, path)
         return os.path.getsize(path)
 
 
 def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:
     for _ in range(ATTEMPTS):
         before = os.stat(path).st_ino
-        made = _make(path, folder, repository, full)
+        made = _add(path, folder, repository, full)
         if os.stat(path).st_ino == before:
             BackedUp(time.time(), os.path.abspath(made.file), made.size).write(path)
             return made
@@ -99,15 +101,16 @@ def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:
     raise BackupFailed(f'{path!r} was packed again and again meanwhile: do it later')
 
 
-def _make(path: str, folder: str, repository: str, full: bool) -> Backup:
+def _add(path: str, folder: str, repository: str, full: bool) -> Backup:
     _wait_for_a_name(folder, repository)
     before = _chain(repository)
     full = full or not _is_listed(before)
     is_expected = full or _is_packed_since(path)
     kept = 0 if full else sum(map(os.path.getsize, before))
     check_room(folder, os.path.getsize(path) - kept, 'the backup')
-    options = _options(repository, file=path, full=full)
-    repozo.do_backup(options)
+    with _name_to_read(path) as file:
+        options = _options(repository, file=file, full=full)
+        repozo.do_backup(options)
     repozo.do_verify(options)
     after = _chain(repository)
     if after[-1].endswith(_FULL):
@@ -129,20 +132,53 @@ def _is_packed_since(path: str) -> bool:
     return backed_up is None or (packed is not None and packed.time > backed_up.time)
 
 
-def _restore(repository: str, path: str) -> None:
-    restored = f'{path}.restored'
-    try:
-        repozo.do_recover(_options(repository, output=restored, withverify=True))
-        _check_whole(restored)
-        sync(restored)
-        _remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
+def _is_mine(path: str) -> bool:
+    return owner_of(path).st_uid == os.geteuid()
+
+
+@contextmanager
+def _name_to_read(path: str) -> Iterator[str]:
+    """The file's name; of another user's file one beside which there is not an index, for repozo would load that."""
+    if _is_mine(path):
+        yield path
+        return
+    with open(path, 'rb') as file:
+        yield f'/proc/self/fd/{file.fileno()}'
+
+
+def _restore(repository: str, private: str, path: str) -> None:
+    restored, folder = f'{private}/{_RESTORED}', os.path.dirname(path)
+    repozo.do_recover(_options(repository, output=restored, withverify=True))
+    _check_whole(restored)
+    sync(restored)
+    _remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
+    for suffix in '.index', '':
         with suppress(FileNotFoundError):
-            os.rename(f'{restored}.index', f'{path}.index')
-        os.rename(restored, path)
-        sync(os.path.dirname(path))
-        _remove(guard_of(path))  # no sooner, or a server might begin anew where the file is still missing
+            give(restored + suffix, folder)
+            publish(restored + suffix, path + suffix)
+    sync(folder)
+    _remove(guard_of(path))  # no sooner, or a server might begin anew where the file is still missing
+
+
+@contextmanager
+def _private_folder(path: str) -> Iterator[str]:
+    """A folder beside `path` that is ours alone, by a name that nobody can lead elsewhere; in the end it is gone."""
+    beside = f'{path}.restored'
+    with suppress(FileExistsError):  # what was killed left it
+        os.mkdir(beside, 0o700)
+    file = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(file)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise BackupFailed(f'{beside!r} is in the way: remove it')
+        private = f'/proc/self/fd/{file}'
+        try:
+            yield private
+        finally:
+            _remove(*(f'{private}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
+            os.rmdir(beside)
     finally:
-        _remove(restored, f'{restored}.part', f'{restored}.index')
+        os.close(file)
 
 
 def _remove(*names: str) -> None:
@@ -172,13 +208,28 @@ def _repository(folder: str) -> Iterator[str]:
 
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    """The lock of FileStorage, held; its file is the database's owner's, and a link is not followed."""
+    folder = os.path.dirname(path)
+    make_folder(folder)
+    file = os.open(f'{path}.lock', os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        lock = LockFile(f'{path}.lock')
-    except LockError as error:
-        raise DatabaseInUse(f'{path!r} is open in another process: stop that one') from error
-    with closing(lock):
+        _lock(file, path)
+        if os.fstat(file).st_nlink == 1:
+            give(file, folder)
+            os.truncate(file, os.pwrite(file, f' {os.getpid()}\n'.encode(), 0))
         yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, path: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DatabaseInUse(f'{path!r} is open in another process: stop that one') from error
+    except OSError as error:
+        refuse_without_locks(path, error)
+        raise
 
 
 @contextmanager
@@ -188,7 +239,7 @@ def _failing(what: str, todo: str) -> Iterator[None]:
     except StateError:
         raise
     except PermissionError as error:
-        raise BackupFailed(f'{what} ({error.strerror}): run this as the user whose both are') from error
+        raise BackupFailed(f'{what} ({error.strerror}): {whose(os.path.abspath(error.filename))}') from error
     except OSError as error:
         raise BackupFailed(f'{what} ({error.strerror or error}): see to the disk') from error
     except (repozo.RepozoError, KeyError, ValueError, AssertionError) as error:

@@ -18,7 +18,7 @@ import zodbpickle
 from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import StateLoadError
 
-from ..errors import ComponentError, DatabaseRefused, HitcounterError, StateError
+from ..errors import ComponentError, DatabaseDamaged, DatabaseRefused, HitcounterError, StateError
 from .guard import RESTORE
 
 #: Where what is loaded comes from: what fails there, with no other code further in, is what is stored.
@@ -123,4 +123,4 @@ def blaming(what: str) -> Iterator[None]:
         if isinstance(error, UNREADABLE):
             raise DatabaseRefused(
                 f'{what} ({reason(error)}): see to its disk, or to the process that serves it') from error
-        raise DatabaseRefused(f'{what} ({reason(error)}): {RESTORE}') from error
+        raise DatabaseDamaged(f'{what} ({reason(error)}): {RESTORE}') from error

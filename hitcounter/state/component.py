@@ -65,7 +65,7 @@ class Component(Persistent):
         _check_migrations(cls)
 
     def check(self) -> Iterable[str]:
-        """What does not agree with itself, each in a sentence; `hitcounter verify` asks each component."""
+        """What does not agree with itself, each in a sentence; a verification of the database asks each component."""
         return ()
 
     def export(self) -> Iterable[Mapping[str, object]]:

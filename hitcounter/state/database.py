@@ -11,7 +11,6 @@ import errno
 import fcntl
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
@@ -28,12 +27,14 @@ from ZODB.POSException import ReadOnlyError, StorageError
 from ZODB.utils import z64
 from zodburi.resolvers import file_storage_resolver
 
-from ..errors import DatabaseInUse, DatabaseRefused, StateError
+from ..errors import DatabaseDamaged, DatabaseInUse, DatabaseMissing, DatabaseRefused, StateError
 from .classes import LookingDB
 from .disk import private_files
 from .guard import DatabaseFile, GuardedFile, check, check_new, refuse_without_locks, remedy, remembered, until_free
+from .owner import whose
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of, is_shared
 from .turn import Turn
+from .uri import public, without_secrets
 from .views import View, Views
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def open_alone(uri: str) -> Database:
 def path_of(uri: str) -> str:
     """The real path of the database file that `uri` names. Raises DatabaseRefused if it names none."""
     if _scheme(uri) != 'file':
-        raise DatabaseRefused(f'{_public(uri)!r} is no file: use what its own storage offers for that')
+        raise DatabaseRefused(f'{public(uri)!r} is no file: use what its own storage offers for that')
     with _refusing(uri):
         return FileAddress.parse(uri).path
 
@@ -153,7 +154,7 @@ def path_of(uri: str) -> str:
 def _scheme(uri: str) -> str:
     scheme, colon, _ = uri.partition(':') if isinstance(uri, str) else ('', '', '')
     if not scheme or not colon:
-        raise DatabaseRefused(f'{uri!r} is no URI of a database: write it like file:var/hitcounter.fs')
+        raise DatabaseRefused(f'{public(uri)!r} is not a URI of a database: write it like file:var/hitcounter.fs')
     return scheme
 
 
@@ -166,12 +167,13 @@ def _refusing(uri: str) -> Iterator[None]:
         raise
     except PermissionError as error:
         raise DatabaseRefused(
-            f'{_public(uri)!r} cannot be opened ({_reason(error)}): run this as the user whose it is') from error
+            f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(os.path.abspath(error.filename or "."))}'
+        ) from error
     except OSError as error:
         todo = 'name a file in a folder that can be written, on a disk with room'
         if error.errno == errno.EIO:
             todo = 'see to the disk'
-        raise DatabaseRefused(f'{_public(uri)!r} cannot be opened ({_reason(error)}): {todo}') from error
+        raise DatabaseRefused(f'{public(uri)!r} cannot be opened ({_reason(error)}): {todo}') from error
     except (KeyError, ValueError, StorageError) as error:
         raise _refused(uri, error) from error
 
@@ -184,13 +186,8 @@ def _reason(error: OSError) -> str:
 
 def _refused(uri: str, error: Exception) -> DatabaseRefused:
     return DatabaseRefused(
-        f'{_public(uri)!r} cannot be opened, {type(error).__name__}: {error}: see to its options, and that '
-        f'what it names is there')
-
-
-def _public(uri: str) -> str:
-    """`uri` without its password."""
-    return re.sub(r'(://[^:/?]*):.*@', r'\1:***@', uri)
+        f'{public(uri)!r} cannot be opened, {type(error).__name__}: {without_secrets(str(error), uri)}: see to its '
+        f'options, and that what it names is there')
 
 
 def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
@@ -204,7 +201,7 @@ def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
         if isinstance(storage, ClientStorage):
             always_fresh(storage)
         db = resources.enter_context(closing(LookingDB(storage, **_for_threads(options))))
-        return Database(db, _public(uri), resources.pop_all(), is_remote=scheme != 'memory')
+        return Database(db, public(uri), resources.pop_all(), is_remote=scheme != 'memory')
 
 
 def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
@@ -214,7 +211,7 @@ def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
         return factory, options
     except zodburi.NoResolverForScheme as error:
         raise DatabaseRefused(
-            f'{_public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
+            f'{public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
             f'demo: and zconfig: are, postgres: comes with RelStorage') from error
     except Exception as error:  # each kind of storage has errors of its own
         raise _refused(uri, error) from error
@@ -236,7 +233,7 @@ def _with_slashes(uri: str) -> str:
 def _read_only(uri: str, scheme: str) -> str:
     if scheme not in _CAN_READ_ONLY:
         raise DatabaseRefused(
-            f'{_public(uri)!r} cannot be opened only to be read: name the storage behind it, or open it for writing')
+            f'{public(uri)!r} cannot be opened only to be read: name the storage behind it, or open it for writing')
     return f'{uri}{"&" if "?" in uri else "?"}read_only=1'
 
 
@@ -266,14 +263,14 @@ class FileAddress:
         """
         path, _, query = _with_slashes(uri).removeprefix('file://').partition('?')
         if not path:
-            raise DatabaseRefused(f'{uri!r} names no file: write it like file:var/hitcounter.fs')
+            raise DatabaseRefused(f'{public(uri)!r} names no file: write it like file:var/hitcounter.fs')
         options, others = file_storage_resolver.interpret_kwargs(dict(parse_qsl(query)))
         _, for_db = zodburi.resolve_uri(f'memory://?{urlencode(others)}')
         read_only = bool(options.pop('read_only', False))
         blob_dir = options.pop('blobstorage_dir', None)
         options['blob_dir'] = blob_dir and os.path.abspath(blob_dir)
         for useless in sorted({*options} - {'blob_dir', 'quota'}):
-            raise DatabaseRefused(f'{uri!r} has the option {useless!r}, of no use here: leave it out')
+            raise DatabaseRefused(f'{public(uri)!r} has the option {useless!r}, of no use here: leave it out')
         # Its real path, or the same file under two names would have two locks.
         return cls(os.path.realpath(unquote(path, errors='surrogateescape')), read_only, options, _for_threads(for_db))
 
@@ -302,13 +299,21 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
 def _own(address: FileAddress) -> Database:
     """Open the file, or make it, and share it."""
     with ExitStack() as resources, private_files():
-        os.makedirs(os.path.dirname(address.path), exist_ok=True)
+        _make_folder(os.path.dirname(address.path))
         storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
+        if storage.lastTransaction() == z64:
+            logger.info('%s is a new database', address.path)
         views = Views(storage)
         db = resources.enter_context(closing(_database_in(views.open(), address)))
         resources.enter_context(closing(Sharing(views.open(), address.path)))
         folder = resources.enter_context(closing(PrivateFolder(folder_of(address.path))))
         return Database(db, address.path, resources.pop_all(), path=address.path, folder=folder)
+
+
+def _make_folder(folder: str) -> None:
+    if not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+        logger.info('made the folder %s', folder)
 
 
 def _join(address: FileAddress, read_only: bool) -> Database:
@@ -347,7 +352,7 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
     except (OSError, ClientDisconnected, ReadOnlyError):  # the last: none was begun in it
         raise
     except Exception as error:  # whatever damaged bytes lead to
-        raise DatabaseRefused(
+        raise DatabaseDamaged(
             f'{address.path!r} is damaged, and was left as it is (its root: {type(error).__name__}: {error}): '
             f'{remedy(address.path)}') from error
 
@@ -382,7 +387,7 @@ def _check_made(path: str) -> None:
         return
     check_new(path)
     if remembered(path) is None:
-        raise DatabaseRefused(f'{path!r} is no database yet: start hitcounter-serve, which makes it')
+        raise DatabaseMissing(f'{path!r} is not a database yet')
 
 
 def _locked(path: str) -> bool:

@@ -1,5 +1,6 @@
 """The disk: whether there is room for a file, who may read it, and that it holds what was written."""
 
+import errno
 import os
 import re
 import shutil
@@ -45,6 +46,48 @@ def is_mount_point(path: str) -> bool:
 def _unescaped(name: bytes) -> bytes:
     """The kernel writes a blank, say, as a backslash and three octal digits."""
     return re.sub(rb'\\([0-7]{3})', lambda found: bytes([int(found[1], 8)]), name)
+
+
+def new_file(path: str, like: str) -> int:
+    """A descriptor of a new file at `path`, to be written: for its owner alone, who is that of `like` if we are root.
+
+    Raises FileExistsError if anything is there, a link as well.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    give(file, like)
+    return file
+
+
+def give(file: int | str, like: str) -> None:
+    """Let a file that root made belong to the owner of `like`, so that it shuts nobody out."""
+    if os.geteuid() == 0:
+        status = os.stat(like)
+        os.chown(file, status.st_uid, status.st_gid)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder for its owner alone, who is that of the one around it if we are root, and those around it."""
+    if not os.path.isdir(path):
+        make_folder(os.path.dirname(path))
+        os.mkdir(path, 0o700)
+        give(path, os.path.dirname(path))
+
+
+def publish(made: str, path: str) -> None:
+    """Give a file that was made under another name in the same file system its own. Never replaces one.
+
+    Raises FileExistsError.
+    """
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        os.rename(made, path)
+    else:
+        os.remove(made)
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, _t
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
-from ..errors import DatabaseRefused, PackFailed, PackMetDamage, StateClosed
+from ..errors import DatabaseDamaged, DatabaseRefused, PackFailed, PackMetDamage, StateClosed
 from .disk import check_room, is_mount_point, remove, sync
 from .notes import Packed
+from .owner import is_ours
 from .packer import Packer
 from .repeated import Repeated
 
@@ -42,7 +43,7 @@ R = TypeVar('R')
 _DIGITS = 16
 
 #: What to do about a damaged database.
-RESTORE = 'restore a backup ("hitcounter restore BACKUP_FOLDER")'
+RESTORE = 'restore a backup'
 
 #: Seconds between two times that a pack is synced while it is written; all at once would hold up every commit.
 _SYNC_PAUSE = 0.2
@@ -60,6 +61,17 @@ class DatabaseFile(FileStorage):
                 if opened is not None:
                     opened.close()
             raise
+
+    def _restore_index(self) -> Any:
+        """As in FileStorage, but a stranger's index is left alone: it is a pickle, and what it says can be found."""
+        return super()._restore_index() if is_ours(f'{self._file_name}.index') else None
+
+
+class UnindexedFile(DatabaseFile):
+    """A database file, open to be read, whose index is not: its bytes are read, and no pickle of anyone is loaded."""
+
+    def _restore_index(self) -> None:
+        return None
 
 
 class _IndexedFile(DatabaseFile):
@@ -392,13 +404,15 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
         return 0
     with open(path, 'rb') as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            todo = remedy(path, 'name another file') if told or _left(path) else 'name another file'
-            raise DatabaseRefused(f'{path!r} is no database of ours, and was left as it is: {todo}')
+            strange = f'{path!r} is not a database of ours, and was left as it is'
+            if told or _left(path):
+                raise DatabaseDamaged(f'{strange}: {remedy(path, "name another file")}')
+            raise DatabaseRefused(f'{strange}: name another file')
         whole = _whole(path, file, size, reader)
         _check_last(path, told, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             todo = remedy(path, f'give up what follows with "truncate -s {whole}"')
-            raise DatabaseRefused(
+            raise DatabaseDamaged(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}')
     return whole
 
@@ -416,12 +430,12 @@ def check_new(path: str) -> None:
     told, left = remembered(path), _left(path)
     until = '' if told in (None, _BEFORE_ALL) else f' until {_when(told)}'
     if left:
-        raise DatabaseRefused(
+        raise DatabaseDamaged(
             f'{path!r} is missing or empty, for a pack of it was interrupted, and transactions were stored in it'
             f'{until}: {_go_on_with(left, path)}')
     if told is not None:
         todo = remedy(path, f'remove {guard_of(path)!r} to start a new one')
-        raise DatabaseRefused(f'{path!r} is missing or empty, but transactions were stored in it{until}: {todo}')
+        raise DatabaseDamaged(f'{path!r} is missing or empty, but transactions were stored in it{until}: {todo}')
 
 
 def _check_last(path: str, told: list[bytes], last: bytes | None) -> None:
@@ -429,7 +443,7 @@ def _check_last(path: str, told: list[bytes], last: bytes | None) -> None:
         return
     found = f'can be read up to its transaction of {_when(last)}' if last else 'holds no transaction'
     todo = remedy(path, f'remove {guard_of(path)!r} to go on without what is lost')
-    raise DatabaseRefused(
+    raise DatabaseDamaged(
         f'{path!r} {found}, but one of {_when(told[0])} was stored in it: it is damaged or an older copy, and was left '
         f'as it is; {todo}')
 
@@ -468,7 +482,7 @@ def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> 
         whole = _end_of_chain(file)
         if whole == size:  # so the damage is within a transaction
             todo = remedy(path, 'save what can be read with "python -m ZODB.fsrecover"')
-            raise DatabaseRefused(f'{path!r} is damaged, and was left as it is ({error}): {todo}') from error
+            raise DatabaseDamaged(f'{path!r} is damaged, and was left as it is ({error}): {todo}') from error
         return whole
 
 
@@ -527,4 +541,4 @@ def _sync_if_there(path: str) -> None:
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

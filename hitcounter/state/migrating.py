@@ -15,7 +15,16 @@ from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from ..errors import ComponentError, DatabaseRefused, MigrationFailed, OutcomeUnknown, StateError
+from ..errors import (
+    CodeMissing,
+    ComponentError,
+    DatabaseDamaged,
+    DatabaseOutdated,
+    DatabaseRefused,
+    MigrationFailed,
+    OutcomeUnknown,
+    StateError,
+)
 from .blame import blaming, failure, raised_at, reason, told, why_missing
 from .classes import LookingDB
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
@@ -44,7 +53,7 @@ class Comparison:
         #: The schemas in the database, by the names of their components.
         self.schemas: dict[str, int] = dict(root.get(SCHEMAS, {}))
         if lost := sorted(self.schemas.keys() - root.keys()):
-            raise DatabaseRefused(f'the database is damaged, and has lost its component {lost[0]!r}: {RESTORE}')
+            raise DatabaseDamaged(f'the database is damaged, and has lost its component {lost[0]!r}: {RESTORE}')
         #: Names whose code is not here.
         self.missing = sorted(self.schemas.keys() - {component.name for component in self.components})
         there = [component for component in self.components if component.name in root]
@@ -70,13 +79,10 @@ class Comparison:
         for name in drop:
             if name not in self.missing:
                 raise MigrationFailed(
-                    f'{name!r} cannot be dropped, for it is no component in the database whose code is missing: see '
-                    f'"hitcounter migrate --status"')
+                    f'{name!r} cannot be dropped: it is not a component in the database whose code is missing')
         for name in self.missing:
             if name not in drop:
-                raise DatabaseRefused(
-                    f'the database holds the component {name!r}, whose code is missing here: install its package, or '
-                    f'give up what it stored by "hitcounter migrate --drop {name}"')
+                raise CodeMissing(name)
         for component in self.newer:
             raise DatabaseRefused(
                 f'the database holds schema {self.schemas[component.name]} of {component.name!r}, newer than the '
@@ -85,21 +91,20 @@ class Comparison:
     def refuse_older(self) -> None:
         """Raise DatabaseRefused if the database must be migrated."""
         for component in self.older:
-            raise DatabaseRefused(
+            raise DatabaseOutdated(
                 f'the database holds schema {self.schemas[component.name]} of {component.name!r}, and this program '
-                f'needs {component.schema}: run "hitcounter migrate", after a look with --status and --dry-run')
+                f'needs {component.schema}')
         for component in self.moved:
-            raise DatabaseRefused(
-                f'the database holds {component.name!r} under another name of its class than {_name(component)}: run '
-                f'"hitcounter migrate", after a look with --status and --dry-run')
+            raise DatabaseOutdated(
+                f'the database holds {component.name!r} under another name of its class than {_name(component)}')
 
     def steps(self, component: type[Component]) -> list[tuple[int, str]]:
         """The schemas that the component in the database still needs, and the method that makes each."""
         return [(to, name) for to, name in migrations(component) if to > self.schemas[component.name]]
 
 
-def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> str | None:
-    """Why a state of `components` would refuse the database, and what to do; None if it would not.
+def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> StateError | None:
+    """Why a state of `components` would refuse the database; None if it would not.
 
     That is about components alone: None, too, for a database that is yet to be begun, or is another program's.
     """
@@ -110,7 +115,7 @@ def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> str
         comparison.refuse_strange()
         comparison.refuse_older()
     except StateError as error:
-        return str(error)
+        return error
     return None
 
 
@@ -166,7 +171,7 @@ def _commit(manager: Any) -> None:
     except Exception as error:  # each kind of storage has errors of its own
         if voted.passed:
             raise OutcomeUnknown(
-                f'the storage failed while it stored ({reason(error)}): look by "hitcounter migrate --status" if it '
+                f'the storage failed while it stored ({reason(error)}): compare the schemas to see whether it '
                 f'did') from error
         raise MigrationFailed(
             f'the migration could not be stored ({reason(error)}), and nothing was changed: do it again once that is '
@@ -271,7 +276,7 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
             found = connection.get(oid)
             found._p_activate()
         except Exception as error:  # whatever a damaged record or failing code leads to
-            todo = 'correct that code' if raised_at(error) else 'look with "hitcounter verify"'
+            todo = 'correct that code' if raised_at(error) else 'verify the database'
             raise MigrationFailed(
                 f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({told(error)}): {todo}'
             ) from error

@@ -7,7 +7,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Self
 
+from .disk import new_file
+
 logger = logging.getLogger(__name__)
+
+#: No link is followed, and no pipe waited for.
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,18 @@ class Note:
     def read(cls, path: str) -> Self | None:
         """The note beside the database at `path`; None if there is none that can be read."""
         try:
-            with open(path + cls.SUFFIX, encoding='ascii') as file:
+            with open(os.open(path + cls.SUFFIX, _TO_READ), encoding='ascii') as file:
                 return cls(**json.load(file))
-        except (FileNotFoundError, ValueError, TypeError):  # a power failure may have left it unwritten
+        except (OSError, ValueError, TypeError):  # missing, somebody else's, or left unwritten by a power failure
             return None
 
     def write(self, path: str) -> None:
-        """Put it in the place of the one before; where that fails, what it tells of is done all the same."""
+        """Put it in the place of the one before, the database's owner's; where that fails, what it is about is done."""
         new = f'{path}{self.SUFFIX}.new'
         try:
             with suppress(FileNotFoundError):
                 os.remove(new)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='ascii') as file:
+            with open(new_file(new, path), 'w', encoding='ascii') as file:
                 json.dump(asdict(self), file)
             os.replace(new, path + self.SUFFIX)
         except OSError as error:

@@ -66,8 +66,8 @@ def pack(database: Database, keep: float) -> Packed:
         raise
     except TransientError as error:
         raise PackFailed(
-            f'{database.description} went away while it was packed ({error}): "hitcounter status" tells when it was '
-            f'last packed') from error
+            f'{database.description} went away while it was packed ({error}): its status shows when it was last '
+            f'packed') from error
     except (StorageError, OSError) as error:
         raise PackFailed(f'{database.description} was not packed and is as it was ({error}): do it later') from error
     now = time.time()

@@ -22,7 +22,9 @@ from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
 from ..errors import DatabaseRefused, PackFailed, StateError
+from .owner import is_self, whose
 from .turn import FileTurn
+from .uri import public
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +60,8 @@ class PrivateFolder:
 
     def _make_private(self, path: str) -> None:
         status = os.fstat(self._file)
-        if status.st_uid != os.geteuid():
-            raise DatabaseRefused(
-                f'{path!r} belongs to the user with id {status.st_uid}, and you have id {os.geteuid()}: '
-                f'run this as that user')
+        if not is_self(status.st_uid):
+            raise DatabaseRefused(f'{path!r} cannot be used: {whose(path)}')
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(self._file, 0o700)
 
@@ -210,7 +210,7 @@ def _process(connection: Any) -> int | None:
 
 def _command(process: int) -> str:
     with suppress(OSError), open(f'/proc/{process}/cmdline', 'rb') as file:
-        return ' '.join(file.read().decode(errors='backslashreplace').split('\0')).strip()
+        return ' '.join(map(public, file.read().decode(errors='backslashreplace').split('\0'))).strip()
     return ''
 
 

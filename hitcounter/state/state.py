@@ -11,7 +11,7 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import POSKeyError
 
 from ..deferred import deferred
-from ..errors import ComponentError, DatabaseRefused, NoSuchMethod
+from ..errors import ComponentError, DatabaseDamaged, NoSuchMethod
 from . import bulk, lost_changes
 from .blame import blaming, failure
 from .classes import MissingClasses
@@ -240,7 +240,7 @@ def _prepare(components: list[type[Component]], root: Root) -> None:
     with MissingClasses():  # of components, which the comparison names
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
-        raise DatabaseRefused(f'the database holds objects, and its root leads to none: {RESTORE}')
+        raise DatabaseDamaged(f'the database holds objects, and its root leads to none: {RESTORE}')
     comparison = Comparison(root, components)
     comparison.refuse_strange()
     comparison.refuse_older()

@@ -1,7 +1,6 @@
 """The status of a database: how large it is, what was last done to it, and who works with it."""
 
 import os
-import time
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
@@ -57,7 +56,7 @@ def _server(storage: Any) -> dict[str, Any] | None:
     # All processes by the ids that they have for the server, which need not be ours where containers share a database.
     others = [process for process in told.get('processes', []) if process != told['asking']]
     return {
-        'started': told.get('started') or time.mktime(time.strptime(told['start'])),  # ZEO has it in local time
+        'started': told.get('started'),  # what a server of ZEO's own says is the local time of who knows where
         'commits': told['commits'],
         'conflicts': told['conflicts'],
         'processes': [{'id': process, 'command': told['commands'][process]} for process in others],

@@ -197,7 +197,7 @@ def test_it_is_not_restored_under_a_server_even_if_the_file_is_gone(path: Path, 
 
 
 def test_a_folder_without_backups_restores_nothing(path: Path, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BackupFailed, match='is no folder'):
+    with pytest.raises(BackupFailed, match='is not a folder'):
         restore(folder, path)
     with pytest.raises(BackupFailed, match='holds no backup'):
         restore(tmp_path, path)
@@ -231,13 +231,13 @@ def test_one_backup_at_a_time(path: Path, folder: Path) -> None:
 @pytest.mark.parametrize('content', [b'', b'a letter to somebody\n' * 9])
 def test_what_is_no_database_is_not_backed_up(path: Path, folder: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises((BackupFailed, DatabaseRefused), match='is no database'):
+    with pytest.raises((BackupFailed, DatabaseRefused), match='is not a database'):
         back_up(path, folder)
     assert not folder.exists()
 
 
 def test_what_is_not_there_is_not_backed_up(path: Path, folder: Path) -> None:
-    with pytest.raises(BackupFailed, match='is no database yet'):
+    with pytest.raises(BackupFailed, match='is not a database yet'):
         back_up(path, folder)
     assert not folder.exists()
 

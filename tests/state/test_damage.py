@@ -209,11 +209,15 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
-def test_a_file_of_somebody_else_is_refused(database: Sound) -> None:
-    with as_nobody(), pytest.raises(DatabaseRefused, match='Permission denied'):
-        open_database(f'file:{database.path}', share=True)
+def test_a_file_of_somebody_else_is_refused(open_folder: Path) -> None:
+    path = open_folder / 'hits.fs'
+    fill(path, COMMITS)
+    database = sound(path)
 
-    assert database.path.read_bytes() == database.whole
+    with as_nobody(), pytest.raises(DatabaseRefused, match=r'belongs to root, and this runs as .*: run it as root'):
+        open_database(f'file:{path}', share=True)
+
+    assert path.read_bytes() == database.whole
 
 
 ON_READ_ONLY_DISK = """

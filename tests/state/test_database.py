@@ -189,7 +189,7 @@ def test_a_refusal_keeps_the_password_for_itself() -> None:
 
 @pytest.mark.parametrize('options', [{}, {'read_only': True}])
 def test_a_file_that_is_not_there_is_made_by_the_server_only(path: Path, options: dict[str, bool]) -> None:
-    with pytest.raises(DatabaseRefused, match='start hitcounter-serve'):
+    with pytest.raises(DatabaseRefused, match=r'is not a database yet$'):
         open_database(f'file:{path}', **options)
     assert list(path.parent.iterdir()) == []
 
@@ -412,6 +412,14 @@ def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
         open_database(f'file:{path}', share=True)
 
 
+def test_beside_a_pipe_or_a_device_no_lock_is_left(path: Path) -> None:
+    os.mkfifo(path)
+    for name in path, '/dev/null':
+        with pytest.raises(DatabaseRefused, match=f"'{name}' is a directory, a device or a pipe: name a file"):
+            open_database(f'file:{name}', share=True)
+    assert list(path.parent.iterdir()) == [path]
+
+
 @pytest.mark.parametrize('name', ['/proc/hitcounter/hitcounter.fs', '/dev/null/hitcounter.fs'])
 def test_a_folder_that_cannot_be_made_is_refused(name: str) -> None:
     with pytest.raises(DatabaseRefused, match='in a folder that can be written'):
@@ -423,7 +431,7 @@ def test_a_folder_that_cannot_be_made_is_refused(name: str) -> None:
 def test_what_must_not_be_opened_is_refused(path: Path, forbidden: str) -> None:
     open_database(f'file:{path}', share=True).close()
     Path(f'{path}{forbidden}').chmod(0)
-    with pytest.raises(DatabaseRefused, match='in a folder that can be written'):
+    with pytest.raises(DatabaseRefused, match=r'permissions forbid it: change them \(chmod\)'):
         open_database(f'file:{path}', share=True)
 
 

@@ -147,7 +147,7 @@ def test_a_file_without_a_guard_is_opened_and_gets_one(filled: Path) -> None:
 
 def test_a_file_that_was_overwritten_is_to_be_restored(filled: Path) -> None:
     filled.write_bytes(bytes(4096))
-    assert 'is no database of ours, and was left as it is: restore a backup' in refusal(filled)
+    assert 'is not a database of ours, and was left as it is: restore a backup' in refusal(filled)
 
 
 @pytest.mark.parametrize('content', [b'a letter to somebody\n' * 9, b'FS', b'\0' * 4096])

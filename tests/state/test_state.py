@@ -359,7 +359,7 @@ def test_a_database_that_lost_a_component_does_not_begin_anew(database: Database
             del session.root[name]
         session.commit()
     before = database.db.lastTransaction()
-    with pytest.raises(DatabaseRefused, match='hitcounter restore'):
+    with pytest.raises(DatabaseRefused, match=r'restore a backup$'):
         State(database, [Notes])
     assert database.db.lastTransaction() == before
     assert list(findings(database))

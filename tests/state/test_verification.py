@@ -122,7 +122,7 @@ def test_flipped_bits_are_found_where_anything_depends_on_them(path: Path) -> No
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused, match='is no database yet'):
+    with pytest.raises(DatabaseRefused, match='is not a database yet'):
         found(tmp_path / 'nosuch.fs')
 
 
