@@ -135,6 +135,8 @@ def main(
             opened.callback(server.stop)
             _collect_rarely()
             server.start()
+        if database.is_new:
+            logger.info('%s is a new database', database.description)
         logger.info('listening on %s:%d, database %s', *server.address, database.description)
         life.wait(server.cut)
         logger.info('stopping: calls may go on for %g s, or until a second signal', drain)

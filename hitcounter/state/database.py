@@ -67,6 +67,7 @@ class Database:
         frozen: 'FileState | None' = None,
         folder: PrivateFolder | None = None,
         is_remote: bool = False,
+        is_new: bool = False,
     ) -> None:
         self.db = db
         #: What is open and how, in a phrase.
@@ -75,6 +76,8 @@ class Database:
         self.path = path
         #: Whether the storage may go away and come back, so that a writer must look up what it last stored.
         self.is_remote = is_remote
+        #: Whether it is a file in which nothing had been stored before it was opened.
+        self.is_new = is_new
         self._resources = resources
         self._frozen = frozen
         self._folder = folder
@@ -301,13 +304,12 @@ def _own(address: FileAddress) -> Database:
     with ExitStack() as resources, private_files():
         _make_folder(os.path.dirname(address.path))
         storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
-        if storage.lastTransaction() == z64:
-            logger.info('%s is a new database', address.path)
+        is_new = storage.lastTransaction() == z64
         views = Views(storage)
         db = resources.enter_context(closing(_database_in(views.open(), address)))
         resources.enter_context(closing(Sharing(views.open(), address.path)))
         folder = resources.enter_context(closing(PrivateFolder(folder_of(address.path))))
-        return Database(db, address.path, resources.pop_all(), path=address.path, folder=folder)
+        return Database(db, address.path, resources.pop_all(), path=address.path, folder=folder, is_new=is_new)
 
 
 def _make_folder(folder: str) -> None:
