@@ -379,8 +379,8 @@ def test_calls_that_are_closed_have_failed_for_the_dialplan(server: ServerProces
         server.log.wait('stopping')
         server.process.send_signal(signal.SIGHUP)
 
-        assert go_on().status == 'FAILURE'
         assert server.wait() == 0
+        assert go_on().status == 'FAILURE'
 
 
 @pytest.fixture
