@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from ZODB.scripts import repozo
 
 from ..errors import BackupFailed, DatabaseInUse, StateError
-from .disk import check_room, give, make_folder, private_files, publish, sync
+from .disk import check_room, give, make_folder, private, publish, sync
 from .guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks
 from .notes import BackedUp, Packed
 from .owner import owner_of, whose
@@ -25,6 +25,7 @@ ATTEMPTS = 3
 
 _FULL = '.fs'
 _RESTORED = 'database'
+_NAME = '%Y-%m-%d-%H-%M-%S'  # repozo's, of all files of one backup
 _LATEST = '9999-12-31-23-59-59'
 
 
@@ -61,7 +62,7 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
         if not check(path, DatabaseFile if _is_mine(path) else UnindexedFile):
             raise BackupFailed(f'{path!r} is not a database yet: name the file of one')
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        with _repository(folder) as repository, private_files():
+        with _repository(folder) as repository:
             return _back_up(path, folder, repository, full)
 
 
@@ -75,7 +76,6 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
         raise BackupFailed(f'{folder!r} is not a folder: name the one of the backups')
     with (
         _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'),
-        private_files(),
         _repository(folder) as repository,
         _locked(path),
     ):
@@ -85,8 +85,8 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
         if not files:
             raise BackupFailed(f'{folder!r} holds no backup: name the folder of one')
         check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
-        with _private_folder(path) as private:
-            _restore(repository, private, path)
+        with _private_folder(path) as beside:
+            _restore(repository, beside, path)
         return os.path.getsize(path)
 
 
@@ -108,8 +108,13 @@ def _add(path: str, folder: str, repository: str, full: bool) -> Backup:
     is_expected = full or _is_packed_since(path)
     kept = 0 if full else sum(map(os.path.getsize, before))
     check_room(folder, os.path.getsize(path) - kept, 'the backup')
-    with _name_to_read(path) as file:
-        options = _options(repository, file=file, full=full)
+    now = time.gmtime()[:6]
+    named = os.path.join(repository, time.strftime(_NAME, (*now, 0, 0, 0)))
+    with (
+        _name_to_read(path) as file,
+        private(os.path.join(repository, 'tmp.tmp'), f'{named}.index', f'{named}.dat'),  # what repozo writes
+    ):
+        options = _options(repository, file=file, full=full, test_now=now)
         repozo.do_backup(options)
     repozo.do_verify(options)
     after = _chain(repository)
@@ -146,9 +151,10 @@ def _name_to_read(path: str) -> Iterator[str]:
         yield f'/proc/self/fd/{file.fileno()}'
 
 
-def _restore(repository: str, private: str, path: str) -> None:
-    restored, folder = f'{private}/{_RESTORED}', os.path.dirname(path)
-    repozo.do_recover(_options(repository, output=restored, withverify=True))
+def _restore(repository: str, beside: str, path: str) -> None:
+    restored, folder = f'{beside}/{_RESTORED}', os.path.dirname(path)
+    with private(f'{restored}.part', f'{restored}.index'):
+        repozo.do_recover(_options(repository, output=restored, withverify=True))
     _check_whole(restored)
     sync(restored)
     _remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
@@ -268,7 +274,7 @@ def _wait_for_a_name(folder: str, repository: str) -> None:
     """Backups are named by the second, and a later one must have a later name."""
     names = [name for name in os.listdir(repository) if repozo.is_data_file(name)]
     newest = max((name.partition('.')[0] for name in names), default='')
-    while (now := time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime())) <= newest:
+    while (now := time.strftime(_NAME, time.gmtime())) <= newest:
         if now[:-2] < newest[:-2]:
             raise BackupFailed(f'{folder!r} has a backup of {newest}, which is to come: set the clock right')
         time.sleep(0.05)

@@ -29,7 +29,7 @@ from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseDamaged, DatabaseInUse, DatabaseMissing, DatabaseRefused, StateError
 from .classes import LookingDB
-from .disk import private_files
+from .disk import make_folder
 from .guard import DatabaseFile, GuardedFile, check, check_new, refuse_without_locks, remedy, remembered, until_free
 from .owner import whose
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of, is_shared
@@ -98,8 +98,7 @@ class Database:
 
     def close(self) -> None:
         """Give back the file, the socket and their threads; connections must be closed before."""
-        with private_files():  # as FileStorage writes its index now
-            self._resources.close()
+        self._resources.close()
 
 
 def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> Database:
@@ -301,7 +300,7 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
 
 def _own(address: FileAddress) -> Database:
     """Open the file, or make it, and share it."""
-    with ExitStack() as resources, private_files():
+    with ExitStack() as resources:
         _make_folder(os.path.dirname(address.path))
         storage = resources.enter_context(closing(GuardedFile(address.path, **address.for_file)))
         is_new = storage.lastTransaction() == z64
@@ -314,7 +313,8 @@ def _own(address: FileAddress) -> Database:
 
 def _make_folder(folder: str) -> None:
     if not os.path.isdir(folder):
-        os.makedirs(folder, exist_ok=True)
+        with suppress(FileExistsError):
+            make_folder(folder)
         logger.info('made the folder %s', folder)
 
 
@@ -407,8 +407,7 @@ def _locked(path: str) -> bool:
 
 
 def _open_to_write(address: FileAddress) -> GuardedFile:
-    with private_files():
-        return GuardedFile(address.path, **address.for_file)
+    return GuardedFile(address.path, **address.for_file)
 
 
 def _open_there(address: FileAddress) -> GuardedFile:

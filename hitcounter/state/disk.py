@@ -90,11 +90,24 @@ def publish(made: str, path: str) -> None:
         os.remove(made)
 
 
+def make_private(*paths: str) -> None:
+    """Make empty files for their owner alone where there are none, for others to write to: they hold caller IDs.
+
+    So they need not ask the umask, which all threads of a process have in common.
+    """
+    for path in paths:
+        with suppress(FileExistsError):
+            os.close(new_file(path, os.path.dirname(path)))
+
+
 @contextmanager
-def private_files() -> Iterator[None]:
-    """Whatever is created meanwhile is for its owner alone: a database holds caller IDs."""
-    before = os.umask(0o077)
+def private(*paths: str) -> Iterator[None]:
+    """The same, but files that nobody has written to are gone in the end."""
+    make_private(*paths)
     try:
         yield
     finally:
-        os.umask(before)
+        for path in paths:
+            with suppress(FileNotFoundError):
+                if not os.path.getsize(path):
+                    os.remove(path)

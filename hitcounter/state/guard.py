@@ -6,8 +6,10 @@ at the end of a file, a transaction that nobody was told of, it lets FileStorage
 """
 
 import io
+import itertools
 import logging
 import os
+import shutil
 import struct
 import threading
 import time
@@ -18,12 +20,12 @@ from typing import Any, BinaryIO, TypeVar, cast
 from persistent.TimeStamp import TimeStamp
 from zc.lockfile import LockError, LockFile
 from ZODB.FileStorage import FileStorage
-from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, _truncate, packed_version
+from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, packed_version
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
 from ..errors import DatabaseDamaged, DatabaseRefused, PackFailed, PackMetDamage, StateClosed
-from .disk import check_room, is_mount_point, remove, sync
+from .disk import check_room, is_mount_point, make_folder, make_private, remove, sync
 from .notes import Packed
 from .owner import is_ours
 from .packer import Packer
@@ -66,6 +68,11 @@ class DatabaseFile(FileStorage):
         """As in FileStorage, but a stranger's index is left alone: it is a pickle, and what it says can be found."""
         return super()._restore_index() if is_ours(f'{self._file_name}.index') else None
 
+    def _save_index(self) -> None:
+        if not self._is_read_only:
+            make_private(f'{self._file_name}.index.index_tmp')
+            super()._save_index()
+
 
 class UnindexedFile(DatabaseFile):
     """A database file, open to be read, whose index is not: its bytes are read, and no pickle of anyone is loaded."""
@@ -96,6 +103,11 @@ class GuardedFile(DatabaseFile):
         self._packing = threading.Lock()  # held by who packs, or closes
         self._ending = False  # whether a pack is to be abandoned
         self._failure: BaseException | None = None
+        make_private(path, f'{path}.tmp')
+        _begin(path)
+        blob_dir = options.get('blob_dir')
+        if blob_dir and not os.path.exists(blob_dir):
+            make_folder(blob_dir)
         super().__init__(path, pack_keep_old=False, **options)
         try:
             self._guard = Guard(path)
@@ -351,13 +363,34 @@ def repair(path: str) -> None:
         torn = _size(path) - whole
         if torn:
             logger.warning('%s ends with %d bytes of a transaction never finished: cut off', path, torn)
-            # FileStorage would do it, but go on with the id of what it cut off as the last one.
-            with open(path, 'r+b') as file:
-                _truncate(file, path, whole)
+            _cut_off(path, whole)
+
+
+def _begin(path: str) -> None:
+    """Let an empty file be a database, as FileStorage would later, and then lose it again if the disk is full."""
+    with open(path, 'r+b') as file:
+        if not os.fstat(file.fileno()).st_size:
+            file.write(_MAGIC)
+
+
+def _cut_off(path: str, whole: int) -> None:
+    """Keep what follows byte `whole` in a file of its own, and cut it off.
+
+    FileStorage would do so, but go on with the id of what it cut off as the last one.
+    """
+    kept = next(name for name in (f'{path}.tr{number}' for number in itertools.count()) if not os.path.lexists(name))
+    make_private(kept)
+    with open(path, 'r+b') as file, open(kept, 'wb') as tail:
+        file.seek(whole)
+        shutil.copyfileobj(file, tail)
+        tail.flush()
+        os.fsync(tail.fileno())
+        file.truncate(whole)
 
 
 def take_lock(path: str) -> LockFile:
     """Lock the database at `path` against all other processes. Raises LockError if one of them has it locked."""
+    make_private(f'{path}.lock')
     try:
         return LockFile(f'{path}.lock')
     except LockError as error:

@@ -463,3 +463,44 @@ def test_closing_with_a_connection_still_open_frees_the_file(path: Path) -> None
     with pytest.raises(NoTransaction):
         database.close()
     open_database(f'file:{path}', share=True).close()
+
+
+def test_the_umask_of_the_process_is_left_alone(path: Path, tmp_path: Path) -> None:
+    code = """
+import os, sys, threading
+from contextlib import closing
+from hitcounter.state import open_database
+from hitcounter.state.backup import back_up, restore
+from hitcounter.state.packing import pack
+
+os.umask(0o022)
+real, os.umask = os.umask, lambda mask: print('umask', mask)
+path, backups = sys.argv[1:]
+for _ in range(2):
+    with closing(open_database(f'file:{path}?blobstorage_dir={path}.blobs', share=True)) as database:
+        for number in range(9):
+            with database.db.transaction() as connection:
+                connection.root()['number'] = number
+        back_up(path, backups)
+        pack(database, 0.0)
+    back_up(path, backups)
+    with open(path, 'ab') as file:
+        file.write(b'torn')
+open_database(f'file:{path}').close()
+restore(backups, f'{path}.2')
+os.umask = real
+print('left', oct(real(0o022)))
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code, str(path), str(tmp_path / 'backups')],
+        stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout == 'left 0o22\n'
+    files = [file for file in tmp_path.rglob('*') if file.is_file()]
+    readable = [file for file in files if file.stat().st_mode & 0o077 and not inside_of_a_private_folder(file, tmp_path)]
+    assert not readable
+    assert {'.index', '.lock', '.tmp', '.guard', '.packed', '.backed-up', '.tr0', '.fs', '.dat'} <= {
+        file.suffix for file in files}
+
+
+def inside_of_a_private_folder(file: Path, tmp_path: Path) -> bool:
+    return any(not folder.stat().st_mode & 0o077 for folder in file.parents if tmp_path in folder.parents)
