@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 from ZODB.scripts import repozo
 
 from ..errors import BackupFailed, DatabaseInUse, StateError
 from .disk import check_room, give, make_folder, private, publish, sync
-from .guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks
+from .guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks, until_free
 from .notes import BackedUp, Packed
 from .owner import owner_of, whose
 
@@ -230,7 +231,7 @@ def _locked(path: str) -> Iterator[None]:
 
 def _lock(file: int, path: str) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        until_free(partial(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB), BlockingIOError)
     except BlockingIOError as error:
         raise DatabaseInUse(f'{path!r} is open in another process: stop that one') from error
     except OSError as error:

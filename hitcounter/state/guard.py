@@ -398,13 +398,13 @@ def take_lock(path: str) -> LockFile:
         raise
 
 
-def until_free(attempt: Callable[[], R]) -> R:
-    """What `attempt` returns; it is made again for a moment if it raises LockError, as others lock a file to look."""
+def until_free(attempt: Callable[[], R], locked: type[Exception] = LockError) -> R:
+    """What `attempt` returns; it is made again for a moment if it raises `locked`, as others lock a file to look."""
     deadline = time.monotonic() + _MOMENT
     while True:
         try:
             return attempt()
-        except LockError:
+        except locked:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_MOMENT / 20)

@@ -14,7 +14,7 @@ from persistent.mapping import PersistentMapping
 from ZODB.scripts import repozo
 
 from hitcounter.errors import BackupFailed, DatabaseInUse, DatabaseRefused, NoRoom
-from hitcounter.state import disk, open_database
+from hitcounter.state import disk, guard, open_database
 from hitcounter.state.backup import back_up, full_backup, restore
 from hitcounter.state.database import Database
 from hitcounter.state.notes import BackedUp
@@ -194,6 +194,20 @@ def test_it_is_not_restored_under_a_server_even_if_the_file_is_gone(path: Path, 
         os.remove(path)
         with pytest.raises(DatabaseInUse):
             restore(folder, path)
+
+
+def test_who_only_looks_whether_a_file_is_locked_keeps_it_from_no_restoration(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path, 'a')
+    full_backup(path, folder)
+    os.remove(path)
+    looking = open(f'{path}.lock')  # noqa: SIM115 -- closed in the meantime
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(guard, 'time', SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: looking.close()))
+    restore(folder, path)
+    assert looking.closed
+    assert path.exists()
 
 
 def test_a_folder_without_backups_restores_nothing(path: Path, folder: Path, tmp_path: Path) -> None:

@@ -496,11 +496,11 @@ print('left', oct(real(0o022)))
         stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == 'left 0o22\n'
     files = [file for file in tmp_path.rglob('*') if file.is_file()]
-    readable = [file for file in files if file.stat().st_mode & 0o077 and not inside_of_a_private_folder(file, tmp_path)]
-    assert not readable
+    readable = [file for file in files if file.stat().st_mode & 0o077]
+    assert all(is_in_a_private_folder(file, tmp_path) for file in readable)
     assert {'.index', '.lock', '.tmp', '.guard', '.packed', '.backed-up', '.tr0', '.fs', '.dat'} <= {
         file.suffix for file in files}
 
 
-def inside_of_a_private_folder(file: Path, tmp_path: Path) -> bool:
+def is_in_a_private_folder(file: Path, tmp_path: Path) -> bool:
     return any(not folder.stat().st_mode & 0o077 for folder in file.parents if tmp_path in folder.parents)
