@@ -396,6 +396,7 @@ def test_it_is_due_when_the_file_has_doubled(
 
 @pytest.mark.parametrize('left', [b'', b'{', b'{"time": 5}', b'\0' * 50])
 def test_a_note_that_a_power_failure_left_unwritten_is_none(path: Path, left: bytes) -> None:
+    path.touch()
     Path(f'{path}{Packed.SUFFIX}').write_bytes(left)
     assert Packed.read(str(path)) is None
     Packed(1.0, 2, 3, 4.0).write(str(path))
