@@ -78,12 +78,11 @@ def main(
 
 def _check_fit(workspace: Workspace, unmigrated: bool) -> None:
     """Say that the database does not fit the code that is installed. Raises DatabaseRefused if it is to be changed."""
-    unfit = workspace.unfit()
-    if unfit is None:
+    if workspace.unfit is None:
         return
     if workspace.writes and not unmigrated:
-        raise DatabaseRefused(f'{unfit}; or give --unmigrated as well, to change it as it is')
-    click.echo(f'Warning: {unfit}; until then the code here may show it wrongly.', err=True)
+        raise DatabaseRefused(f'{workspace.unfit}; or give --unmigrated as well, to change it as it is')
+    click.echo(f'Warning: {workspace.unfit}; until then the code here may show it wrongly.', err=True)
 
 
 def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:

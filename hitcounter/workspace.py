@@ -11,7 +11,7 @@ from .advice import advised
 from .errors import HitcounterError, ReadOnly, StateError
 from .state import Component, Database, ReadingState, Session, State, WritingSession
 from .state.history import Transactions, history, transactions, undo
-from .state.migrating import unfit
+from .state.migrating import moved_classes, unfit
 
 R = TypeVar('R')
 
@@ -39,6 +39,8 @@ class Workspace:
         self._resources = ExitStack()
         #: Whether it may change the database.
         self.writes = writes
+        #: Why the components that are installed do not fit the database, in a sentence; None if they do.
+        self.unfit = _unfit(database)
         self.session = _session(database, writes=writes)
         self._resources.enter_context(closing(self.session))
         self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
@@ -58,14 +60,6 @@ class Workspace:
     def is_changed(self) -> bool:
         """Whether there are changes to be committed."""
         return self.writes and self.session.is_changed
-
-    def unfit(self) -> str | None:
-        """Why the components that are installed do not fit the database, in a sentence; None if they do."""
-        try:
-            error: HitcounterError | None = unfit(self.session.root, installed.components())
-        except HitcounterError as broken:  # of a package
-            error = broken
-        return advised(error) if error else None
 
     def close(self) -> None:
         """Forget what was not committed, and leave the database."""
@@ -139,6 +133,20 @@ class Workspace:
 
     def _open_state(self, components: list[type[Component]]) -> State:
         return self._resources.enter_context(closing(State(self.database, components)))
+
+
+def _unfit(database: Database) -> str | None:
+    """Why the installed components do not fit the database. If so, classes that moved are found where they are now."""
+    try:
+        components = installed.components()
+        with closing(Session(database.db)) as session:
+            error = unfit(session.root, components)
+        if error is not None:
+            database.db.moves = moved_classes(components)
+            database.db.cacheMinimize()  # of objects under their old names
+    except HitcounterError as broken:  # of a package
+        return advised(broken)
+    return advised(error) if error else None
 
 
 def _session(database: Database, *, writes: bool) -> Session:

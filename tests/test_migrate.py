@@ -196,3 +196,18 @@ def test_a_storage_that_is_no_file_must_be_backed_up_by_its_own_means(
     done = hitcounter('migrate', '--no-backup', env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, CHANGES, '')
     assert hitcounter('migrate', '--status', env=env).returncode == 0
+
+
+def test_data_that_a_migration_trips_over_is_corrected_in_the_shell_though_its_classes_have_moved(
+    hitcounter: Run, shell: Run, version: Callable[[int], dict[str, str]], file: Path
+) -> None:
+    code = 'root["polls"].choices["tea"].votes = 99; commit("a typing error")'
+    refused = shell('--write', '-c', code, env=version(3))
+    assert (refused.returncode, 'or give --unmigrated as well' in refused.stderr) == (1, True)
+
+    corrected = shell('--write', '--unmigrated', '-c', code, env=version(3))
+
+    assert corrected.returncode == 0, corrected.stderr
+    assert hitcounter('migrate', env=version(3)).returncode == 0
+    done = shell('-c', 'from polls import Polls; print(state[Polls].result()["tea"])', env=version(3))
+    assert (done.stdout, done.stderr) == ('99\n', '')

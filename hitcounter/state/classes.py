@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import ZODB
@@ -22,9 +24,11 @@ class LookingDB(ZODB.DB):
     """ZODB's database: it looks at what is loaded and stored, and says which classes are missing."""
 
     klass = LookingConnection
+    #: Module and name of classes that have moved, by those under which they are stored.
+    moves: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType({})
 
     def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:
-        found = find_global(modulename, globalname)
+        found = find_global(*self.moves.get((modulename, globalname), (modulename, globalname)))
         if isinstance(found, type) and issubclass(found, Broken):
             _miss(modulename, globalname)
         return found

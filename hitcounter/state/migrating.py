@@ -184,7 +184,7 @@ def _migrated(
 ) -> Iterator[tuple[Any, Changes]]:
     """A connection to `storage` on which the migration was done and not committed; `stored` lists the objects."""
     ordered = in_order(components)
-    moves = _moves(ordered)
+    moves = moved_classes(ordered)
     with _connected(storage) as connection:
         comparison = _compare(connection, ordered)
     comparison.refuse_strange(drop)
@@ -226,7 +226,7 @@ def _compare(connection: Any, components: Iterable[type[Component]]) -> Comparis
         return Comparison(connection.root(), components)
 
 
-def _moves(components: Iterable[type[Component]]) -> dict[Class, Class]:
+def moved_classes(components: Iterable[type[Component]]) -> dict[Class, Class]:
     """What each class that moved is called now. Raises ComponentError if that cannot be imported."""
     renamed = {old: new for component in components for old, new in component.moved.items()}
     moves: dict[Class, Class] = {}
