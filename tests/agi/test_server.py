@@ -666,7 +666,7 @@ def test_a_peer_that_was_sent_away_and_stays_holds_up_nobody_and_is_dropped(monk
 def test_a_flood_after_a_failure_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gatherer, 'LINGER', 60.0)
     with serving() as server, socket.create_connection(server.address) as peer:
-        peer.settimeout(10)
+        peer.settimeout(PATIENCE)
         assert not all(goes_through(peer, b'GET / HTTP/1.1\r\n' * 1000) for _ in range(1000))
 
 
@@ -744,7 +744,7 @@ def test_a_script_that_waits_for_something_else_sees_the_hangup() -> None:
         asterisk.sendall(Channel().environment_block())
         assert asterisk.recv(100) == b'ANSWER\n'
         asterisk.sendall(b'200 result=0\n')
-        assert answered.wait(10)
+        assert answered.wait(PATIENCE)
         asterisk.sendall(b'HANGUP\n')
         assert asterisk.recv(100) == b'SET VARIABLE LEFT yes\n'
         asterisk.sendall(b'200 result=1\n')
@@ -762,7 +762,7 @@ def test_a_close_is_as_good_as_a_hangup(caplog: pytest.LogCaptureFixture) -> Non
     with serving(wait) as server:
         with socket.create_connection(server.address) as asterisk:
             asterisk.sendall(Channel().environment_block())
-        assert server._workers.wait_idle(10)
+        assert server._workers.wait_idle(PATIENCE)
     assert 'hung up after' in caplog.text
 
 
@@ -789,7 +789,7 @@ def test_a_call_that_sends_no_command_is_ended_at_its_time(
     caplog.set_level(logging.INFO)
     with serving(wait, call_timeout=0.1, max_calls=1) as server:
         assert place_call(server.address, Channel()).status == 'FAILURE'
-        assert server._workers.wait_idle(10)
+        assert server._workers.wait_idle(PATIENCE)
     assert 'lost (it lasted as long as a call may) after' in caplog.text
 
 
@@ -804,14 +804,14 @@ def test_a_script_that_outstays_its_call_is_reported_once(
     under_way.logger.addHandler(handler)
 
     def stay(_: Call) -> None:
-        assert reported.wait(10)
-        assert looked.wait(10)
+        assert reported.wait(PATIENCE)
+        assert looked.wait(PATIENCE)
 
     try:
         with serving(stay) as server:
             with socket.create_connection(server.address) as asterisk:
                 asterisk.sendall(Channel(unique_id='17.1').environment_block() + b'HANGUP\n')
-                assert reported.wait(10)
+                assert reported.wait(PATIENCE)
             server._calls._look(math.inf)
             looked.set()
     finally:
@@ -837,7 +837,7 @@ def test_a_server_whose_gatherer_dies_stops_listening_and_says_so(
         with socket.create_connection(server.address) as peer:
             peer.sendall(b'agi_')
             with pytest.raises(ListenError, match='No space left'):
-                server.wait(10)
+                server.wait(PATIENCE)
         assert not is_listening(server)
     assert hooked == ['agi gatherer']
     assert 'no more calls are taken: OSError: [Errno 28] No space left on device' in caplog.messages
@@ -848,7 +848,7 @@ def test_a_server_is_waited_for_until_it_is_stopped() -> None:
         waiting = other.submit(server.wait)
         assert not server.wait(0.01)
         server.stop()
-        assert waiting.result(10)
+        assert waiting.result(PATIENCE)
 
 
 def test_a_server_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_the_one_most_recently_idle_is_taken_first(jobs: Jobs) -> None:
         workers.hand(job)
         jobs.begun.acquire()
         jobs.go.release()
-        assert workers.wait_idle(10)
+        assert workers.wait_idle(PATIENCE)
     assert len(set(jobs.threads)) == 1
     assert workers.stop(10) == 0
 
@@ -147,8 +147,8 @@ def test_a_worker_outlives_what_its_work_raises(caplog: pytest.LogCaptureFixture
     workers = Workers(work, 1, 'test')
     workers.hand(1)
     workers.hand(0)
-    assert done.wait(10)
-    assert workers.wait_idle(10)
+    assert done.wait(PATIENCE)
+    assert workers.wait_idle(PATIENCE)
     assert workers.stop(10) == 0
     assert 'a worker goes on' in caplog.text
 
@@ -161,7 +161,7 @@ def begin(jobs: Jobs, count: int) -> None:
 def end(workers: Workers[int], jobs: Jobs, count: int) -> None:
     for _ in range(count):
         jobs.go.release()
-    assert workers.wait_idle(10)
+    assert workers.wait_idle(PATIENCE)
     assert workers.stop(10) == 0
 
 
