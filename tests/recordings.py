@@ -15,6 +15,15 @@ from hitcounter.agi.pretend.lines import parse_args
 FOLDER = Path(__file__).parent / 'transcripts'
 
 
+#: Bytes with a NUL, and the lines that Asterisk has of them; held against a real one in tests/asterisk.
+NULS = {
+    (b'SET VARIABLE a x\0lost\n', b'y\n'): [b'SET VARIABLE a xy'],
+    (b'\0SET VARIABLE b lost\n', b'SET VARIABLE b z\n'): [b'SET VARIABLE b z'],
+    (b'SET VARIABLE c "x\0\0"\n', b'\0\n', b' y"\n'): [b'SET VARIABLE c "x y"'],
+    (b'SET VARIABLE d x\n', b'NOOP\0\n', b'\n'): [b'SET VARIABLE d x', b'NOOP'],
+}
+
+
 @dataclass
 class Exchange:
     """Lines that went to Asterisk, without their newlines, what it sent then, and what it sent unasked later."""

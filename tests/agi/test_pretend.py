@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patience import PATIENCE
-from recordings import FOLDER
+from recordings import FOLDER, NULS
 
 from hitcounter.agi import ChannelState
 from hitcounter.agi.pretend import (
@@ -49,7 +49,7 @@ from hitcounter.agi.pretend import (
 from hitcounter.agi.pretend.channel import parse_caller_id
 from hitcounter.agi.pretend.commands import COMMANDS
 from hitcounter.agi.pretend.leg import KEYPAD
-from hitcounter.agi.pretend.lines import MAX_LINE, MAX_WORDS, parse_args
+from hitcounter.agi.pretend.lines import MAX_LINE, MAX_WORDS, LineReader, parse_args
 
 # Recordings that cannot be played, and why.
 BEYOND = {
@@ -255,6 +255,35 @@ def test_words_that_are_quoted_come_back_as_they_were(words):
     assert parse_args(line) == words
 
 
+@pytest.mark.parametrize('pieces', NULS)
+def test_a_nul_costs_the_rest_of_its_line_and_the_next_one_continues_it(pieces):
+    reader = LineReader()
+    lines = []
+    for piece in pieces:
+        reader.feed(piece)
+        lines += iter(reader.next_line, None)
+
+    assert lines == NULS[pieces]
+
+
+def test_a_nul_in_the_last_line_before_the_end_costs_its_rest():
+    reader = LineReader()
+    reader.feed(b'NOOP\0lost\n')
+    assert reader.next_line() is None
+    reader.feed_end()
+
+    assert list(iter(reader.next_line, None)) == [b'NOOP']
+
+
+def test_a_line_with_nuls_has_no_more_bytes_than_others():
+    reader = LineReader(10)
+    reader.feed(b'abcd\0x\nefghijkl\n')
+
+    assert reader.next_line() == b'abcdefghij'
+    reader.feed_end()
+    assert reader.next_line() == b'kl'
+
+
 @given(st.binary())
 def test_no_line_makes_words_out_of_nothing(line):
     words = parse_args(line)
@@ -377,6 +406,15 @@ def test_a_command_with_too_few_arguments_is_answered_with_its_usage():
             assert lines[0] == b'520-Invalid command syntax.  Proper usage follows:'
             assert lines[1].startswith(b'Usage: ' + command.name.encode())
             assert lines[-2:] == [b'520 End of proper usage.', b'']
+
+
+def test_a_usage_has_the_lines_that_look_like_a_reply_as_in_the_recording():
+    recorded = (FOLDER / 'err-usage-all.txt').read_bytes().split(b'\n> ')
+    for command in COMMANDS.values():
+        for exchange in recorded:
+            if exchange.split(b'\n')[0] == command.name.encode() and b'\n< 520-' in exchange:
+                looking = re.findall(rb'^.*200 result.*$', exchange.replace(b'\n< ', b'\n'), re.MULTILINE)
+                assert [line.encode() for line in command.usage.splitlines() if '200 result' in line] == looking
 
 
 def test_a_command_with_just_enough_arguments_is_answered():

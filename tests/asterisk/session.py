@@ -2,12 +2,13 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from patience import PATIENCE
 from telephony import Caller
 
 from hitcounter.agi import Call, Environment
+from hitcounter.agi.environment import OF_SERVER, is_whole
 from hitcounter.agi.stream import SocketStream, bound_waits
 
 Lead = Callable[..., 'Session']
@@ -23,10 +24,22 @@ class Session:
         bound_waits(self._connection, 5)
         stream = SocketStream(self._connection)
         received = b''
-        while b'\n\n' not in received:
+        while not is_whole(received, OF_SERVER):
             received += stream.receive(time.monotonic() + PATIENCE)
-        block, end, rest = received.partition(b'\n\n')
-        self.call = Call(Environment.parse(block + end), stream, rest, deadline=time.monotonic() + 120)
+        environment, rest = Environment.opening(received)
+        self.call = Call(environment, stream, rest, deadline=time.monotonic() + 120)
+
+    def exchange(self, pieces: Iterable[bytes], lines: int) -> bytes:
+        """Send bytes as no call would, each piece by itself; returns so many lines of what Asterisk answers."""
+        for piece in pieces:
+            self._connection.sendall(piece)
+            time.sleep(0.1)  # so that Asterisk reads each by itself; nothing tells when it has
+        with self._connection.dup() as connection:
+            connection.settimeout(PATIENCE)
+            answers = b''
+            while answers.count(b'\n') < lines:
+                answers += connection.recv(4096)
+        return answers
 
     def __enter__(self) -> 'Session':
         return self

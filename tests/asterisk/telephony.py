@@ -123,6 +123,10 @@ class Asterisk:
         written.rename(self._run / 'spool' / 'outgoing' / written.name)
         return Caller(self, caller_id)
 
+    def dial_as(self, user: str, line: str, name: str = '') -> 'Stranger':
+        """Let a telephone call `line` by SIP that has any `user` in its From address, percent escapes included."""
+        return Stranger(self, user, line, name)
+
     def call(self, line: str = '31415') -> Call:
         """Let someone call `line` and stay to the end."""
         return self.dial(line).ends()
@@ -174,10 +178,31 @@ class Caller:
 
     def ends(self) -> Call:
         """Wait until the call is over."""
-        channel = re.escape(self.channel)
-        end = self._log.wait(fr'^ {channel} ends: AGISTATUS=(\w*) HITCOUNTER_NUMBER=(.*)$')
-        return Call(
-            played=self._log.all(fr"<{channel}> Playing '([^'.]+)"),
-            status=end[1],
-            number=end[2],
-            went_on=bool(self._log.all(fr'^( {channel} goes on)$')))
+        return call_of(self._log, self.channel)
+
+
+def call_of(log: Transcript, name: str) -> Call:
+    """What became of the call on the channel `name`, once it is over."""
+    channel = re.escape(name)
+    end = log.wait(fr'^ {channel} ends: AGISTATUS=(\w*) HITCOUNTER_NUMBER=(.*)$')
+    return Call(
+        played=log.all(fr"<{channel}> Playing '([^'.]+)"),
+        status=end[1],
+        number=end[2],
+        went_on=bool(log.all(fr'^( {channel} goes on)$')))
+
+
+class Stranger:
+    """A telephone that is nobody's, and says of itself what it likes."""
+
+    def __init__(self, asterisk: Asterisk, user: str, line: str, name: str) -> None:
+        start = len(asterisk.log)
+        self._log = asterisk.log
+        self._invite = subprocess.Popen(
+            asterisk.inside(sys.executable, str(HERE / 'invite.py'), line, user, name), stdout=subprocess.DEVNULL)
+        self.channel = self._log.wait(r'is (PJSIP/anonymous-\S+)$', start)[1]
+
+    def ends(self) -> Call:
+        """Wait until the call is over."""
+        assert self._invite.wait(PATIENCE) == 0
+        return call_of(self._log, self.channel)

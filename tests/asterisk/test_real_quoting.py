@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recordings import NULS
 from session import Lead
 from telephony import Asterisk
 
 from hitcounter.agi import Call
 from hitcounter.agi.command import LINE_LIMIT, compose
+from hitcounter.agi.pretend import Channel, PretendCall
 from hitcounter.errors import CommandRefused
 
 SPECIAL = ('"', '\\', ' ', '\t', ',', ';', '&', '$', '${', '$[', '${EXTEN}', '{', '}', '(', ')', '[', ']', "'", '|',
@@ -134,3 +136,16 @@ def test_with_full_expansion_asterisk_does_expand_what_is_sent_raw(call: Call) -
     call.set_variable('AGIEXECFULL', 'yes')
     call.command('EXEC', 'MSet', 'ODD=${EXTEN}')
     assert call.get_variable('ODD') == '31422'
+
+
+@pytest.mark.parametrize('pieces', NULS)
+def test_a_nul_costs_the_rest_of_its_line_as_it_does_in_the_simulator(lead: Lead, pieces: tuple[bytes, ...]) -> None:
+    session = lead()
+    expected = PretendCall(Channel())
+
+    got = session.exchange(pieces, sum(expected.receive(piece).count(b'\n') for piece in pieces))
+
+    replies = PretendCall(Channel())
+    assert got == b''.join(map(replies.receive, pieces))
+    name = 'abcd'[list(NULS).index(pieces)]
+    assert session.call.get_variable(name) == expected.variables[name]

@@ -19,12 +19,16 @@ class LineReader:
 
     Asterisk waits on the socket, then reads one line through the buffer of C's stdio. Lines that came in
     the same piece stay in that buffer, unread, until more bytes come: `next_line` returns None meanwhile.
+
+    A NUL ends what Asterisk, written in C, has of a line: the rest of it is lost, its newline too, and so the next line
+    continues it.
     """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
         self._socket = bytearray()
         self._buffer = bytearray()
+        self._cut = b''  # what stood before a NUL
         self._at_end = False
 
     def feed(self, piece: bytes) -> None:
@@ -44,23 +48,37 @@ class LineReader:
         """The next line without its newline, or None if Asterisk does not read on as yet."""
         if not self.readable:
             return None
-        while self._line_length() is None and self._socket:
+        while (piece := self._next_piece()) is not None:
+            before, nul, _ = piece.partition(b'\0')
+            self._cut += before
+            if not nul or len(self._cut) == self._limit:
+                return self._take_cut()
+        return self._take_cut() if self._at_end and self._cut else None
+
+    def _take_cut(self) -> bytes:
+        line, self._cut = self._cut, b''
+        return line.removesuffix(b'\n')
+
+    def _next_piece(self) -> bytes | None:
+        """What C's fgets() gives: a line with its newline, or as much as there is room for."""
+        while self._piece_length() is None and self._socket:
             self._buffer += self._socket[:_ONE_READ]
             del self._socket[:_ONE_READ]
-        length = self._line_length()
+        length = self._piece_length()
         if length is None and self._at_end:
             length = len(self._buffer) or None
         if length is None:
             return None
-        line = bytes(self._buffer[:length])
+        piece = bytes(self._buffer[:length])
         del self._buffer[:length]
-        return line.removesuffix(b'\n')
+        return piece
 
-    def _line_length(self) -> int | None:
-        newline = self._buffer.find(b'\n', 0, self._limit)
+    def _piece_length(self) -> int | None:
+        room = self._limit - len(self._cut)
+        newline = self._buffer.find(b'\n', 0, room)
         if newline >= 0:
             return newline + 1
-        return self._limit if len(self._buffer) >= self._limit else None
+        return room if len(self._buffer) >= room else None
 
 
 def parse_args(line: bytes) -> list[bytes]:

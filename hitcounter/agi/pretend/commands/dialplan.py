@@ -12,7 +12,9 @@ from .command import Outcome, command
 #: Bytes of a value that GET VARIABLE gives; GET FULL VARIABLE gives all.
 _MAX_VALUE: Final = 1023
 
+# What real Asterisk has in these usages, and what looks like a reply.
 _EXAMPLE: Final = 'Example return code: 200 result=1 (testvariable)\n'
+_FULL_EXAMPLE: Final = 'Example return code: 200 result=1 (The time is 1578493800)\n'
 
 
 # Variables and the database.
@@ -29,7 +31,7 @@ def get_variable(leg: Leg, arguments: list[str]) -> Outcome:
     return _value(None if value is None else decode(encode(value)[:_MAX_VALUE]))
 
 
-@command('GET FULL VARIABLE', '<expression> [<channelname>]', runs_dead=True, example=_EXAMPLE)
+@command('GET FULL VARIABLE', '<expression> [<channelname>]', runs_dead=True, example=_FULL_EXAMPLE)
 def get_full_variable(leg: Leg, arguments: list[str]) -> Outcome:
     return _value(leg.expand_on(arguments[1:], arguments[0]))
 
