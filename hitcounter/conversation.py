@@ -16,7 +16,7 @@ from pygments.token import Token  # type: ignore[import-untyped]  # IPython has 
 from traitlets.config import Config
 from ZEO.Exceptions import ClientDisconnected
 
-from .errors import HitcounterError, StateError
+from .errors import HitcounterError, Interrupted, StateError
 from .state import Component
 from .state.component import accesses
 from .workspace import COUNT, GONE, OUTDATED, Workspace
@@ -68,7 +68,7 @@ def _equip(shell: Any, workspace: Workspace) -> None:
     shell.push(workspace.names)
     shell.prompts = _Prompts(shell, workspace)
     shell.Completer.custom_matchers += [_key_matcher(shell.user_ns), _access_matcher(workspace)]
-    shell.set_custom_exc((HitcounterError, ClientDisconnected), _show_error)
+    shell.set_custom_exc((HitcounterError, ClientDisconnected, Interrupted), _show_error)
     watch = _Watch(workspace)
     shell.events.register('pre_run_cell', watch.begin)
     shell.events.register('post_run_cell', watch.end)

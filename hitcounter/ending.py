@@ -49,10 +49,17 @@ class Group(Ending, click.Group):
 def _interruptible() -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         with suppress(OSError):
             click.echo(err=True)  # after the ^C of the terminal
+            if str(interrupt):
+                say_interrupted(interrupt)
         sys.exit(INTERRUPTED)
+
+
+def say_interrupted(interrupt: KeyboardInterrupt) -> None:
+    """Say that Ctrl-C came, and what became of what was being stored."""
+    click.echo(': '.join(filter(None, ['interrupted', str(interrupt)])), err=True)
 
 
 def _is_of_output(error: OSError) -> bool:

@@ -171,3 +171,9 @@ class PackMetDamage(PackFailed):
 
 class MigrationFailed(StateError):
     """The database was not migrated, and is as it was."""
+
+
+# No error of ours, and so outside of the tree: who catches those must not swallow a Ctrl-C.
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came while something was being stored; the message says what became of it."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from .errors import ExportFailed, ImportRefused
 from .hits import Caller, Hit, HitCounter, fields_of
 from .state import Parts, Session, State
+from .state.interrupts import put_off
 from .times import Moment, format_time, parse_time
 
 __all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_records', 'forgotten_calls',
@@ -113,15 +114,19 @@ def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Importe
     """Take the calls of `file`, some in each transaction, and tell how far it is.
 
     Raises ImportRefused for a row that is no call or does not continue its line's numbers; those before it may have
-    been taken. Calls that are there already are passed over, so the same file may be imported again.
+    been taken. Calls that are there already are passed over, so the same file may be imported again. Ctrl-C waits for
+    the transaction that is being stored.
     """
     taken = known = 0
     rows = _read(file, form)
     while batch := list(islice(rows, AT_ONCE)):
-        new = state.update(_take, batch)
+        with put_off() as late:
+            new = state.update(_take, batch)
         taken += new
         known += len(batch) - new
         yield Imported(taken, known)
+        if late.came:
+            raise KeyboardInterrupt
 
 
 def _take(parts: Parts, rows: Iterable[tuple[int, Row]]) -> int:

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from . import installed, log, settings
-from .errors import HitcounterError
-from .exchange import EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
+from .errors import HitcounterError, Interrupted
+from .exchange import AT_ONCE, EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
 from .hits import HitCounter
 from .progress import Progress
 from .state import Component, Session, State, open_database
@@ -107,8 +107,15 @@ def import_main(storage: str, file: str, form: Format) -> None:
         closing(State(database, installed.components())) as state,
     ):
         taken = known = 0
-        for taken, known in import_calls(state, input_, form):
-            progress.reach(taken + known)
+        try:
+            for taken, known in import_calls(state, input_, form):
+                progress.reach(taken + known)
+        except KeyboardInterrupt as interrupt:
+            progress.finish()
+            perhaps = f', up to {AT_ONCE} more may be' if isinstance(interrupt, Interrupted) else ''
+            raise Interrupted(
+                f'{taken:,} calls taken, {known:,} were there{perhaps}; import the whole file again to go on'
+            ) from interrupt
     progress.finish()
     click.echo(f'{taken:,} calls taken, {known:,} were there')
 

@@ -5,7 +5,6 @@ from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while t
 # isort: split
 
 import logging
-import signal
 import sys
 import traceback
 from contextlib import closing
@@ -16,7 +15,9 @@ import click
 from ZEO.Exceptions import ClientDisconnected
 
 from . import log, settings
+from .ending import say_interrupted
 from .errors import DatabaseRefused
+from .interrupt import INTERRUPTED
 from .state import open_database
 from .workspace import GONE, Workspace
 
@@ -104,9 +105,9 @@ def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: 
         exec(compile(source, name, 'exec'), {'__name__': '__main__', '__file__': name, **workspace.names})
     except SystemExit as leaving:
         return leaving.code or int(workspace.is_changed)
-    except KeyboardInterrupt:
-        click.echo('interrupted', err=True)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as interrupt:
+        say_interrupted(interrupt)
+        return INTERRUPTED
     except ClientDisconnected as error:
         click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
         return 1

@@ -36,23 +36,26 @@ class Workspace:
         #: The code that runs; what it commits is described by its first line.
         self.code = ''
         self._changed_by = ''
-        self._resources = ExitStack()
         #: Whether it may change the database.
         self.writes = writes
         #: Why the components that are installed do not fit the database, in a sentence; None if they do.
         self.unfit = _unfit(database)
-        self.session = _session(database, writes=writes)
-        self._resources.enter_context(closing(self.session))
-        self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+        with ExitStack() as resources:
+            self.session = resources.enter_context(closing(_session(database, writes=writes)))
+            self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+            #: What the user finds there.
+            self.names = self._names()
+            self._resources = resources.pop_all()
+
+    def _names(self) -> dict[str, Any]:
         classes = [type(part) for part in self.components.values()]
-        state = _LateState(lambda: self._open_state(classes)) if writes else ReadingState(database.db, classes)
+        late = _LateState(lambda: self._open_state(classes))
         functions = [self.commit, self.run, self.abort, self.sync, self.transactions, self.undo]
-        #: What the user finds there.
-        self.names: dict[str, Any] = {
+        return {
             **{component.__name__: component for component in classes},
             **self.components,
             'root': self.session.root,
-            'state': state,
+            'state': late if self.writes else ReadingState(self.database.db, classes),
             **{function.__name__: function for function in functions},
         }
 

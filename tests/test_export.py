@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from patience import PATIENCE
 
 from hitcounter.errors import HitcounterError
+from hitcounter.exchange import AT_ONCE
 from hitcounter.export import _new
-from hitcounter.hits import Caller
+from hitcounter.hits import Caller, HitCounter
+from hitcounter.state import ReadingState, open_database
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess
+
+#: What was started in the background would ignore Ctrl-C.
+_IMPORT = (
+    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from hitcounter.main import main; main()')
 
 ODD = Caller(None, b'Zo\xeb "x",\r\n=1+1'.decode('utf-8', 'surrogateescape'), '')
 
@@ -38,6 +47,37 @@ def test_what_is_exported_is_imported_elsewhere_and_exported_the_same(
     assert (done.returncode, done.stdout, done.stderr) == (0, '4 calls taken, 0 were there\n', '4 calls read\n')
     hitcounter('export', 'again.csv')
     assert (tmp_path / 'again.csv').read_bytes() == (tmp_path / 'calls.csv').read_bytes()
+
+
+def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_the_next_time(
+    hitcounter: Run, server: ServerProcess, environment: dict[str, str], storage: str
+) -> None:
+    rows = ''.join(
+        f'{{"line": "1", "number": {number}, "time": "2026-01-31T12:00:00.000000Z", "caller_id": null, "name": null, '
+        f'"unique_id": "{number}"}}\n' for number in range(1, AT_ONCE + 11))
+    with subprocess.Popen(
+        [sys.executable, '-c', _IMPORT, 'import', '--format', 'jsonl', '-'],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, 'HITCOUNTER_STORAGE': storage},
+    ) as importing:
+        assert importing.stdin
+        importing.stdin.write(rows)
+        importing.stdin.flush()  # and more could follow
+        with closing(open_database(storage, read_only=True)) as database:
+            deadline = time.monotonic() + PATIENCE
+            while not ReadingState(database.db, [HitCounter])[HitCounter].count('1') and time.monotonic() < deadline:
+                pass
+        importing.send_signal(signal.SIGINT)
+        assert importing.stderr
+        said = importing.stderr.read()
+        importing.stdin.close()
+    assert said.endswith(
+        f'interrupted: {AT_ONCE} calls taken, 0 were there; import the whole file again to go on\n')
+    assert importing.returncode == 130
+    again = hitcounter('import', '--format', 'jsonl', '-', input=rows)
+    assert again.stdout == f'10 calls taken, {AT_ONCE} were there\n'
 
 
 def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, server: ServerProcess) -> None:

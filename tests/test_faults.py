@@ -221,12 +221,12 @@ def test_no_number_that_was_heard_is_lost_when_the_server_is_killed(start: Start
         closing(Session(database.db)) as session,
     ):
         count = state[HitCounter].count('31415')
-        records = list(session.root['hits']._lines['31415'].calls.since(1))
+        calls = list(session.root['hits'].since('31415', 1))
         hours = state[HitCounter].hours('31415')
     assert len(heard) >= 20
-    assert [number for number, _ in records] == list(range(1, count + 1))
+    assert [call.number for call in calls] == list(range(1, count + 1))
     assert set(heard) <= set(range(1, count + 1))
-    assert len({record[-1] for _, record in records}) == count
+    assert len({call.caller.unique_id for call in calls}) == count
     assert sum(hours.values()) == count
 
 

@@ -62,6 +62,13 @@ def counted(shell: Run) -> str:
     return shell('-c', 'print(hits.lines())').stdout.strip()
 
 
+def wait_until_it_counts(call: ProcessCall) -> None:
+    """Wait until the transaction that counts the caller has begun; those of the opening come before the answer."""
+    call.log.wait('ANSWER answered')
+    before = str(call.log).partition('ANSWER answered')[0]
+    call.log.wait('new transaction', times=before.count('new transaction') + 1)
+
+
 @pytest.mark.parametrize('arguments', [(), ('hits',), ('hits', 'more', '--storage=memory:')])
 def test_a_caller_hears_the_number(arguments: tuple[str, ...], server: ServerProcess, begin: Begin) -> None:
     call = begin(*arguments).lead()
@@ -178,7 +185,7 @@ def test_a_hangup_in_the_middle_of_a_commit_leaves_it_whole(server: ServerProces
     try:
         with ThreadPoolExecutor(1) as pool:
             second = pool.submit(next, commands)
-            call.log.wait('new transaction', times=2)  # the first one made sure that there is a counter
+            wait_until_it_counts(call)
             call.process.send_signal(signal.SIGHUP)
             server.process.send_signal(signal.SIGCONT)
             assert second.result().startswith(b'SET VARIABLE')
@@ -201,7 +208,7 @@ def test_a_call_is_counted_once_though_the_server_is_killed_and_started_again(
     first.process.send_signal(signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(next, commands)
-        call.log.wait('new transaction', times=2)  # the first one made sure that there is a counter
+        wait_until_it_counts(call)
         first.kill()
         start()
         assert second.result(PATIENCE).startswith(b'SET VARIABLE')

@@ -157,6 +157,41 @@ def test_a_script_that_is_interrupted_says_so(counted: None, shell: Run) -> None
     assert (done.returncode, done.stderr) == (130, 'interrupted\n')
 
 
+def test_a_commit_that_is_interrupted_ends_first_and_the_message_says_what_became_of_it(
+    counted: None, shell: Run, tmp_path: Path
+) -> None:
+    (tmp_path / 'pressing.py').write_text(
+        'import os, signal\n'
+        'from persistent import Persistent\n'
+        'class Pressing(Persistent):\n'
+        '    def __getstate__(self):\n'
+        '        os.kill(os.getpid(), signal.SIGINT)\n'
+        '        return super().__getstate__()\n')
+    (tmp_path / 'change.py').write_text(
+        'from pressing import Pressing\nroot["pressed"] = Pressing()\ncommit()\nprint("never")\n')
+
+    done = shell('--write', 'change.py')
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, '', 'interrupted: the changes had been stored\n')
+    assert shell('-c', 'print("pressed" in root)').stdout == 'True\n'
+
+
+@WITH_SERVER
+def test_an_update_that_is_interrupted_ends_first_too(
+    shared: bool, beside: Callable[[bool], None], shell: Run
+) -> None:
+    beside(shared)
+    code = ('import os, signal\n'
+            'def pressed(parts):\n'
+            '    parts[HitCounter].forget("1", 0.0)\n'
+            '    os.kill(os.getpid(), signal.SIGINT)\n'
+            'state.update(pressed)')
+
+    done = shell('--write', '-c', code)
+
+    assert (done.returncode, done.stderr) == (130, 'interrupted: pressed had been stored\n')
+
+
 def test_a_script_that_loses_its_server_says_so_in_a_sentence(server: ServerProcess, shell: Run) -> None:
     code = f"""
 import os, signal

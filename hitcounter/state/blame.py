@@ -15,6 +15,7 @@ import transaction
 import ZEO
 import ZODB
 import zodbpickle
+from transaction.interfaces import TransientError
 from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import StateLoadError
 
@@ -115,7 +116,7 @@ def blaming(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except StateError:
+    except (StateError, TransientError):  # the latter of a storage that is away just now
         raise
     except Exception as error:
         if raised_at(error):

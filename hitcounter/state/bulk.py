@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from ..errors import BulkStopped, OutcomeUnknown, StateClosed, UpdateFailed
+from transaction.interfaces import TransientError
+
+from ..errors import BulkStopped, Interrupted, OutcomeUnknown, StateClosed, UpdateFailed
+from .interrupts import put_off
 from .writer import Root
 
 Arguments = tuple[Any, ...]
@@ -17,6 +20,15 @@ AT_ONCE = 500
 LONGEST = 0.01
 
 
+class _Failed(Exception):
+    """One of a share could not be done, and so none was."""
+
+    def __init__(self, place: int, error: Exception) -> None:
+        super().__init__(place, error)
+        self.place = place
+        self.error = error
+
+
 def store(
     run: Callable[[Callable[[Root], int], str], int],
     update: Callable[..., object],
@@ -26,42 +38,63 @@ def store(
 ) -> int:
     """Run `update` with the root and each of `all_arguments`, in order, by `run`; how many were stored.
 
-    `progress` is told that after each transaction. Raises BulkStopped at the first that fails.
+    `progress` is told that after each transaction. Raises BulkStopped at the first that fails, and Interrupted after
+    the transaction in which Ctrl-C came.
     """
     if not callable(progress):
         raise TypeError(f'{progress!r} cannot be told of the progress: give a function of a number')
     if isinstance(all_arguments, str | bytes) or not isinstance(all_arguments, Iterable):
         raise TypeError(f'{all_arguments!r} is not a list of arguments: give a tuple for each update')
-    rest = iter(all_arguments)
+    arguments = _Arguments(all_arguments)
     stored = 0
     size = AT_ONCE
-    waiting: list[Arguments] = []
-    ended: Exception | None = None
-    while True:
+    while share := arguments.next(size):
+        said = f'{stored} of {label} are stored'
         try:
-            for arguments in islice(rest, AT_ONCE - len(waiting)):
-                waiting.append(_checked(arguments))
-        except Exception as error:  # noqa: BLE001 -- the caller's own; what came before it is stored first
-            ended = error
-        if not waiting and ended is not None:
-            raise BulkStopped(
-                stored, f'{stored} of {label} are stored, and then the arguments could not be read: {ended}') from ended
-        if not waiting:
-            return stored
-        share = waiting[:size]
-        try:
-            done = run(_some(update, share), f'bulk {label}')
-        except (UpdateFailed, OutcomeUnknown, StateClosed) as error:
-            raise BulkStopped(stored, f'{stored} of {label} are stored, and then it stopped: {error}') from error
-        except Exception as error:
-            if len(share) == 1:
-                raise BulkStopped(
-                    stored, f'{stored} of {label} are stored, and the next one failed: {error}') from error
-            size = len(share) // 2  # until the one that fails is alone
+            with put_off() as late:
+                done = run(_some(update, share), f'bulk {label}')
+        except KeyboardInterrupt as error:
+            raise Interrupted(f'{said}, and up to {len(share)} more may be') from error
+        except (UpdateFailed, OutcomeUnknown, StateClosed) as error:  # none of `update`, which would be _Failed
+            raise BulkStopped(stored, f'{said}, and then it stopped: {error}') from error
+        except Exception as error:  # noqa: BLE001 -- chained, once it is alone
+            size = error.place if isinstance(error, _Failed) else len(share) // 2  # until the one to blame is first
+            if not size:
+                own = error.error if isinstance(error, _Failed) else error
+                raise BulkStopped(stored, f'{said}, and the next one failed: {own}') from own
             continue
-        del waiting[:done]
+        arguments.drop(done)
         stored += done
         progress(stored)
+        if late.came:
+            raise Interrupted(f'{stored} of {label} are stored')
+    if arguments.error is not None:
+        raise BulkStopped(
+            stored, f'{stored} of {label} are stored, and then the arguments could not be read: {arguments.error}'
+        ) from arguments.error
+    return stored
+
+
+class _Arguments:
+    """Those that are still to be stored, taken as they are needed."""
+
+    def __init__(self, arguments: Iterable[Arguments]) -> None:
+        self._rest = iter(arguments)
+        self._waiting: list[Arguments] = []
+        #: What was raised in the place of the next ones; those before it are stored first.
+        self.error: Exception | None = None
+
+    def next(self, size: int) -> list[Arguments]:
+        """The next ones, at most `size`; none at the end."""
+        try:
+            for arguments in islice(self._rest, AT_ONCE - len(self._waiting) if self.error is None else 0):
+                self._waiting.append(_checked(arguments))
+        except Exception as error:  # noqa: BLE001 -- the caller's own
+            self.error = error
+        return self._waiting[:size]
+
+    def drop(self, count: int) -> None:
+        del self._waiting[:count]
 
 
 def _checked(arguments: object) -> Arguments:
@@ -75,10 +108,15 @@ def _some(update: Callable[..., object], share: list[Arguments]) -> Callable[[Ro
 
     def run(root: Root) -> int:
         end = time.monotonic() + LONGEST
-        for done, arguments in enumerate(share, start=1):
-            update(root, *arguments)
+        for place, arguments in enumerate(share):
+            try:
+                update(root, *arguments)
+            except TransientError:  # a load may succeed the next time
+                raise
+            except Exception as error:  # noqa: BLE001 -- the update's own, whatever it is
+                raise _Failed(place, error) from None
             if time.monotonic() > end:
-                return done
+                return place + 1
         return len(share)
 
     return run

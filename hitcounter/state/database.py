@@ -13,13 +13,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlencode
 
 import ZODB
 import zodburi
+from transaction.interfaces import NoTransaction
 from zc.lockfile import LockError
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
@@ -33,7 +34,7 @@ from .disk import make_folder
 from .guard import DatabaseFile, GuardedFile, check, check_new, refuse_without_locks, remedy, remembered, until_free
 from .owner import whose
 from .sharing import PrivateFolder, Sharing, always_fresh, connect, folder_of, is_shared
-from .turn import Turn
+from .turn import NoTurn, Turn
 from .uri import public, without_secrets
 from .views import View, Views
 
@@ -52,6 +53,12 @@ _PAUSE = 0.05
 
 #: URIs of these schemes can say read_only; the storage, or the server behind it, then refuses to write.
 _CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres', 'zeo'})
+
+
+class User(Protocol):
+    """What works on a database from a thread of its own, and must end before it."""
+
+    def close(self) -> None: ...
 
 
 class Database:
@@ -81,6 +88,8 @@ class Database:
         self._resources = resources
         self._frozen = frozen
         self._folder = folder
+        #: Those who are to close before it.
+        self.users: list[User] = []
 
     @property
     def is_outdated(self) -> bool:
@@ -88,8 +97,11 @@ class Database:
         return self._frozen is not None and self._frozen.has_changed
 
     def new_turn(self) -> Turn:
-        """What one writer holds from its first read until its commit, so that all change the database in turn."""
-        return self._resources.enter_context(closing(self._folder.turn())) if self._folder else nullcontext()
+        """What one writer holds from its first read until its commit, so that all change the database in turn.
+
+        It has descriptors, which its `close` gives back.
+        """
+        return self._folder.turn() if self._folder else NoTurn()
 
     def end_packing(self) -> None:
         """Let a pack that this process does be abandoned as soon as it can be, and begin no other one."""
@@ -97,8 +109,25 @@ class Database:
             self.db.storage.end_packing()
 
     def close(self) -> None:
-        """Give back the file, the socket and their threads; connections must be closed before."""
-        self._resources.close()
+        """Give back the file, the socket and their threads.
+
+        Whoever uses it must be closed before. Raises StateError if one was not; that one is closed then, too.
+        """
+        left = [*self.users]
+        with ExitStack() as ending:
+            ending.callback(self._give_back)
+            for user in left:
+                ending.callback(user.close)
+        if left:
+            raise StateError(
+                f'{self.description} was closed before the state on it, which now takes no more: close it first')
+
+    def _give_back(self) -> None:
+        try:
+            self._resources.close()
+        except NoTransaction as error:  # all is given back nevertheless
+            raise StateError(
+                f'{self.description} was closed before a connection to it: close the connection first') from error
 
 
 def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> Database:

@@ -17,6 +17,7 @@ from ZODB.utils import get_pickle_metadata, load_current
 from ..errors import ReadOnly, StateError, UpdateFailed
 from . import journal
 from .blame import blaming
+from .commit import NotStored, Raised, commit
 
 
 class Transaction(NamedTuple):
@@ -79,13 +80,21 @@ def undo(database: ZODB.DB, id: str, user: str) -> None:
     current.description = f'undo of {id}: {_description(database, tid)}'
     database.undo(encodebytes(tid).rstrip(), current)
     try:
-        manager.commit()
-    except ReadOnlyError as error:
-        raise ReadOnly(f'transaction {id} cannot be undone here: open the database for writing') from error
-    except (UndoError, ConflictError) as error:
+        commit(manager, f'the undo of {id}')
+    except NotStored as error:
+        raise _refused(id, error) from error.__cause__
+    except ConflictError as error:
         raise _built_upon(id) from error
+    except Raised as error:
+        raise _built_upon(id) if isinstance(error.error, UndoError) else error.error from error
     finally:
         manager.abort()
+
+
+def _refused(id: str, error: NotStored) -> StateError:
+    if isinstance(error.__cause__, ReadOnlyError):
+        return ReadOnly(f'transaction {id} cannot be undone here: open the database for writing')
+    return UpdateFailed(f'transaction {id} was not undone ({error}): do it again')
 
 
 def _description(database: ZODB.DB, tid: bytes) -> str:

@@ -5,6 +5,7 @@ its own in the database, in which every transaction of it leaves another number.
 """
 
 import logging
+import random
 import time
 from contextlib import suppress
 from typing import Any
@@ -46,26 +47,6 @@ class _MarkGone(Exception):
     """Another writer took the mark for one that nobody changes any more."""
 
 
-class Voted:
-    """A resource that votes last, and so tells whether a failed commit may have reached the disk."""
-
-    transaction_manager = None
-
-    def __init__(self) -> None:
-        self.passed = False
-
-    def sortKey(self) -> str:
-        return '~'  # behind every storage's
-
-    def tpc_vote(self, _: object) -> None:
-        self.passed = True
-
-    def _nothing(self, _: object) -> None:
-        pass
-
-    abort = commit = tpc_begin = tpc_finish = tpc_abort = _nothing
-
-
 class Marker:
     """Writes the mark of one writer, on the connection and the transactions that are that writer's own."""
 
@@ -75,6 +56,13 @@ class Marker:
         self._name = uuid4().hex
         self._number = 0
         self._is_there = False  # whether the mark was in the database before the transaction that is marked
+
+    def mark_if_changed(self) -> bool:
+        """Let the transaction leave its number if there is something to store; returns whether there is."""
+        is_changed = not self._connection._needs_to_join  # it has joined; also true after a savepoint
+        if is_changed:
+            self.mark()
+        return is_changed
 
     def mark(self) -> None:
         """Let the transaction leave its number."""
@@ -99,24 +87,23 @@ class Marker:
         while True:
             try:
                 stored = self._look_up(number)
-                logger.warning(
-                    'the storage went away while it stored; it is back, and what it stored is %s',
-                    'there' if stored else 'not there')
-                return stored
+                break
             except _MarkGone:
                 self._abort()
                 raise OutcomeUnknown(
                     'the storage went away while it stored, and the mark of this writer was removed, which nothing '
                     'does within a day: set the clocks, and look into the database') from None
-            except ConflictError:  # it was stored at the last moment, or another writer's mark came or went
-                continue
-            except Exception as error:  # whatever it is, nothing is known yet
+            except Exception as error:  # nothing is known yet; a conflict: it was stored just now, or marks changed
                 self._abort()
                 if time.monotonic() > deadline:
                     raise OutcomeUnknown(
-                        f'the storage went away while it stored, and was not back in {LOOK_UP_TIMEOUT:g} s: '
-                        f'{error}') from error
+                        f'the storage went away while it stored, and was not back in {LOOK_UP_TIMEOUT:g} s to say '
+                        f'what became of it: {error}') from error
             time.sleep(_PAUSE)
+        logger.warning(
+            'the storage went away while it stored; it is back, and what it stored is %s',
+            'there' if stored else 'not there')
+        return stored
 
     def _look_up(self, number: int) -> bool:
         self._abort()
@@ -145,6 +132,7 @@ class Marker:
                 return
             except ConflictError:
                 self._abort()
+                time.sleep(random.uniform(0, _PAUSE))
             except Exception:  # noqa: BLE001 -- it is stale in a day
                 self._abort()
                 return

@@ -27,10 +27,10 @@ from ..errors import (
 )
 from .blame import blaming, failure, raised_at, reason, told, why_missing
 from .classes import LookingDB
+from .commit import Raised, commit
 from .component import MARKS, SCHEMAS, Component, in_order, migrations
 from .database import Database
 from .guard import RESTORE
-from .marks import Voted
 
 logger = logging.getLogger(__name__)
 
@@ -164,17 +164,14 @@ def rehearse(database: Database, components: Iterable[type[Component]], drop: It
 
 
 def _commit(manager: Any) -> None:
-    voted = Voted()
-    manager.get().join(voted)
     try:
-        manager.commit()
+        commit(manager, 'the migration')
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(f'{error}: compare the schemas to see whether it did') from error
     except Exception as error:  # each kind of storage has errors of its own
-        if voted.passed:
-            raise OutcomeUnknown(
-                f'the storage failed while it stored ({reason(error)}): compare the schemas to see whether it '
-                f'did') from error
+        own = error.error if isinstance(error, Raised) else error.__cause__ or error
         raise MigrationFailed(
-            f'the migration could not be stored ({reason(error)}), and nothing was changed: do it again once that is '
+            f'the migration could not be stored ({reason(own)}), and nothing was changed: do it again once that is '
             f'fixed, while nobody else uses the database') from error
 
 

@@ -1,16 +1,13 @@
 """What a State is for who may only read: queries, and no updates."""
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
 import ZODB
 
 from ..errors import ReadOnly
 from .component import Access, Component, accesses, not_offered
-from .plain import plain
-from .session import Session
-from .state import Parts, no_such_method, over_parts, refuse_to_set
+from .state import Parts, no_such_method, over_parts, read, refuse_to_set
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
@@ -32,9 +29,8 @@ class ReadingState:
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        run = over_parts(function)
-        with closing(Session(self._database)) as session:
-            return plain(run(session.root, *args, **kwargs), getattr(function, '__qualname__', repr(function)))
+        label = getattr(function, '__qualname__', repr(function))
+        return read(self._database, over_parts(function), label, args, kwargs)
 
     def update(self, *_: object, **__: object) -> NoReturn:
         """Raise ReadOnly."""

@@ -1,7 +1,7 @@
 """A session: one thread's view of the database, as it was at one moment."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, TypeVar
 
 import transaction
@@ -9,15 +9,13 @@ import ZODB
 from transaction.interfaces import NoTransaction, TransientError
 from ZODB.POSException import ConflictError, StorageError
 
-from ..errors import OutcomeUnknown, ReadOnly, StateError, UpdateFailed
+from ..errors import Interrupted, ReadOnly, StateError, UpdateFailed
 from .blame import blaming
-from .marks import Marker, Voted
-from .turn import Turn
+from .commit import NotBegun, NotStored, Raised, Retries, commit, given_up, guests_of, is_of_storage
+from .marks import Marker
+from .turn import Advice, NoTurn, Turn
 
 R = TypeVar('R')
-
-#: Times that `run` tries while other processes change the same objects.
-ATTEMPTS = 100
 
 
 class Session:
@@ -29,6 +27,7 @@ class Session:
     def __init__(self, database: ZODB.DB) -> None:
         if not isinstance(database, ZODB.DB):
             raise TypeError(f"{database!r} is not ZODB's own database: give the db of an open one, as in database.db")
+        self._database = database
         self._transactions = transaction.TransactionManager(explicit=True)
         self._connection = database.open(transaction_manager=self._transactions)
         #: True once an object was changed, or was to be.
@@ -85,96 +84,104 @@ class Session:
         raise ReadOnly('this may only read: change the state in an update, or in a session that may write')
 
 
-class _NotStored(TransientError):
-    """The storage went away while it stored, and came back without."""
-
-
 class WritingSession(Session):
     """A session that may change objects, and then commits or aborts.
 
-    `turn` and `is_remote` are what the Database says of itself.
+    `turn` and `is_remote` are what the Database says of itself; closing the session closes the turn.
     """
 
     _marker: Marker | None = None
 
     def __init__(self, database: ZODB.DB, *, turn: Turn | None = None, is_remote: bool = False) -> None:
-        self._turn = turn or nullcontext()
-        super().__init__(database)
-        if is_remote:
-            self._marker = Marker(self._transactions, self._connection)
+        with ExitStack() as opened:
+            self._turn = opened.enter_context(closing(Advice(turn or NoTurn())))
+            super().__init__(database)
+            if is_remote:
+                self._marker = Marker(self._transactions, self._connection)
+            opened.pop_all()
 
     def run(self, function: Callable[[Any], R]) -> R:
         """Call `function(root)`, commit what it changed, and return what it returned.
 
         It is called again from the start when another process changed the same objects meanwhile, and so must do
-        nothing but change them. Raises UpdateFailed if that happened too often, and what `function` raised.
+        nothing but change them. Raises what `function` raised, UpdateFailed if the storage did not take the changes or
+        others were first for RETRY_TIMEOUT seconds, OutcomeUnknown as `commit` does. After an error the changes are
+        discarded.
         """
         if self.is_changed:
             raise StateError('there are changes that were not committed: commit or abort them first')
-        for _ in range(ATTEMPTS):
-            with self._turn, self._forgetting():
-                self.abort()
-                try:
-                    result = function(self.root)
-                    self._commit()
-                    return result
-                except TransientError:
-                    continue
-                except BaseException:
-                    self._abort_if_possible()
-                    raise
-        self.abort()
-        raise UpdateFailed(f'other processes changed the same objects {ATTEMPTS} times: try again later')
+        retries = Retries()
+        while True:
+            try:
+                return self._run(function)
+            except TransientError as error:
+                if not retries.pause():
+                    raise _given_up(error) from error
+            except Raised as error:
+                raised = error.error
+                if not (isinstance(raised, TransientError) and retries.pause()):
+                    break
+        raise _given_up(raised) if is_of_storage(raised) else raised
+
+    def _run(self, function: Callable[[Any], R]) -> R:
+        with self._turn, self._beginning_anew():
+            try:
+                self._begin_again()
+                with guests_of(self._database):
+                    result = _called(function, self._connection.root())
+                self._commit()
+                return result
+            except NotStored as error:
+                raise UpdateFailed(f'nothing was stored ({error}): do it again') from error.__cause__
 
     def commit(self) -> None:
         """Store the changes. Raises UpdateFailed when another process changed the same objects first.
 
-        Then they are forgotten, as they are when the storage went away before it had stored them. Raises
-        OutcomeUnknown when it went away while it stored, and cannot be asked whether it did.
+        The changes are discarded then, and also if the storage goes away before storing them. Raises OutcomeUnknown
+        when it goes away while it stores, and cannot be asked whether it did; Interrupted after Ctrl-C.
         """
-        with self._turn, self._forgetting():
-            self._commit()
+        try:
+            with self._turn, self._beginning_anew():
+                self._commit()
+            return
+        except ConflictError as error:
+            raise UpdateFailed('another process changed the same objects: nothing was stored, do it again') from error
+        except (NotStored, TransientError) as error:
+            raise UpdateFailed(f'nothing was stored ({error}): do it again') from error
+        except Raised as error:
+            raised = error.error
+        raise raised
 
     @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """Forget the changes after an error of the storage, and say what became of them."""
+    def _beginning_anew(self) -> Iterator[None]:
+        """After the block discard what it left, and begin again; after a Ctrl-C that cut it short the next use does.
+
+        A storage that did not answer then would not answer now.
+        """
         try:
             yield
-        except ConflictError as error:
-            self._abort_if_possible()
-            raise UpdateFailed('another process changed the same objects: nothing was stored, do it again') from error
-        except (OSError, StorageError, TransientError) as error:
-            self._abort_if_possible()
-            raise UpdateFailed(f'nothing was stored ({error}): do it again') from error
-        except OutcomeUnknown:
-            self._abort_if_possible()
+        except BaseException as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                with suppress(Exception):
+                    self._end()
+            else:
+                self._abort_if_possible()
             raise
+        self._abort_if_possible()
 
     def _abort_if_possible(self) -> None:
-        with suppress(Exception):  # the next use tells that the storage is still away
+        with suppress(Exception):  # the next use says that the storage is still away
             self.abort()
 
-    def _commit(self) -> None:
-        """Store the changes, or raise an error: then nothing was stored, but after OutcomeUnknown perhaps."""
-        if self._marker is not None and self.is_changed:
-            self._marker.mark()
-        voted = Voted()
-        self._join(voted)
+    def _begin_again(self) -> None:
         try:
-            self._transactions.commit()
-        except BaseException as error:
-            if not voted.passed:
-                raise
-            if not self._was_stored(error):
-                raise _NotStored(*error.args) from error
-        self.is_changed = False
-        with suppress(Exception):  # it is stored; the next use tells that the storage went away since
-            self._begin()
+            self.abort()
+        except (OSError, StorageError, TransientError) as error:
+            raise NotBegun(error, is_certain=True) from error
 
-    def _was_stored(self, error: BaseException) -> bool:
-        if self._marker is None:
-            raise OutcomeUnknown(f'the storage failed while it stored: {error}') from error
-        return self._marker.was_stored()
+    def _commit(self) -> None:
+        commit(self._transactions, 'the changes', self._marker)
+        self.is_changed = False
 
     def describe(self, user: str, description: str) -> None:
         """Name who is about to commit, and what, in the database's history."""
@@ -192,14 +199,29 @@ class WritingSession(Session):
             super().refresh()
 
     def close(self) -> None:
-        """Give the connection back; changes that were not committed are forgotten."""
-        try:
-            self._end()
+        """Give the connection and the turn back; changes that were not committed are discarded."""
+        with ExitStack() as ending:
+            ending.callback(self._turn.close)
+            ending.callback(super().close)
             if self._marker is not None:
+                self._end()
                 self._marker.remove()
-        finally:
-            self._connection.close()
 
     def _take_change(self, resource: Any) -> None:
         self.is_changed = True
         self._join(resource)
+
+
+def _called(function: Callable[[Any], R], root: Any) -> R:
+    try:
+        return function(root)
+    except KeyboardInterrupt as error:
+        raise Interrupted('nothing was stored') from error
+    except BaseException as error:  # noqa: BLE001 -- the function's own, whatever it is
+        raise Raised(error) from None
+
+
+def _given_up(error: BaseException) -> UpdateFailed:
+    failed = UpdateFailed(f'nothing was stored, for {given_up(error)}: try again later')
+    failed.__cause__ = error
+    return failed

@@ -15,6 +15,7 @@ from ..errors import ComponentError, DatabaseDamaged, NoSuchMethod
 from . import bulk, lost_changes
 from .blame import blaming, failure
 from .classes import MissingClasses
+from .commit import refuse_within
 from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, not_offered
 from .database import Database
 from .guard import RESTORE
@@ -62,16 +63,11 @@ class State:
         if not isinstance(database, Database):
             raise TypeError(f'{database!r} is not an open database: give what open_database returned')
         self._database = database
-        self._writer = Writer(database)
-        try:
+        with ExitStack() as started:
+            self._writer = started.enter_context(closing(Writer(database)))
             with blaming('the database cannot be read'):
                 self._writer.run(functools.partial(_prepare, ordered), 'first state')
-        except BaseException:
-            self._writer.close()
-            raise
-        self._handles = {component: _Handle(self, component) for component in ordered}
-        with ExitStack() as started:
-            started.callback(self._writer.close)
+            self._handles = {component: _Handle(self, component) for component in ordered}
             for component in ordered:
                 _call(component, 'start', self)
                 started.callback(_call, component, 'stop', self)
@@ -141,7 +137,7 @@ class State:
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        return _read(self._database.db, over_parts(function), _label(function), args, kwargs)
+        return read(self._database.db, over_parts(function), _label(function), args, kwargs)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -157,7 +153,11 @@ class State:
             yield
 
     def close(self) -> None:
-        """Stop the components, let the updates that wait be stored, then take no more. The database stays open."""
+        """Stop the components, let the updates that wait be stored, then take no more. The database stays open.
+
+        Raises ComponentError when a component cannot be stopped, StateError when the updates could not be stored, as
+        one did not end or the writer had failed.
+        """
         self._started.close()
 
 
@@ -185,7 +185,7 @@ class _Handle:
     def __init__(self, state: State, component: type[Component]) -> None:
         vars(self)['_component'] = component
         for name, access in accesses(component).items():
-            run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database.db)
+            run = state._writer.run if access is Access.UPDATE else functools.partial(read, state._database.db)
             vars(self)[name] = _method(run, component.name, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -224,9 +224,14 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
     return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
 
 
-def _read(
+def read(
     database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> R:
+    """What `function`, called with the root as it now is and the arguments, returned; it may only read.
+
+    Raises StateError within an update, whose changes it would not see.
+    """
+    refuse_within(database, label, 'whose changes it would not see')
     with closing(Session(database)) as session:
         return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
 

@@ -37,7 +37,7 @@ class Subscription:
         self._transactions.put(None)  # for whoever asks again
         if self._is_lost:
             raise SubscriptionLost(
-                f'the subscriber was {BEHIND} transactions behind: subscribe again, and read what it has missed')
+                'the subscriber has missed transactions: subscribe again, and read what it has missed')
 
     def close(self) -> None:
         """End it: who iterates gets what was stored before, and then nothing more."""
@@ -45,9 +45,12 @@ class Subscription:
 
     def tell(self, transaction: list[Stored]) -> bool:
         """For the writer: tell of one transaction. False if that was one too many."""
-        if self._transactions.qsize() < BEHIND:
-            self._transactions.put(transaction)
-            return True
+        if self._transactions.qsize() >= BEHIND:
+            return False
+        self._transactions.put(transaction)
+        return True
+
+    def lose(self) -> None:
+        """For the writer: end it with SubscriptionLost, after what was told."""
         self._is_lost = True
         self.close()
-        return False

@@ -1,18 +1,24 @@
 """Turns: one process after the other changes the database, so that none loses to another's changes for ever.
 
-A turn is advice. Who does not get one, for another keeps it, goes on without, and what two then change at once is a
-conflict.
+A turn is advice. A process that cannot get its turn in time goes on without one; if two then change the same objects,
+ZODB reports a conflict.
 """
 
 import fcntl
+import logging
 import os
 import time
 from contextlib import suppress
 from typing import Protocol
 from uuid import uuid4
 
+logger = logging.getLogger(__name__)
+
 #: Seconds that one turn may take: whoever has it longer is taken for stopped.
 TURN_TIMEOUT = 0.25
+
+#: Seconds that a process waits for its turn at most, however fast others come and go.
+LINE_TIMEOUT = 30.0
 
 _PAUSE = 0.0002
 
@@ -20,11 +26,59 @@ _NAME_SIZE = 16
 
 
 class Turn(Protocol):
-    """What is held from the first read of what is to be changed until it is stored."""
+    """What is held from the first read of what is to be changed until it is stored; closed by who has it."""
 
     def __enter__(self) -> object: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoTurn:
+    """The turn of a process that has the database to itself."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Advice:
+    """A turn of which no error is heard: whatever it raises is no turn, and its holder goes on without."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._is_held = False
+        self._has_failed = False  # so that a folder which takes no locks is logged once
+
+    def __enter__(self) -> None:
+        try:
+            self._turn.__enter__()
+            self._is_held = True
+        except Exception as error:  # noqa: BLE001 -- each kind of turn has errors of its own
+            self._note(error)
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_held:
+            return
+        self._is_held = False
+        try:
+            self._turn.__exit__(None, None, None)
+        except Exception as error:  # noqa: BLE001 -- here, too
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        if not self._has_failed:
+            logger.warning('no turns can be taken, so changes of other processes may conflict with ours: %s', error)
+        self._has_failed = True
+
+    def close(self) -> None:
+        self._turn.close()
 
 
 class FileTurn:
@@ -38,30 +92,38 @@ class FileTurn:
     def __init__(self, folder: int) -> None:
         self._door = _open(folder, 'door')
         self._turn = _open(folder, 'turn')
-        self._stuck = b''  # the name of a turn that took too long
+        self._stuck: bytes | None = None  # the name of a turn that took too long; the first one may have none yet
 
     def __enter__(self) -> None:
-        if self._lock(self._door):
+        if not self._lock(self._door):
+            return
+        try:
             if self._lock(self._turn):
                 with suppress(OSError):  # on a full disk it keeps its name, and is not waited for as long
                     os.pwrite(self._turn, uuid4().bytes, 0)
+        finally:
             fcntl.flock(self._door, fcntl.LOCK_UN)
 
     def __exit__(self, *error: object) -> None:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        os.close(self._door)
-        os.close(self._turn)
+        """Give the descriptors back; a turn that is taken afterwards is none, and no lock on what got their numbers."""
+        files = {self._door, self._turn} - {-1}
+        self._door = self._turn = -1
+        for file in files:
+            os.close(file)
 
     def _lock(self, file: int) -> bool:
         """Lock `file`, unless one turn takes too long; who is stopped is waited for once, not by each transaction."""
         name, deadline = None, 0.0
+        end = time.monotonic() + LINE_TIMEOUT
         while not _lock(file):
             seen = os.pread(self._turn, _NAME_SIZE, 0)
             if seen != name:
                 name, deadline = seen, time.monotonic() + TURN_TIMEOUT
-            if seen == self._stuck or time.monotonic() > deadline:
+            now = time.monotonic()
+            if seen == self._stuck or now > min(deadline, end):
                 self._stuck = seen
                 return False
             time.sleep(_PAUSE)

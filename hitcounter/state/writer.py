@@ -5,26 +5,40 @@ serves many. Each runs as if alone, and its caller is woken when it is on disk.
 """
 
 import logging
-import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import transaction
 from transaction.interfaces import TransientError
-from ZODB.POSException import StorageError
 
-from ..errors import OutcomeUnknown, StateClosed, StateError, UpdateFailed
+from ..errors import Interrupted, OutcomeUnknown, StateClosed, StateError, UpdateFailed
 from . import lost_changes
+from .commit import (
+    NotBegun,
+    NotStored,
+    Raised,
+    Retries,
+    abort,
+    begin,
+    commit,
+    given_up,
+    guests_of,
+    is_of_storage,
+    refuse_within,
+)
 from .database import Database
-from .marks import Marker, Voted
+from .interrupts import put_off
+from .marks import Marker
 from .plain import plain
+from .repeated import Repeated
 from .subscription import Stored, Subscription
+from .turn import Advice
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +50,23 @@ _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 #: Seconds from which on an update that holds up all others is logged.
 SLOW = 0.05
 
-#: Times that a transaction is tried while other processes change the same objects.
-ATTEMPTS = 100
+#: Seconds from which on a transaction that has not ended is logged, again and again.
+STALL = 5.0
 
-#: Seconds within which a storage that was asked for news went away just then, and so is waited for.
-CUT_OFF = 1.0
+#: Seconds that closing waits for an update that does not end; a look-up of what was stored takes 30.
+CLOSE_TIMEOUT = 40.0
+
+#: Seconds between two times that who waits looks whether there is still a thread to wait for.
+_LOOK = 1.0
+
+
+class Busy(NamedTuple):
+    """What the writer is at."""
+
+    #: The update that runs, or those that are stored.
+    what: str
+    #: Seconds since it took the updates of this transaction.
+    seconds: float
 
 
 class Writer:
@@ -51,10 +77,7 @@ class Writer:
     """
 
     def __init__(self, database: Database) -> None:
-        self._transactions = transaction.TransactionManager(explicit=True)
-        self._connection = database.db.open(transaction_manager=self._transactions)
-        self._marker = Marker(self._transactions, self._connection) if database.is_remote else None
-        self._turn = database.new_turn()
+        self._database = database
         self._lock = threading.Lock()  # of the four below; _subscriptions is replaced, never changed
         self._subscriptions: tuple[Subscription, ...] = ()
         self._queue = _Batch()
@@ -62,8 +85,22 @@ class Writer:
         self._closing = False
         self._alarm = threading.Lock()  # taken by the writer to sleep, released by who wakes it
         self._alarm.acquire()
-        self._thread = threading.Thread(target=self._run, name='state writer', daemon=True)
-        self._thread.start()
+        # Written by the writer's thread.
+        self._failure: BaseException | None = None
+        self._in_hand: _Batch | None = None
+        self._since = 0.0
+        self._current: _Job[Any] | None = None
+        with ExitStack() as resources:
+            self._transactions = transaction.TransactionManager(explicit=True)
+            self._connection = database.db.open(transaction_manager=self._transactions)
+            resources.callback(self._connection.close)
+            self._marker = Marker(self._transactions, self._connection) if database.is_remote else None
+            self._turn = resources.enter_context(closing(Advice(database.new_turn())))
+            resources.enter_context(closing(Repeated('state watch', STALL, self._report)))
+            self._thread = threading.Thread(target=self._run, name='state writer', daemon=True)
+            self._thread.start()
+            self._resources = resources.pop_all()  # the thread's from now on
+        database.users.append(self)
 
     def run(
         self,
@@ -76,11 +113,24 @@ class Writer:
 
         Raises what `function` raised, or UpdateFailed if it could not be stored: then nothing of it happened.
         Raises OutcomeUnknown if the storage failed while it was storing, and cannot be asked whether it did. `label`
-        names it in the log and in the database's history.
+        names it in the log and in the database's history. Ctrl-C waits for it, and is Interrupted.
         """
         job = _Job(function, label, arguments, keywords)
-        self._queued(job).wait()
+        if threading.current_thread() is threading.main_thread():
+            self._wait_for(job)
+        else:
+            self._queued(job).wait(self._thread)
         return job.result()
+
+    def _wait_for(self, job: '_Job[Any]') -> None:
+        """Wait in the main thread, the one that Ctrl-C reaches."""
+        try:
+            with put_off() as late:
+                self._queued(job).wait(self._thread)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted(f'{job.label} had not ended, and may still be stored') from interrupt
+        if late.came:
+            raise Interrupted(f'{job.label} had been stored' if job.is_stored else f'{job.label} had failed')
 
     def submit(
         self, function: Callable[..., R], label: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -94,8 +144,7 @@ class Writer:
         """Tell of every transaction from the next on, once it is on disk."""
         subscription = Subscription()
         with self._lock:
-            if self._closing:
-                raise StateClosed('the subscription came too late: the state is closed')
+            self._refuse_closed('the subscription')
             self._subscriptions += (subscription,)
         return subscription
 
@@ -104,13 +153,28 @@ class Writer:
         with self._lock:
             self._subscriptions = tuple(one for one in self._subscriptions if one is not subscription)
 
+    @property
+    def busy(self) -> Busy | None:
+        """What it is at, and for how long; None if it waits for updates."""
+        batch, current, since = self._in_hand, self._current, self._since
+        if batch is None:
+            return None
+        return Busy(current.label if current is not None else _labels(batch.jobs), time.monotonic() - since)
+
+    def _report(self) -> None:
+        busy = self.busy
+        if busy is not None and busy.seconds > STALL:
+            logger.warning(
+                'nothing has been stored for %.0f s: %s %s', busy.seconds, busy.what,
+                'is still running' if self._current is not None else 'cannot be stored yet')
+
     def _queued(self, job: '_Job[R]') -> '_Batch':
         if threading.current_thread() is self._thread:
             raise StateError(
                 f'{job.label} was called within an update, which would wait for itself: call the component')
+        refuse_within(self._database.db, job.label, 'which holds its turn')
         with self._lock:
-            if self._closing:
-                raise StateClosed(f'{job.label} came too late: the state is closed')
+            self._refuse_closed(job.label)
             batch = self._queue
             batch.jobs.append(job)
             if isinstance(job, _Promise):
@@ -118,12 +182,41 @@ class Writer:
             self._wake()
         return batch
 
+    def _refuse_closed(self, what: str) -> None:
+        if self._failure is not None:
+            raise StateClosed(f'{what} came too late: {self._end_of_writer()}')
+        if self._closing:
+            raise StateClosed(f'{what} came too late: the state is closed')
+
+    def _end_of_writer(self) -> str:
+        return f'the state was closed by an error of its writer ({_reason(self._failure)})'
+
     def close(self) -> None:
-        """Run what has queued up, then end the thread and close its connection."""
+        """Run what has queued up, then end the thread and close its connection.
+
+        Raises StateError if the thread had died of an error, or an update does not end.
+        """
         with self._lock:
             self._closing = True
             self._wake()
-        self._thread.join()
+        seen, deadline = None, 0.0
+        while self._thread.is_alive():
+            at = self._in_hand, self._current
+            if at != seen:
+                seen, deadline = at, time.monotonic() + CLOSE_TIMEOUT
+            elif time.monotonic() > deadline:
+                self._leave_database()
+                raise StateError(
+                    f'the state could not be closed: {self.busy.what if self.busy else "its storage"} has not ended '
+                    f'for {CLOSE_TIMEOUT:g} s, and may or may not be stored')
+            self._thread.join(_LOOK)
+        self._leave_database()
+        if self._failure is not None:
+            raise StateError(self._end_of_writer()) from self._failure
+
+    def _leave_database(self) -> None:
+        if self in self._database.users:
+            self._database.users.remove(self)
 
     def _wake(self) -> None:
         if self._asleep:
@@ -133,14 +226,21 @@ class Writer:
     # The writer's thread runs what follows.
 
     def _run(self) -> None:
-        while self._wait_for_jobs():
-            with self._turn:
-                batch = self._next_batch()
-                self._settle(batch.jobs)
-            batch.finish()
-            for promise in batch.promises:
-                promise.keep()
-        self._end()
+        try:
+            while self._wait_for_jobs():
+                self._work()
+        except BaseException as error:
+            self._failure = error
+            raise  # for threading.excepthook, once nobody waits any more
+        finally:
+            self._end()
+
+    def _work(self) -> None:
+        with self._turn:
+            batch = self._next_batch()
+            self._settle(batch.jobs)
+        batch.finish()
+        self._in_hand = None
 
     def _wait_for_jobs(self) -> bool:
         """Wait until something has queued up; False when the writer is to end."""
@@ -157,99 +257,107 @@ class Writer:
         """All that has queued up."""
         with self._lock:
             batch, self._queue = self._queue, _Batch()
-            return batch
+        self._since = time.monotonic()
+        self._in_hand = batch
+        return batch
 
     def _end(self) -> None:
-        if self._marker is not None:
-            self._marker.remove()
+        """Take no more; those who still wait get an error."""
+        with self._lock:
+            self._closing = True
+            waiting, self._queue = self._queue, _Batch()
+        batch, self._in_hand = self._in_hand, None
+        if batch is not None:
+            for job in batch.jobs:
+                if not job.is_settled:
+                    job.fail(OutcomeUnknown(f'{job.label} may or may not have been stored: {self._end_of_writer()}'))
+            batch.finish()
+        for job in waiting.jobs:
+            job.fail(StateClosed(f'{job.label} was not run: {self._end_of_writer()}'))
+        waiting.finish()
         for subscription in self._subscriptions:
             subscription.close()
-        self._connection.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            abort(self._transactions)
+            if self._marker is not None:
+                self._marker.remove()
+            self._resources.close()
+        except Exception:
+            logger.exception('the connection of the writer could not be closed')
 
     def _settle(self, jobs: 'list[_Job[Any]]') -> None:
         """Give each of `jobs` its result or its error. One that fails takes no other with it."""
+        retries = Retries()
         shares = [jobs]
         while shares:
             share = shares.pop()
             try:
-                self._commit(share)
+                self._store(share, retries)
+            except NotBegun as error:  # nor could those that follow
+                _fail(sum(reversed(shares), share), UpdateFailed, f'could not begin: {error}', error.__cause__)
+                return
+            except OutcomeUnknown as error:
+                _fail(share, OutcomeUnknown, f'may or may not have been stored: {error}', error.__cause__)
+            except BaseException as error:  # noqa: BLE001 -- for the caller to handle; this thread goes on
+                shares += _divide(share, error)
+            else:
+                for job in share:
+                    job.is_stored = True
                 if self._subscriptions:
                     self._tell(share)
-            except (UpdateFailed, OutcomeUnknown) as error:
-                for job in share:
-                    job.fail(type(error)(*error.args), error.__cause__)
-            except BaseException as error:  # noqa: BLE001 -- for the caller to handle; this thread goes on
-                if len(share) == 1:
-                    share[0].fail(error, error.__cause__)
-                else:
-                    middle = len(share) // 2
-                    shares += [share[middle:], share[:middle]]
 
-    def _commit(self, jobs: 'list[_Job[Any]]') -> None:
-        """Run `jobs` in one transaction and commit it; after an error nothing of it has happened.
+    def _store(self, jobs: 'list[_Job[Any]]', retries: Retries) -> None:
+        """Run `jobs` in one transaction and commit it; after an error, but OutcomeUnknown, nothing of it has happened.
 
-        But after OutcomeUnknown: then it may have, if it was not looked up. Raises UpdateFailed when the storage,
-        and not one of `jobs`, is to blame.
+        Raises _Culprit when one of them raises, otherwise as `commit` does.
         """
-        for attempt in range(ATTEMPTS):
+        while True:
             try:
                 self._try(jobs)
                 return
-            except TransientError:  # another process was first, or the storage went away before it had all
-                self._abort()
-                time.sleep(random.uniform(0, 0.001) * attempt)
-            except OutcomeUnknown:
-                self._abort()
-                if self._marker is None:
+            except BaseException as error:
+                abort(self._transactions)
+                if not (_is_transient(error) and retries.pause()):
                     raise
-                if self._marker.was_stored():
-                    return
-            except BaseException:
-                self._abort()
-                raise
-        raise UpdateFailed(f'{_labels(jobs)} met a change by another process {ATTEMPTS} times: try again later')
-
-    def _begin(self) -> Any:
-        started = time.monotonic()
-        try:
-            return self._transactions.begin()
-        except TransientError:
-            if time.monotonic() - started > CUT_OFF:  # it was away, and waited for
-                raise
-            self._abort()
-            return self._transactions.begin()
-
-    def _abort(self) -> None:
-        with suppress(Exception):  # a second failure must not hide what the first says of the outcome
-            self._transactions.abort()
 
     def _try(self, jobs: 'list[_Job[Any]]') -> None:
-        try:
-            current = self._begin()
-            root = self._connection.root()
-        except (OSError, StorageError) as error:
-            raise UpdateFailed(f'{_labels(jobs)} could not begin: {error}') from error
-        for job in jobs:
-            job.run(root)
-        current.note(_labels(jobs))
-        if self._marker is not None and self._connection._registered_objects:  # else there is nothing to store
-            self._marker.mark()
-        voted = Voted()
-        current.join(voted)
-        try:
-            self._transactions.commit()
-        except BaseException as error:
-            if voted.passed:
-                raise OutcomeUnknown(f'the storage failed while it stored {_labels(jobs)}: {error}') from error
-            if isinstance(error, OSError | StorageError) and not isinstance(error, TransientError):
-                raise UpdateFailed(f'{_labels(jobs)} could not be stored: {error}') from error
-            raise
+        current = begin(self._transactions, self._connection)
+        with guests_of(self._database.db):
+            self._run_jobs(jobs, self._connection.root())
+        labels = _labels(jobs)
+        current.note(labels)
+        commit(self._transactions, labels, self._marker)
+
+    def _run_jobs(self, jobs: 'list[_Job[Any]]', root: Root) -> None:
+        for place, job in enumerate(jobs):
+            self._current = job
+            try:
+                job.run(root)
+            except BaseException as error:  # noqa: BLE001 -- the job's own, whatever it is
+                raise _Culprit(error, place) from None
+        self._current = None
 
     def _tell(self, jobs: 'list[_Job[Any]]') -> None:
-        stored = [job.stored() for job in jobs if not job.is_cancelled]
-        for subscription in self._subscriptions:
-            if not subscription.tell(stored):
-                self.unsubscribe(subscription)
+        try:
+            stored = [job.stored() for job in jobs if not job.is_cancelled]
+            lost = [one for one in self._subscriptions if not one.tell(stored)]
+        except BaseException:  # they are stored, and nothing may run them again
+            logger.exception('the subscribers could not be told of %s', _labels(jobs))
+            lost = [*self._subscriptions]
+        for subscription in lost:
+            subscription.lose()
+            self.unsubscribe(subscription)
+
+
+class _Culprit(Raised):
+    """What one job of several raised, and its place among them."""
+
+    def __init__(self, error: BaseException, place: int) -> None:
+        super().__init__(error)
+        self.place = place
 
 
 class _Batch:
@@ -258,22 +366,33 @@ class _Batch:
     def __init__(self) -> None:
         self.jobs: list[_Job[Any]] = []
         self.promises: list[_Promise[Any]] = []  # those of the jobs for which nobody waits at the latch
+        self._is_finished = False
         self._latch = threading.Lock()
         self._latch.acquire()
 
     def finish(self) -> None:
-        self._latch.release()
+        """For the writer's thread: wake up all who wait."""
+        if not self._is_finished:
+            self._is_finished = True
+            self._latch.release()
+            for promise in self.promises:
+                promise.keep()
 
-    def wait(self) -> None:
+    def wait(self, writer: threading.Thread) -> None:
         # Each wakes the next. Were all woken at once, they would only stand in one another's way for the GIL.
-        with self._latch:
-            pass
+        while not self._latch.acquire(timeout=_LOOK):
+            is_alive = writer.is_alive()
+            if self._is_finished:  # and who was to wake this one was interrupted
+                return
+            if not is_alive:
+                raise StateClosed('the writer of the state is not in this process: open the state after the fork')
+        self._latch.release()
 
 
 class _Job(Generic[R]):
     """An update on its way: the writer gives it a result or an error."""
 
-    __slots__ = ('_arguments', '_error', '_function', '_keywords', '_result', 'label')
+    __slots__ = ('_arguments', '_error', '_function', '_keywords', '_result', 'is_stored', 'label')
 
     _result: R
     is_cancelled = False
@@ -286,6 +405,12 @@ class _Job(Generic[R]):
         self._arguments = arguments
         self._keywords = keywords
         self._error: BaseException | None = None
+        #: Whether its transaction is on disk; until then its result is nobody's.
+        self.is_stored = False
+
+    @property
+    def is_settled(self) -> bool:
+        return self.is_stored or self._error is not None
 
     def run(self, root: Root) -> None:
         started = time.perf_counter()
@@ -295,18 +420,20 @@ class _Job(Generic[R]):
         if took > SLOW:
             logger.warning('%s held up all other updates for %.0f ms: make it shorter', self.label, took * 1000)
 
-    def fail(self, error: BaseException, cause: BaseException | None) -> None:
+    def fail(self, error: BaseException) -> None:
         self._error = error
-        error.__cause__ = cause
 
     def result(self) -> R:
         """For the caller, once the batch is finished. Raises the error if there is one."""
-        if self._error is not None:
-            try:
-                raise self._error
-            finally:
-                self._error = None  # else its traceback and this frame hold each other
-        return self._result
+        if self.is_stored:
+            return self._result
+        try:
+            raise self._failure()
+        finally:
+            self._error = None  # else its traceback and this frame hold each other
+
+    def _failure(self) -> BaseException:
+        return self._error or OutcomeUnknown(f'{self.label} may or may not have been stored')
 
     def stored(self) -> Stored:
         return Stored(self.label, self._arguments, self._keywords, self._result)
@@ -337,16 +464,66 @@ class _Promise(_Job[R]):
 
     def keep(self) -> None:
         """Give the future what came of it, once the batch is settled."""
-        self._start()
-        if self.is_cancelled:
-            return
         try:
-            if self._error is not None:
-                self.future.set_exception(self._error)
-            else:
+            self._start()
+            if self.is_cancelled:
+                return
+            if self.is_stored:
                 self.future.set_result(self._result)
+            else:
+                self.future.set_exception(self._failure())
         except BaseException:  # a callback's, as of sys.exit: the future logs others, and this thread goes on
             logger.exception('a callback of %s failed', self.label)
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether the transaction that `error` ended may be stored when it is done again as it was.
+
+    Not if a later job is to blame, for then those before it can be stored first.
+    """
+    if isinstance(error, _Culprit):
+        return error.place == 0 and isinstance(error.error, TransientError)
+    return isinstance(error, TransientError)
+
+
+def _divide(jobs: 'list[_Job[Any]]', error: BaseException) -> 'list[list[_Job[Any]]]':
+    """What is left to do of `jobs` after `error`, the first part last; the one to blame fails once it is known."""
+    if isinstance(error, NotStored) and error.is_certain:
+        _fail(jobs, UpdateFailed, f'could not be stored: {error}', error.__cause__)
+        return []
+    place = error.place if isinstance(error, _Culprit) else 0 if len(jobs) == 1 else None
+    if place == 0:  # what it found was stored, so that its error counts
+        jobs[0].fail(_own(jobs[0], error))
+        return [jobs[1:]] if jobs[1:] else []
+    middle = place or len(jobs) // 2
+    return [jobs[middle:], jobs[:middle]]
+
+
+def _own(job: '_Job[Any]', error: BaseException) -> BaseException:
+    """What the caller of `job` gets for `error`."""
+    if isinstance(error, NotStored):
+        return _error_of([job], UpdateFailed, f'could not be stored: {error}', error.__cause__)
+    own = error.error if isinstance(error, Raised) else error
+    if is_of_storage(own) or (own is error and isinstance(own, TransientError)):
+        return _error_of([job], UpdateFailed, f'was not stored, for {given_up(own)}: try again later', own)
+    return own
+
+
+def _fail(jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: BaseException | None) -> None:
+    for job in jobs:
+        job.fail(_error_of(jobs, kind, what, cause))
+
+
+def _error_of(
+    jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: BaseException | None
+) -> StateError:
+    error = kind(f'{_labels(jobs)} {what}')
+    error.__cause__ = cause
+    return error
+
+
+def _reason(error: BaseException | None) -> str:
+    return f'{type(error).__name__}: {error}'.removesuffix(': ')
 
 
 def _labels(jobs: 'list[_Job[Any]]') -> str:

@@ -20,11 +20,10 @@ import pytest
 import transaction
 import without_flock
 from patience import PATIENCE
-from transaction.interfaces import NoTransaction
 from zc.lockfile import LockFile
 from ZODB.blob import Blob
 
-from hitcounter.errors import DatabaseInUse, DatabaseRefused
+from hitcounter.errors import DatabaseInUse, DatabaseRefused, StateError
 from hitcounter.state import database as database_module
 from hitcounter.state import guard
 from hitcounter.state.database import Database, open_alone, open_database
@@ -460,7 +459,7 @@ def test_a_refused_open_leaves_nothing_open(path: Path) -> None:
 def test_closing_with_a_connection_still_open_frees_the_file(path: Path) -> None:
     database = open_database(f'file:{path}', share=True)
     database.db.open(transaction.TransactionManager(explicit=True))
-    with pytest.raises(NoTransaction):
+    with pytest.raises(StateError, match='was closed before a connection to it'):
         database.close()
     open_database(f'file:{path}', share=True).close()
 

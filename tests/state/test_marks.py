@@ -1,7 +1,9 @@
 """What became of a commit, looked up by what it wrote: on real servers, some of which are killed."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import outages
 import pytest
 import transaction
 from mortal import Mortal
+from patience import PATIENCE
+from transaction.interfaces import TransientError
 from ZEO.Exceptions import ClientDisconnected
-from ZODB.POSException import ConflictError
+from ZODB.POSException import ConflictError, POSKeyError, StorageError
 
-from hitcounter.errors import OutcomeUnknown, UpdateFailed
+from hitcounter.errors import OutcomeUnknown, StateClosed, UpdateFailed
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Database, Session, State, WritingSession, database, marks, open_database
+from hitcounter.state import Database, Parts, Session, State, WritingSession, commit, database, marks, open_database
 from hitcounter.state.marks import Marker
 
 BOB = Caller('555', 'Bob', '17.1')
@@ -200,3 +204,92 @@ def test_each_call_is_counted_once_though_the_server_is_killed_again_and_again(
         fates, counted = outages.count_through(mortal, f'file:{path}')
     assert fates.total() == 20
     assert len(counted.stored) > 20
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Refuses every attribute, as some exceptions do."""
+
+
+#: What storages raise, other states, and Python.
+ERRORS = [
+    OutcomeUnknown('of another state'),
+    UpdateFailed('of another state'),
+    StateClosed('of another state'),
+    TransientError('of another storage'),
+    StorageError('of another storage'),
+    POSKeyError(b'12345678'),
+    OSError(28, 'of a file'),
+    StopIteration('of an iterator'),
+    MemoryError(),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    Frozen(),
+]
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize('by', ['server', 'client'])
+def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_error(
+    error: BaseException, by: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
+
+    def fail(parts: Parts) -> None:
+        parts[HitCounter].hit('1', BOB)
+        raise error
+
+    with closing(State(request.getfixturevalue(by), [HitCounter])) as state:
+        assert state[HitCounter].hit('1', BOB) == 1  # what a look-up would find
+        held, go_on = threading.Event(), threading.Event()
+        state.submit(lambda _: held.set() or go_on.wait(PATIENCE))
+        assert held.wait(PATIENCE)
+        before, wrong, after = (
+            state.submit(HitCounter.hit, '1', BOB), state.submit(fail), state.submit(HitCounter.hit, '1', BOB))
+        go_on.set()
+        assert (before.result(PATIENCE), after.result(PATIENCE)) == (2, 3)
+        assert wrong.exception(PATIENCE) is error
+        assert state[HitCounter].count('1') == 3
+
+
+def test_a_load_that_may_succeed_the_next_time_is_done_again(client: Database, state: State) -> None:
+    raised = [ConflictError(), ClientDisconnected(), TransientError()]
+
+    def hit(parts: Parts) -> int:
+        if raised:
+            raise raised.pop()
+        return parts[HitCounter].hit('1', BOB)
+
+    assert state.update(hit) == 1
+    assert not raised
+
+
+def test_a_look_up_that_meets_changes_all_the_time_ends_and_pauses_between(
+    client: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, 'LOOK_UP_TIMEOUT', 0.5)
+    transactions = transaction.TransactionManager(explicit=True)
+    looks: list[int] = []
+
+    def collide(number: int) -> bool:
+        looks.append(number)
+        raise ConflictError
+
+    with closing(client.db.open(transactions)) as connection:
+        marker = Marker(transactions, connection)
+        monkeypatch.setattr(marker, '_look_up', collide)
+        with pytest.raises(OutcomeUnknown, match=r'in 0\.5 s to say what became of it: database conflict'):
+            marker.was_stored()
+    assert 2 <= len(looks) <= 20
+
+
+def test_what_is_stored_after_a_savepoint_has_its_mark(state: State) -> None:
+    def hit(parts: Parts) -> int:
+        number = parts[HitCounter].hit('1', BOB)
+        parts[HitCounter]._p_jar.transaction_manager.savepoint()
+        return number
+
+    assert state.update(hit) == 1
+    lose_the_question(state._writer._connection)
+    assert state.update(hit) == 2
+    assert state[HitCounter].count('1') == 2

@@ -1,5 +1,7 @@
 """Sessions, on a real FileStorage."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,11 +10,11 @@ from typing import Any
 import pytest
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
-from ZODB.POSException import ConflictError
+from transaction.interfaces import TransientError
+from ZODB.POSException import ConflictError, POSKeyError, StorageError
 
-from hitcounter.errors import ReadOnly, StateError, UpdateFailed
-from hitcounter.state import Session, WritingSession, open_database
-from hitcounter.state import session as session_module
+from hitcounter.errors import OutcomeUnknown, ReadOnly, StateError, UpdateFailed
+from hitcounter.state import Session, State, WritingSession, commit, open_database
 
 
 @pytest.fixture
@@ -92,6 +94,64 @@ def test_run_does_it_again_when_another_was_first(db: Any) -> None:
         assert seen == [1, 5]
 
 
+@pytest.mark.parametrize('error', [
+    OSError(2, 'own'), StorageError('own'), POSKeyError(b'12345678'), UpdateFailed('own'), OutcomeUnknown('own'),
+    TransientError('own'), StopIteration('own'), SystemExit(3)], ids=lambda error: type(error).__name__)
+def test_what_the_function_raises_is_raised_as_it_is(
+    db: Any, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(root: Any) -> None:
+        root['mapping']['a'] = 9
+        raise error
+
+    monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
+    with closing(WritingSession(db)) as session:
+        with pytest.raises(type(error)) as raised:
+            session.run(fail)
+        assert raised.value is error
+        assert error.__context__ is None
+        assert session.root['mapping']['a'] == 1
+        assert not session.is_changed
+
+
+def test_what_cannot_be_stored_is_the_callers_error_and_is_discarded(db: Any) -> None:
+    with closing(WritingSession(db)) as session:
+        session.root['mapping']['a'] = threading.Lock()
+        with pytest.raises(TypeError, match='lock'):
+            session.commit()
+        assert session.root['mapping']['a'] == 1
+        with pytest.raises(TypeError, match='lock'):
+            session.run(lambda root: root['mapping'].update(a=threading.Lock()))
+        session.root['mapping']['a'] = 2
+        session.commit()
+        assert session.root['mapping']['a'] == 2
+
+
+def test_sessions_that_were_closed_leave_no_descriptors(tmp_path: Path) -> None:
+    def files() -> int:
+        return len(os.listdir('/proc/self/fd'))
+
+    with closing(open_database(f'file://{tmp_path}/turns.fs', share=True)) as database:
+        before = files()
+        for _ in range(3):
+            WritingSession(database.db, turn=database.new_turn(), is_remote=database.is_remote).close()
+        assert files() == before
+        State(database, []).close()
+        assert files() == before
+        turn = database.new_turn()
+        with pytest.raises(TypeError):
+            WritingSession(database, turn=turn)  # type: ignore[arg-type]  # a mistake
+        assert files() == before
+
+
+def test_a_session_on_a_closed_database_can_be_closed(tmp_path: Path) -> None:
+    database = open_database(f'file://{tmp_path}/closed.fs', share=True)
+    session = WritingSession(database.db, turn=database.new_turn())
+    session.root['a'] = 1
+    database.close()
+    session.close()
+
+
 def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first(
     db: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,11 +159,11 @@ def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first
         root['mapping']['a'] = 9
         raise error
 
-    monkeypatch.setattr(session_module, 'ATTEMPTS', 3)
+    monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
     with closing(WritingSession(db)) as session:
         with pytest.raises(ValueError, match='wrong'):
             session.run(lambda root: fail(root, ValueError('wrong')))
-        with pytest.raises(UpdateFailed, match='3 times'):
+        with pytest.raises(UpdateFailed, match=r'other processes changed the same objects for 0\.05 s'):
             session.run(lambda root: fail(root, ConflictError()))
         assert session.root['mapping']['a'] == 1
         session.root['mapping']['a'] = 2

@@ -1,11 +1,14 @@
 """The state, on a real FileStorage."""
 
 import logging
+import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,7 @@ from hitcounter.state import (
     State,
     Stored,
     WritingSession,
+    commit,
     open_database,
     query,
     update,
@@ -260,12 +264,12 @@ def test_a_change_by_another_process_is_tried_again(state: State, database: Data
 
 
 def test_a_change_that_always_meets_another_gives_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, 'ATTEMPTS', 3)
+    monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
 
     def collide(_: Parts) -> None:
         raise ConflictError
 
-    with pytest.raises(UpdateFailed, match='3 times'):
+    with pytest.raises(UpdateFailed, match=r'other processes changed the same objects for 0\.05 s: try again later'):
         state.update(collide)
     assert state[Notes].add('goes on') == 1
 
@@ -702,3 +706,218 @@ def test_one_that_cannot_serve_is_named_and_those_that_do_are_stopped(database: 
         pytest.fail('it serves')
     assert [what for what in happened if 'serv' in what] == [
         'serve port 4', 'serve quay 5', 'stop serving quay 6', 'stop serving port 7']
+
+
+# The writer's thread.
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
+    """The errors that ended threads."""
+    ended: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, 'excepthook', ended.append)
+    return ended
+
+
+def test_a_writer_that_fails_leaves_nobody_waiting_and_says_so_to_the_process(
+    database: Database, ends: list[threading.ExceptHookArgs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError('no memory')
+
+    state = State(database, [Notes])
+    with state.subscribe() as updates, ThreadPoolExecutor(2) as callers:
+        with held_up(state):
+            results = [callers.submit(state[Notes].add, 'waits') for _ in range(2)]
+            future = state.submit(Notes.add, 'waits')
+            while len(state._writer._queue.jobs) < 3:
+                pass
+            monkeypatch.setattr(writer, 'Retries', fail)  # what every transaction begins with
+        for result in [*results, future]:
+            with pytest.raises(OutcomeUnknown, match=r'may or may not have been stored: .*MemoryError: no memory'):
+                result.result(PATIENCE)
+        assert [stored.result for stored in updates] == [None]
+    with pytest.raises(StateClosed, match=r'came too late: .* by an error of its writer \(MemoryError: no memory\)'):
+        state[Notes].add('later')
+    with pytest.raises(StateClosed), state.subscribe():
+        pass
+    with pytest.raises(StateError, match='an error of its writer'):
+        state.close()
+    assert [end.exc_type for end in ends] == [MemoryError]
+    assert state[Notes].all() == []
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith('state ')]
+
+
+def test_an_error_that_takes_no_attributes_ends_nothing(state: State) -> None:
+    @dataclass(frozen=True)
+    class Frozen(Exception):
+        """Raises at `error.__cause__ = None`."""
+
+    def fail(_: Parts) -> None:
+        raise Frozen
+
+    with pytest.raises(Frozen):
+        state.update(fail)
+    assert state[Notes].add('goes on') == 1
+
+
+def test_an_update_goes_on_without_a_turn_that_cannot_be_taken(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    state._writer._turn.close()
+    assert state[Notes].add('one') == 1
+    assert state[Notes].add('two') == 2
+    assert [message for message in caplog.messages if message.startswith('no turns can be taken')]
+
+
+def test_a_process_that_forked_has_no_writer_and_says_so(state: State) -> None:
+    reader, sink = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # since Python 3.12, of threads that are lost
+        child = os.fork()
+    if child == 0:
+        try:
+            state[Notes].add('lost')
+        except BaseException as error:  # noqa: BLE001 -- which is what this is about
+            os.write(sink, f'{type(error).__name__}: {error}'.encode())
+        finally:
+            os._exit(0)
+    os.close(sink)
+    os.waitpid(child, 0)
+    assert os.read(reader, 1000).startswith(b'StateClosed: the writer of the state is not in this process')
+    os.close(reader)
+    assert state[Notes].all() == []
+
+
+def test_an_update_that_does_not_end_is_logged_while_it_runs(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, 'STALL', 0.05)
+    go_on, logged = threading.Event(), threading.Event()
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if 'nothing has been stored for' in record.getMessage():
+                logged.set()
+
+    def endless(_: Parts) -> None:
+        assert go_on.wait(PATIENCE)
+
+    handler = Heard()
+    writer.logger.addHandler(handler)
+    try:
+        with closing(State(database, [Notes])) as state:
+            assert state._writer.busy is None
+            future = state.submit(endless)
+            assert logged.wait(PATIENCE)
+            busy = state._writer.busy
+            assert busy
+            assert busy.what.endswith('endless')
+            assert busy.seconds > 0.05
+            go_on.set()
+            future.result(PATIENCE)
+    finally:
+        writer.logger.removeHandler(handler)
+    message = next(message for message in caplog.messages if message.startswith('nothing has been stored for'))
+    assert message.endswith('endless is still running')
+
+
+def test_closing_does_not_wait_for_ever_for_an_update_that_does_not_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, 'CLOSE_TIMEOUT', 0.1)
+    go_on = threading.Event()
+
+    def endless(_: Parts) -> None:
+        assert go_on.wait(PATIENCE)
+
+    state = State(database, [Notes])
+    future = state.submit(endless)
+    with pytest.raises(StateError, match=r'could not be closed: .*endless has not ended for 0\.1 s'):
+        state.close()
+    go_on.set()
+    future.result(PATIENCE)
+    state._writer.close()
+
+
+def test_a_writer_whose_thread_cannot_start_leaves_nothing_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == 'state writer':
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    State(database, [Notes]).close()
+    before = len(os.listdir('/proc/self/fd'))
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
+    with pytest.raises(RuntimeError, match='new thread'):
+        State(database, [Notes])
+    assert len(os.listdir('/proc/self/fd')) == before
+    assert not [entry for entry in database.db.connectionDebugInfo() if entry['opened']]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith('state ')]
+
+
+# Within an update.
+
+def within_update(state: State, function: Callable[[Parts], object]) -> object:
+    return state.update(function)
+
+
+def within_submit(state: State, function: Callable[[Parts], object]) -> object:
+    return state.submit(function).result(PATIENCE)
+
+
+def within_run(state: State, function: Callable[[Parts], object]) -> object:
+    with closing(WritingSession(state._database.db)) as session:
+        return session.run(lambda root: function(Parts(root)))
+
+
+@pytest.mark.parametrize('within', [within_update, within_submit, within_run])
+def test_a_query_within_an_update_is_refused_as_an_update_is(
+    state: State, within: Callable[[State, Callable[[Parts], object]], object]
+) -> None:
+    reading = ReadingState(state._database.db, [Notes])
+    asked: list[Callable[[], object]] = [
+        state[Notes].all,
+        lambda: state.query(lambda parts: parts[Notes].all()),
+        reading[Notes].all,
+        lambda: state[Notes].add('never'),
+    ]
+    for ask in asked:
+        with pytest.raises(StateError, match='was called within an update'):
+            within(state, lambda parts, ask=ask: parts[Notes].add('never') and ask())
+    assert within(state, lambda parts: parts[Notes].add('one') and parts[Notes].all()) == ['one']
+    assert state[Notes].all() == ['one']
+
+
+def test_a_callback_may_ask_for_what_is_stored(state: State) -> None:
+    seen: list[list[str]] = []
+    asked = threading.Event()
+
+    def ask(_: object) -> None:
+        seen.append(state[Notes].all())
+        asked.set()
+
+    state.submit(Notes.add, 'one').add_done_callback(ask)
+    assert asked.wait(PATIENCE)
+    assert seen == [['one']]
+
+
+# The database is closed first.
+
+def test_a_database_that_is_closed_before_its_state_closes_that_too_and_says_so(tmp_path: Path) -> None:
+    database = open_database(f'file://{tmp_path}/test.fs', share=True)
+    state = State(database, [Notes])
+    assert state[Notes].add('one') == 1
+    with pytest.raises(StateError, match=r'test\.fs was closed before the state on it, which now takes no more'):
+        database.close()
+    with pytest.raises(StateClosed):
+        state[Notes].add('late')
+    state.close()
+    with (
+        closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as again,
+        closing(State(again, [Notes])) as state,
+    ):
+        assert state[Notes].add('two') == 2

@@ -10,7 +10,15 @@ import pytest
 from patience import PATIENCE
 from persistent.list import PersistentList
 
-from hitcounter.errors import BulkStopped, NoSuchMethod, StateClosed, StateError, SubscriptionLost
+from hitcounter.errors import (
+    BulkStopped,
+    NoSuchMethod,
+    OutcomeUnknown,
+    StateClosed,
+    StateError,
+    SubscriptionLost,
+    UpdateFailed,
+)
 from hitcounter.state import Component, Database, Parts, State, Stored, bulk, open_database, query, subscription, update
 
 
@@ -188,6 +196,45 @@ def test_a_subscriber_waits_for_what_comes_and_ends_with_the_state(database: Dat
     assert told == [1]
     with pytest.raises(StateClosed), state.subscribe():
         pass
+
+
+def test_what_is_stored_is_stored_once_though_its_subscribers_cannot_be_told(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise MemoryError
+
+    with state.subscribe() as updates:
+        state[Words].add('one')
+        with monkeypatch.context() as patches:
+            patches.setattr(subscription.Subscription, 'tell', fail)
+            assert state[Words].add('two') == 2
+        assert state[Words].add('three') == 3
+        told: list[object] = []
+        with pytest.raises(SubscriptionLost, match='has missed transactions'):
+            told.extend(stored.result for stored in updates)
+    assert told == [1]
+    assert state[Words].all() == ['one', 'two', 'three']
+
+
+@pytest.mark.parametrize('error', [UpdateFailed('own'), OutcomeUnknown('own'), StateClosed('own'), OSError('own')])
+def test_bulk_stores_what_is_before_the_first_that_fails_whatever_it_raises(state: State, error: Exception) -> None:
+    def add(parts: Parts, word: str) -> None:
+        if word == 'bad':
+            raise error
+        parts[Words].add(word)
+
+    with pytest.raises(BulkStopped, match=r'17 of .* are stored, and the next one failed: own') as stopped:
+        state.bulk(add, [(word,) for word in ['word'] * 17 + ['bad'] + ['word'] * 30])
+    assert stopped.value.__cause__ is error
+    assert stopped.value.stored == len(state[Words].all()) == 17
+
+
+def test_bulk_takes_nothing_from_beyond_what_cannot_be_an_argument(state: State) -> None:
+    with pytest.raises(BulkStopped, match=r'1 of .* are stored, and then the arguments could not be read') as stopped:
+        state.bulk(Words.add, [('one',), 'two', ('three',)])  # type: ignore[list-item]
+    assert stopped.value.stored == 1
+    assert state[Words].all() == ['one']
 
 
 def test_a_subscriber_that_falls_behind_is_told_so_and_holds_up_nobody(

@@ -1,0 +1,247 @@
+"""Committing: the one way, and what an error of it means, for whoever changes the database.
+
+A guest is a function that others wrote: what it raises is its own, whatever the type, and is carried in `Raised` past
+all that takes errors for the storage's. Only what ZODB raises while it begins or commits says what became of a
+transaction.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import Any, NoReturn
+
+from transaction.interfaces import TransientError
+from ZODB.POSException import ConflictError, StorageError
+
+from ..errors import Interrupted, OutcomeUnknown, StateError
+from .interrupts import put_off
+from .marks import Marker
+
+#: Seconds for which a transaction is tried again while others change the same objects.
+RETRY_TIMEOUT = 10.0
+
+#: Seconds within which a storage that was asked for news went away just then, and so is waited for.
+CUT_OFF = 1.0
+
+_LONGEST_PAUSE = 0.05
+
+
+class Raised(Exception):
+    """What a guest raised, as `error`."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class NotStored(Exception):
+    """The storage refused the transaction, and nothing of it is stored; the cause is what it raised."""
+
+    def __init__(self, error: BaseException, *, is_certain: bool) -> None:
+        super().__init__(str(error))
+        #: Whether the storage raised it for certain, and not an object while it was pickled.
+        self.is_certain = is_certain
+
+
+class NotBegun(NotStored):
+    """The storage could not even be read."""
+
+
+class LookedUp(TransientError):
+    """The storage went away while it stored, and came back without the transaction."""
+
+
+class Retries:
+    """For how long a transaction is tried again, with a pause before each time."""
+
+    def __init__(self) -> None:
+        self._deadline = time.monotonic() + RETRY_TIMEOUT
+        self._longest = 0.0
+
+    def pause(self) -> bool:
+        """Wait a moment; False if it is too late to try again."""
+        if time.monotonic() > self._deadline:
+            return False
+        time.sleep(random.uniform(0, self._longest))
+        self._longest = min(self._longest + 0.001, _LONGEST_PAUSE)
+        return True
+
+
+def given_up(error: BaseException) -> str:
+    """Why a transaction is not tried again, in a phrase."""
+    if isinstance(error, ConflictError):
+        return f'other processes changed the same objects for {RETRY_TIMEOUT:g} s'
+    return f'it was tried again for {RETRY_TIMEOUT:g} s ({error})'
+
+
+def is_of_storage(error: BaseException) -> bool:
+    """Whether `error` is one by which a storage asks to try again, to a guest that loads an object, too."""
+    return isinstance(error, ConflictError | LookedUp) or (
+        isinstance(error, TransientError) and isinstance(error, StorageError))
+
+
+class _Phase(IntEnum):
+    NEW = 0
+    BEGUN = 1
+    PICKLED = 2
+    VOTED = 3
+    FINISHED = 4
+
+
+class _Progress:
+    """A resource that takes each step of a commit last, and so knows how far the storages came."""
+
+    transaction_manager = None
+
+    def __init__(self) -> None:
+        self.phase = _Phase.NEW
+
+    def sortKey(self) -> str:
+        return '~'  # after every storage's
+
+    def tpc_begin(self, _: object) -> None:
+        self.phase = _Phase.BEGUN
+
+    def commit(self, _: object) -> None:
+        self.phase = _Phase.PICKLED
+
+    def tpc_vote(self, _: object) -> None:
+        self.phase = _Phase.VOTED
+
+    def tpc_finish(self, _: object) -> None:
+        self.phase = _Phase.FINISHED
+
+    def _nothing(self, _: object) -> None:
+        pass
+
+    abort = tpc_abort = _nothing
+
+
+def commit(transactions: Any, what: str, marker: Marker | None = None) -> None:
+    """Commit the transaction of the manager `transactions`; when this returns, it is stored.
+
+    Raises TransientError if it is not stored, and may be when it is done again; NotStored if the storage refused it;
+    Raised with an error that is not the storage's, such as that of an object that cannot be pickled; OutcomeUnknown if
+    the storage failed while it stored, and no `marker` can find out what became of it. The caller then aborts.
+
+    A Ctrl-C waits until the commit has ended; then Interrupted says what became of `what`.
+    """
+    with put_off() as late:
+        try:
+            _commit(transactions, what, marker)
+        except OutcomeUnknown as error:
+            if late.came:
+                raise _unknown(what) from error
+            raise
+        except Exception as error:
+            if late.came:
+                raise _not_stored(what) from error
+            raise
+    if late.came:
+        raise _stored(what)
+
+
+def _commit(transactions: Any, what: str, marker: Marker | None) -> None:
+    progress = _Progress()
+    marked = None
+    try:
+        marked = marker if marker is not None and marker.mark_if_changed() else None
+        transactions.get().join(progress)
+        transactions.commit()
+    except BaseException as error:
+        if progress.phase < _Phase.VOTED:
+            _refuse(what, error, progress.phase)
+        if isinstance(error, KeyboardInterrupt):
+            raise (_stored(what) if progress.phase is _Phase.FINISHED else _unknown(what)) from error
+        if progress.phase is _Phase.FINISHED:  # what failed after that says nothing of the outcome
+            abort(transactions)
+        else:
+            _look_up(what, marked, error)
+
+
+def _refuse(what: str, error: BaseException, phase: _Phase) -> NoReturn:
+    """Say whose error it is that kept a transaction from being stored."""
+    if isinstance(error, KeyboardInterrupt):
+        raise _not_stored(what) from error
+    if isinstance(error, TransientError):
+        raise error
+    if isinstance(error, OSError | StorageError):
+        raise NotStored(error, is_certain=phase is not _Phase.BEGUN) from error
+    raise Raised(error)
+
+
+def _look_up(what: str, marked: Marker | None, error: BaseException) -> None:
+    """Find out whether it is stored. Raises LookedUp if it is not."""
+    if marked is None:
+        raise OutcomeUnknown(f'the storage failed while it stored {what}: {error}') from error
+    try:
+        is_stored = marked.was_stored()
+    except KeyboardInterrupt as interrupt:
+        raise _unknown(what) from interrupt
+    if not is_stored:
+        raise LookedUp(*error.args) from error
+
+
+def _stored(what: str) -> Interrupted:
+    return Interrupted(f'{what} had been stored')
+
+
+def _not_stored(what: str) -> Interrupted:
+    return Interrupted(f'nothing of {what} was stored')
+
+
+def _unknown(what: str) -> Interrupted:
+    return Interrupted(f'{what} may or may not have been stored: look before you do it again')
+
+
+def begin(transactions: Any, connection: Any) -> Any:
+    """Begin a transaction of the manager `transactions`, and give it once the root can be read.
+
+    Raises NotBegun if the storage cannot be reached, TransientError if it may be when it is tried again.
+    """
+    started = time.monotonic()
+    try:
+        try:
+            current = transactions.begin()
+        except TransientError:
+            if time.monotonic() - started > CUT_OFF:  # it was away, and waited for
+                raise
+            abort(transactions)
+            current = transactions.begin()
+        connection.root()
+    except (OSError, StorageError) as error:
+        raise NotBegun(error, is_certain=True) from error
+    return current
+
+
+def abort(transactions: Any) -> None:
+    """Abort the transaction of the manager `transactions`, if it has one."""
+    with suppress(Exception):  # a second failure must not hide what the first says of the outcome
+        transactions.abort()
+
+
+class _Here(threading.local):
+    databases: tuple[object, ...] = ()
+
+
+_here = _Here()
+
+
+@contextmanager
+def guests_of(database: object) -> Iterator[None]:
+    """While guests run in this thread, in a transaction on the ZODB.DB `database`."""
+    before = _here.databases
+    _here.databases = (*before, database)
+    try:
+        yield
+    finally:
+        _here.databases = before
+
+
+def refuse_within(database: object, label: str, reason: str) -> None:
+    """Raise StateError if this thread runs a guest in a transaction on `database`."""
+    if _here.databases and database in _here.databases:
+        raise StateError(f'{label} was called within an update, {reason}: call the component')
