@@ -131,8 +131,8 @@ def test_where_the_clock_was_ahead_a_pack_names_the_date_and_the_cure(
     done = hitcounter('pack')
     assert (done.returncode, done.stdout) == (1, '')
     assert re.fullmatch(
-        r'Error: .*/hits\.fs has transactions until 203\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, for the clock was ahead, or is '
-        r'behind now: nothing can be packed until then, unless nothing of the history is kept: see that the clock is '
+        r'Error: .*/hits\.fs has transactions until 203\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, because the clock was ahead or '
+        r'is behind now: until then nothing can be packed, unless nothing of the history is kept: see that the clock is '
         r'right, and "hitcounter pack --pack-keep 0d" packs it now\n', done.stderr)
     assert (tmp_path / 'hits.fs').read_bytes() == before
 
@@ -156,7 +156,7 @@ def test_where_the_clock_was_ahead_the_server_says_so_and_counts(ahead: None, st
 def test_where_the_clock_was_ahead_the_status_names_the_date_and_the_cure(ahead: None, hitcounter: Run) -> None:
     done = hitcounter('status')
     assert done.stderr == ''
-    assert re.search(r'^next pack +from 203.* UTC on, for .*"hitcounter pack --pack-keep 0d" p', done.stdout, re.M)
+    assert re.search(r'^next pack +from 203.* UTC on, because .*"hitcounter pack --pack-keep 0d" p', done.stdout, re.M)
     assert json.loads(hitcounter('status', '--json').stdout)['packs_from'] > time.time() + 3600 * 86400
 
 

@@ -3,7 +3,7 @@
 Beside a database file `NAME` lie `NAME.lock` (the process that has it open), `NAME.guard` (its last
 transaction, see guard.py), `NAME.shared` (the socket for other processes, see sharing.py), `NAME.packed`
 and `NAME.backed-up` (when that was last done, see notes.py), and of FileStorage's own `NAME.index` and
-`NAME.tmp`, which may be lost, `NAME.pack` and `NAME.old` while it is packed, and `NAME.tr0`, `NAME.tr1` ...
+`NAME.tmp`, which may be lost, `NAME.pack` while it is packed, and `NAME.tr0`, `NAME.tr1` ...
 (what was cut off its end after a crash).
 """
 

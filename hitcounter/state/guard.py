@@ -425,7 +425,7 @@ def _put_back(path: str) -> None:
         return
     os.replace(old, path)
     sync(os.path.dirname(path))
-    logger.warning('%s was missing, for a pack of it was interrupted: it was found as %s, and put back', path, old)
+    logger.warning('%s was missing, because a pack of it was interrupted: it was found as %s, and put back', path, old)
 
 
 def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
@@ -464,7 +464,7 @@ def check_new(path: str) -> None:
     until = '' if told in (None, _BEFORE_ALL) else f' until {_when(told)}'
     if left:
         raise DatabaseDamaged(
-            f'{path!r} is missing or empty, for a pack of it was interrupted, and transactions were stored in it'
+            f'{path!r} is missing or empty, because a pack of it was interrupted, and transactions were stored in it'
             f'{until}: {_go_on_with(left, path)}')
     if told is not None:
         todo = remedy(path, f'remove {guard_of(path)!r} to start a new one')

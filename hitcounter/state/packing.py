@@ -43,7 +43,7 @@ def check_clock(database: Database) -> None:
     if when is not None:
         raise ClockAhead(
             f'{database.description} has transactions until {datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC, '
-            f'for the clock was ahead, or is behind now: nothing can be packed until then, unless nothing of the '
+            f'because the clock was ahead or is behind now: until then nothing can be packed, unless nothing of the '
             f'history is kept')
 
 

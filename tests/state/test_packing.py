@@ -245,11 +245,11 @@ def test_what_a_killed_pack_of_zodb_left_is_put_back(garbage: Path, caplog: pyte
         caplog.clear()
         if not left.exists():
             before = Path(f'{left}.old').read_bytes()
-            with pytest.raises(DatabaseRefused, match=r'is missing or empty, for a pack of it was interrupted'):
+            with pytest.raises(DatabaseRefused, match=r'is missing or empty, because a pack of it was interrupted'):
                 open_database(f'file:{left}', read_only=True)
             assert key(left) == 'secret' * 1000, step
             assert left.read_bytes()[: len(before)] == before
-            assert 'was missing, for a pack of it was interrupted: it was found as' in caplog.text
+            assert 'was missing, because a pack of it was interrupted: it was found as' in caplog.text
             put_back += 1
     assert put_back == 1
 
