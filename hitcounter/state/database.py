@@ -183,7 +183,9 @@ def path_of(uri: str) -> str:
 
 
 def _scheme(uri: str) -> str:
-    scheme, colon, _ = uri.partition(':') if isinstance(uri, str) else ('', '', '')
+    if not isinstance(uri, str):
+        raise DatabaseRefused(f'{uri!r} is not a URI of a database: write it like file:var/hitcounter.fs')
+    scheme, colon, _ = uri.partition(':')
     if not scheme or not colon:
         raise DatabaseRefused(f'{public(uri)!r} is not a URI of a database: write it like file:var/hitcounter.fs')
     return scheme

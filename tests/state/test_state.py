@@ -558,7 +558,7 @@ def test_plain_results_come_as_they_are(state: State) -> None:
         (lambda state: state[Notes].add(), TypeError, "missing 1 required positional argument: 'text'"),
         (lambda state: State('memory:', [Notes]), TypeError, "'memory:' is not an open database"),
         (lambda state: WritingSession(state._database), TypeError, 'give the db of an open one, as in database.db'),
-        (lambda state: open_database(None), DatabaseRefused, 'None is no URI of a database'),
+        (lambda state: open_database(None), DatabaseRefused, 'None is not a URI of a database'),
     ],
 )
 def test_a_wrong_type_is_said_in_a_sentence(
