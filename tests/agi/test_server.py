@@ -185,6 +185,74 @@ def test_nonsense_for_a_reply_costs_its_call_alone(caplog: pytest.LogCaptureFixt
     assert caplog.messages == []  # its one line is the call's own
 
 
+WHOLE = Channel(unique_id='17.1').environment_block()
+AT_THE_NAME = WHOLE.index(b'agi_calleridname')
+
+#: What a caller who forges a whole block leaves for later: Asterisk's own lines after the caller ID.
+LATE = WHOLE[AT_THE_NAME:]
+
+
+@pytest.mark.parametrize('rest', [LATE, b'200 result=1\n', b'200 result=1\n\n' + LATE, b'x\n', b'200 res'])
+def test_a_line_after_the_environment_that_is_not_a_hangup_is_a_failure_and_nothing_runs(
+    rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as server:
+        with socket.create_connection(server.address) as asterisk:
+            asterisk.sendall(WHOLE + rest)
+            assert closes(asterisk) == b'FAILURE\n'
+        assert_serves(server)
+    assert 'came when no command was waiting for a reply' in caplog.messages[0]
+
+
+@pytest.mark.parametrize('rest', [b'\n' + WHOLE[AT_THE_NAME:], b'\n200 result=1\n\n' + WHOLE[AT_THE_NAME:]])
+def test_the_rest_of_a_block_that_comes_later_than_its_forged_end_changes_nothing(
+    rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as server:
+        with socket.create_connection(server.address) as asterisk:
+            asterisk.sendall(WHOLE[:AT_THE_NAME] + b'\n')
+            assert asterisk.recv(100) == b'FAILURE\n'
+            asterisk.sendall(rest)
+            assert closes(asterisk) == b''
+        assert_serves(server)
+    assert 'the value of agi_callerid holds a newline (unique id 17.1)' in caplog.messages[0]
+
+
+@pytest.mark.parametrize('rest', [LATE, b'\n' + LATE, b'x\n'])
+def test_the_rest_of_a_block_that_comes_later_than_a_command_ends_the_call(
+    rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with serving() as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(WHOLE)
+        assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+        asterisk.sendall(rest + b'200 result=0\n')
+        assert closes(asterisk) == b'FAILURE\n'
+    assert 'is not a reply of Asterisk) after' in caplog.text
+
+
+@pytest.mark.parametrize(('rest', 'ends'), [(b'', b''), (b'HANGUP\n', b''), (LATE, b'FAILURE\n')])
+def test_what_comes_during_a_script_without_a_command_counts_at_its_end(rest: bytes, ends: bytes) -> None:
+    go = threading.Event()
+    with serving(lambda _: None if go.wait(PATIENCE) else None) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(WHOLE)
+        asterisk.sendall(rest)
+        go.set()
+        assert closes(asterisk) == ends
+
+
+def test_a_script_that_does_not_hear_of_a_protocol_error_fails_all_the_same() -> None:
+    def deaf(call: Call) -> None:
+        with suppress(ProtocolError):
+            call.say_number(1)
+
+    with serving(deaf) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(WHOLE)
+        assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
+        asterisk.sendall(LATE)
+        assert closes(asterisk) == b'FAILURE\n'
+
+
 def test_an_environment_in_pieces_is_put_together() -> None:
     with serving() as server, socket.create_connection(server.address) as asterisk:
         asterisk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

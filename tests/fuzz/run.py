@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-from patience import PATIENCE
 
 TREE = Path(__file__).parents[2]
 INSTALLED = TREE / '.build/fuzz' / str(sys.implementation.cache_tag)
@@ -61,6 +60,7 @@ def install() -> None:
 def fuzz(target: str, seconds: int) -> bool:
     """Fuzz a target in a process of its own, which is how the fuzzer ends; tells whether all went well."""
     from fuzz.targets import seeds
+    from patience import PATIENCE
 
     with tempfile.TemporaryDirectory() as folder:
         corpus, found = Path(folder, 'corpus'), Path(folder, 'found')
