@@ -234,7 +234,11 @@ def test_the_rest_of_a_block_that_comes_later_than_a_command_ends_the_call(
 @pytest.mark.parametrize(('rest', 'ends'), [(b'', b''), (b'HANGUP\n', b''), (LATE, b'FAILURE\n')])
 def test_what_comes_during_a_script_without_a_command_counts_at_its_end(rest: bytes, ends: bytes) -> None:
     go = threading.Event()
-    with serving(lambda _: None if go.wait(PATIENCE) else None) as server, socket.create_connection(server.address) as asterisk:
+
+    def wait(_: Call) -> None:
+        assert go.wait(PATIENCE)
+
+    with serving(wait) as server, socket.create_connection(server.address) as asterisk:
         asterisk.sendall(WHOLE)
         asterisk.sendall(rest)
         go.set()

@@ -12,18 +12,18 @@ SERVER, NO_SCRIPT = '31418', '31417'
 FILTERED, NEWLINE_WITHIN, NEWLINE_AT_THE_END = '31460', '31461', '31462'
 
 FORGED = {
-    'ends the value': '1001%0A',
-    'ends the block': '1001%0A%0A',
-    'a line of nothing': '1001%0Ax',
-    'another extension': '1001%0Aagi_extension%3A%2031416',
-    'a script': '1001%0Aagi_network_script%3A%20hits',
+    'ends the value': '2001%0A',
+    'ends the block': '2001%0A%0A',
+    'a line of nothing': '2001%0Ax',
+    'another extension': '2001%0Aagi_extension%3A%2031416',
+    'a script': '2001%0Aagi_network_script%3A%20hits',
     'a script of a server': '%0Aagi_network%3A%20yes%0Aagi_network_script%3A%20hits',
-    'an argument': '1001%0Aagi_arg_1%3A%20admin',
-    'another name': '1001%0Aagi_calleridname%3A%20Bob',
-    'a name of a later Asterisk': '1001%0Aagi_later%3A%20x',
-    'a reply': '1001%0A%0A200%20result=1',
-    'two replies': '1001%0A%0A200%20result=1%0A200%20result=1',
-    'a hangup': '1001%0A%0AHANGUP',
+    'an argument': '2001%0Aagi_arg_1%3A%20admin',
+    'another name': '2001%0Aagi_calleridname%3A%20Bob',
+    'a name of a later Asterisk': '2001%0Aagi_later%3A%20x',
+    'a reply': '2001%0A%0A200%20result=1',
+    'two replies': '2001%0A%0A200%20result=1%0A200%20result=1',
+    'a hangup': '2001%0A%0AHANGUP',
 }
 
 
@@ -34,12 +34,12 @@ def test_a_server_refuses_a_caller_id_with_a_newline_and_counts_nothing(
 
     assert (call.status, call.number, call.played, call.went_on) == ('FAILURE', '', (), True)
     server.log.wait(r'was sent away: .* the value of agi_callerid( or \w+)? holds a newline')
-    honest = asterisk.dial_as('1001', SERVER).ends()
+    honest = asterisk.dial_as('2001', SERVER).ends()
     assert (honest.status, honest.number, honest.played) == ('SUCCESS', '1', ('hello', 'digits/1'))
 
 
 def test_a_caller_chooses_no_script_where_the_dialplan_asks_for_another(asterisk: Asterisk, server: Server) -> None:
-    for user in ('1001', FORGED['a script'], FORGED['a script of a server']):
+    for user in ('2001', FORGED['a script'], FORGED['a script of a server']):
         call = asterisk.dial_as(user, NO_SCRIPT).ends()
         assert (call.status, call.number, call.played) == ('FAILURE', '', ())
 
@@ -52,13 +52,13 @@ def test_a_process_refuses_a_caller_id_with_a_newline_and_counts_nothing(
     call = asterisk.dial_as(forged, PROCESS).ends()
 
     assert (call.status, call.number, call.played, call.went_on) == ('FAILURE', '', (), True)
-    honest = asterisk.dial_as('1001', PROCESS).ends()
+    honest = asterisk.dial_as('2001', PROCESS).ends()
     assert (honest.status, honest.number, honest.played) == ('SUCCESS', '1', ('hello', 'digits/1'))
 
 
 @pytest.mark.parametrize('name', ['Bob%0Aagi_arg_1%3A admin', 'agi_arg_1: admin'])
 def test_a_display_name_is_a_name_whatever_it_holds(asterisk: Asterisk, server: Server, name: str) -> None:
-    call = asterisk.dial_as('1001', SERVER, name).ends()
+    call = asterisk.dial_as('2001', SERVER, name).ends()
 
     assert (call.status, call.number) == ('SUCCESS', '1')
 

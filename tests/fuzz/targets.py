@@ -11,7 +11,7 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 
@@ -493,8 +493,8 @@ def seeds() -> dict[str, set[bytes]]:
             environment, *exchanges = recording.exchanges
             sent = [exchange.replies + exchange.unasked.lstrip(b'\n') for exchange in exchanges]
             said = Environment.parse(environment.replies)
-            texts = [said.script, *(said[name] for name in TEXTS.values()), *said.arguments]
-            found['values'].add(END.join(text.encode('utf-8', 'surrogateescape') for text in texts))
+            found['values'].add(END.join(text.encode('utf-8', 'surrogateescape') for text in _texts_of(said)))
+            found['values'].update(END.join([*forged, b'1']) for forged in _forged(said))
             found['connection'].add(END.join([environment.replies, *sent]))
             found['process'].add(END.join([_as_of_a_process(environment.replies), *sent]))
             found['answers'].update(END.join([path, b'1', b'Ada', b'', *sent]) for path in PATHS)
@@ -502,6 +502,22 @@ def seeds() -> dict[str, set[bytes]]:
             found['replies'].add(b''.join(bytes([at]) + reply + END for at, reply in zip(numbers, sent, strict=True)))
             found['in_step'].add(b''.join(map(_as_choices, sent)))
     return found
+
+
+def _forged(environment: Environment) -> Iterator[list[bytes]]:
+    """The values of `environment`, one of which goes on with a line of its own."""
+    texts = [text.encode('utf-8', 'surrogateescape') for text in _texts_of(environment)]
+    for at, line in enumerate(FORGED):
+        yield [text + line * (at % len(texts) == place) for place, text in enumerate(texts)]
+
+
+def _texts_of(environment: Environment) -> list[str]:
+    return [environment.script, *(environment[name] for name in TEXTS.values()), *environment.arguments]
+
+
+FORGED = 3 * [
+    *(b'\n', b'\nx', b'\nagi_later: x', b'\nagi_arg_1: x', b'\nagi_extension: 1', b'\n\n200 result=1', b'\n\nHANGUP'),
+]
 
 
 def _as_of_a_process(block: bytes) -> bytes:
