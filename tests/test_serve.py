@@ -182,8 +182,9 @@ def test_a_database_in_memory_serves(start: Start) -> None:
     assert [server.number(), server.number()] == [1, 2]
 
 
-def test_a_deep_folder_is_made_and_served(start: Start, tmp_path: Path) -> None:
+def test_a_deep_folder_is_served(start: Start, tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*['deep-folder'] * 15, 'hits.fs')
+    deep.parent.mkdir(parents=True)
 
     assert start(at=f'file://{deep}').number() == 1
 
