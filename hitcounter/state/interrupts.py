@@ -17,15 +17,17 @@ class Late:
         self._timer: threading.Timer | None = None
 
     def note(self, *_: object) -> None:
-        """For the signal: wait, but raise KeyboardInterrupt at the second one."""
-        if self.came:
-            raise KeyboardInterrupt
-        self.came = True
-        # A second signal of our own, to this very thread: it must wake up from whatever it waits for.
+        """For the signal: wait, but raise KeyboardInterrupt from the second one on."""
+        self.close()
+        # A further signal of our own, to this very thread: it must wake up from whatever it waits for, and again from
+        # what the error then makes it do.
         again = (threading.get_ident(), signal.SIGINT)
         self._timer = threading.Timer(GRACE, signal.pthread_kill, again)
         self._timer.daemon = True
         self._timer.start()
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
 
     def close(self) -> None:
         if self._timer is not None:

@@ -64,14 +64,30 @@ def test_one_that_has_waited_long_enough_interrupts_even_a_wait(monkeypatch: pyt
     assert time.monotonic() - started < PATIENCE
 
 
+def test_neither_does_it_wait_for_what_the_error_makes_it_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, 'GRACE', 0.1)
+    started = time.monotonic()
+
+    def press_and_wait_twice() -> None:
+        with put_off():
+            press()
+            try:
+                threading.Event().wait(PATIENCE)
+            finally:
+                threading.Event().wait(PATIENCE)
+
+    with pytest.raises(KeyboardInterrupt):
+        press_and_wait_twice()
+    assert time.monotonic() - started < PATIENCE
+
+
 def test_no_thread_is_left_of_one_that_waited() -> None:
-    before = threading.enumerate()
     with put_off():
         press()
-    deadline = time.monotonic() + PATIENCE
-    while threading.enumerate() != before and time.monotonic() < deadline:
-        pass
-    assert threading.enumerate() == before
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(PATIENCE)
+    assert not [timer for timer in timers if timer.is_alive()]
 
 
 def test_the_outer_of_two_blocks_learns_of_it() -> None:
