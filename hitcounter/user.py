@@ -39,7 +39,8 @@ def act_between(path: str, backups: str) -> None:
         owner = name_of(of_backups.st_uid)
         raise ForeignDatabase(
             f'{backups!r} belongs to {owner}, and the database {path!r} to {name_of(of_database.st_uid)}: name a '
-            f'folder of root, or one of the user whose database it is', owner)
+            f'folder of root, or one of the user whose database it is, or, if you trust {owner}, give --trust-owner '
+            f'{owner}')
 
 
 def _become(status: os.stat_result, path: str) -> None:

@@ -356,6 +356,16 @@ def test_what_root_backed_up_for_itself_it_restores_to_the_owner(
     assert not trap.exists()
 
 
+def test_a_folder_of_backups_that_cannot_be_written_is_said_with_whose_it_is(
+    run_as: As, bobs: Path, open_folder: Path
+) -> None:
+    (open_folder / 'mine').mkdir(0o755)
+    done = run_as(BOB, 'backup', 'mine', env={'HITCOUNTER_STORAGE': f'file:{bobs}'})
+
+    assert done.returncode == 1
+    assert f"'{open_folder}/mine' belongs to root, and this runs as {BOBS_NAME}: run it as root" in done.stderr
+
+
 def test_the_backups_of_a_stranger_are_not_restored(run_as: As, bobs: Path, open_folder: Path) -> None:
     assert run_as(BOB, 'backup', 'bob/backups', env={'HITCOUNTER_STORAGE': f'file:{bobs}'}).returncode == 0
     give(bobs.parent, BOB)
@@ -386,6 +396,9 @@ def test_root_follows_no_link_that_the_owner_laid(run_as: As, bobs: Path, open_f
 
     assert refused.returncode == 1
     assert len(refused.stderr.splitlines()) == 1
+    Path(f'{bobs.parent}/other.fs.lock').unlink()
+    refused = run_as(0, 'restore', str(mine), env={'HITCOUNTER_STORAGE': f'file:{bobs.parent}/other.fs'})
+    assert f"'{bobs.parent}/other.fs.restored' is in the way: remove it" in refused.stderr
     assert precious.read_text() == 'precious'
     assert precious.stat().st_uid == 0
 

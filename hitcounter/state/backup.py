@@ -173,17 +173,21 @@ def _private_folder(path: str) -> Iterator[str]:
     beside = f'{path}.restored'
     with suppress(FileExistsError):  # what was killed left it
         os.mkdir(beside, 0o700)
-    file = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        file = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # a link is none, either
+        raise BackupFailed(f'{beside!r} is in the way: remove it') from error
     try:
         status = os.fstat(file)
         if status.st_uid != os.geteuid() or status.st_mode & 0o077:
             raise BackupFailed(f'{beside!r} is in the way: remove it')
-        private = f'/proc/self/fd/{file}'
+        held = f'/proc/self/fd/{file}'
         try:
-            yield private
+            yield held
         finally:
-            _remove(*(f'{private}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
-            os.rmdir(beside)
+            _remove(*(f'{held}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
+            with suppress(OSError):  # it has another name by now
+                os.rmdir(beside)
     finally:
         os.close(file)
 
@@ -246,7 +250,7 @@ def _failing(what: str, todo: str) -> Iterator[None]:
     except StateError:
         raise
     except PermissionError as error:
-        raise BackupFailed(f'{what} ({error.strerror}): {whose(os.path.abspath(error.filename))}') from error
+        raise BackupFailed(f'{what} ({error.strerror}): {whose(error)}') from error
     except OSError as error:
         raise BackupFailed(f'{what} ({error.strerror or error}): see to the disk') from error
     except (repozo.RepozoError, KeyError, ValueError, AssertionError) as error:

@@ -200,7 +200,7 @@ def _refusing(uri: str) -> Iterator[None]:
         raise
     except PermissionError as error:
         raise DatabaseRefused(
-            f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(os.path.abspath(error.filename or "."))}'
+            f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(error)}'
         ) from error
     except OSError as error:
         todo = 'name a file in a folder that can be written, on a disk with room'

@@ -83,8 +83,15 @@ def _is_sticky(status: os.stat_result) -> bool:
     return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
 
 
-def whose(path: str) -> str:
-    """Whose the file at `path` is, or the folder where it would be, as an error about permissions may say it."""
+def whose(error: PermissionError) -> str:
+    """Whose the file is that must not be opened or made, and what to do."""
+    if not isinstance(error.filename, str):
+        return 'see to the permissions of its folder'
+    return told_of(os.path.realpath(error.filename))  # it may be named by a folder that is held open, in /proc
+
+
+def told_of(path: str) -> str:
+    """Whose the file at `path` is, or the folder where it would be, and what to do about that."""
     name = nearest(path)
     owner, runs_as = name_of(owner_of(name).st_uid), name_of(os.geteuid())
     if owner == runs_as:

@@ -22,7 +22,7 @@ from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
 from ..errors import DatabaseRefused, PackFailed, StateError
-from .owner import is_self, whose
+from .owner import is_self, told_of
 from .turn import FileTurn
 from .uri import public
 
@@ -61,7 +61,7 @@ class PrivateFolder:
     def _make_private(self, path: str) -> None:
         status = os.fstat(self._file)
         if not is_self(status.st_uid):
-            raise DatabaseRefused(f'{path!r} cannot be used: {whose(path)}')
+            raise DatabaseRefused(f'{path!r} cannot be used: {told_of(path)}')
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(self._file, 0o700)
 
