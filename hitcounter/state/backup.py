@@ -213,6 +213,10 @@ def _repository(folder: str) -> Iterator[str]:
         yield f'/proc/self/fd/{file}'
     except BlockingIOError as error:
         raise BackupFailed(f'{folder!r} is in use by another backup: wait until that one is done') from error
+    except PermissionError as error:
+        if str(error.filename).startswith(f'/proc/self/fd/{file}/'):
+            raise PermissionError(error.errno, error.strerror, folder) from error
+        raise
     finally:
         os.close(file)
 

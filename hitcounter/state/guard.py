@@ -412,7 +412,7 @@ def until_free(attempt: Callable[[], R], locked: type[Exception] = LockError) ->
 
 def refuse_without_locks(path: str, error: BaseException | None) -> None:
     """Raise DatabaseRefused if `error` does not say that another process has the lock."""
-    if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+    if isinstance(error, OSError) and not isinstance(error, BlockingIOError | PermissionError):
         raise DatabaseRefused(
             f'{path!r} cannot be locked ({error.strerror}), as on some network file systems: put it on a local '
             f'disk') from error
