@@ -345,7 +345,7 @@ def test_a_folder_of_another_user_is_refused(
         path: Path, server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     other = os.geteuid() + 1
     monkeypatch.setattr(os, 'geteuid', lambda: other)
-    with pytest.raises(DatabaseRefused, match='belongs to .*run it as'):
+    with pytest.raises(DatabaseRefused, match=r'belongs to .*run it as'):
         open_database(f'file:{path}')
 
 
