@@ -88,6 +88,7 @@ class Server:
         self._line_limit = line_limit
         self._keep_withheld = keep_withheld
         self._calls = Calls()
+        self._drained: Drained | None = None  # how `stop` ended
         networks = _networks(allow)
         with ExitStack() as opened:
             listener = opened.enter_context(_listen(host, port, only_loopback=not networks))
@@ -114,7 +115,15 @@ class Server:
         return ended
 
     def stop(self, drain: float = 0.0) -> Drained:
-        """Stop listening, let the calls end within `drain` seconds, then cut those that are left."""
+        """Stop listening, let the calls end within `drain` seconds, then cut those that are left.
+
+        Once it was stopped, this only returns the same again.
+        """
+        if self._drained is None:
+            self._drained = self._end(drain)
+        return self._drained
+
+    def _end(self, drain: float) -> Drained:
         under_way = self._calls.now()
         self._gatherer.stop()
         under_way |= self._calls.now()

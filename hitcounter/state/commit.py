@@ -23,6 +23,10 @@ from .marks import Marker
 #: Seconds for which a transaction is tried again while others change the same objects.
 RETRY_TIMEOUT = 10.0
 
+#: Seconds for which the updates of one transaction are tried again when one of them raises by itself what a storage
+#: raises to ask for that. Others wait meanwhile.
+GUEST_TIMEOUT = 1.0
+
 #: Seconds within which a storage that was asked for news went away just then, and so is waited for.
 CUT_OFF = 1.0
 
@@ -61,6 +65,13 @@ class Retries:
         self._deadline = time.monotonic() + RETRY_TIMEOUT
         self._longest = 0.0
 
+    @classmethod
+    def of_guests(cls) -> 'Retries':
+        """Those of updates that raise a storage's errors by themselves."""
+        retries = cls()
+        retries._deadline = time.monotonic() + GUEST_TIMEOUT
+        return retries
+
     def pause(self) -> bool:
         """Wait a moment; False if it is too late to try again."""
         if time.monotonic() > self._deadline:
@@ -71,10 +82,10 @@ class Retries:
 
 
 def given_up(error: BaseException) -> str:
-    """Why a transaction is not tried again, in a phrase."""
+    """Why a transaction is not tried again any more, in a phrase."""
     if isinstance(error, ConflictError):
-        return f'other processes changed the same objects for {RETRY_TIMEOUT:g} s'
-    return f'it was tried again for {RETRY_TIMEOUT:g} s ({error})'
+        return 'other processes changed the same objects each time'
+    return f'it failed each time it was tried ({error})'
 
 
 def is_of_storage(error: BaseException) -> bool:

@@ -119,7 +119,7 @@ class WritingSession(Session):
                     raise _given_up(error) from error
             except Raised as error:
                 raised = error.error
-                if not (isinstance(raised, TransientError) and retries.pause()):
+                if not (is_of_storage(raised) and retries.pause()):
                     break
         raise _given_up(raised) if is_of_storage(raised) else raised
 

@@ -290,12 +290,12 @@ class Writer:
 
     def _settle(self, jobs: 'list[_Job[Any]]') -> None:
         """Give each of `jobs` its result or its error. One that fails takes no other with it."""
-        retries = Retries()
+        retries, of_guests = Retries(), Retries.of_guests()
         shares = [jobs]
         while shares:
             share = shares.pop()
             try:
-                self._store(share, retries)
+                self._store(share, retries, of_guests)
             except NotBegun as error:  # nor could those that follow
                 _fail(sum(reversed(shares), share), UpdateFailed, f'could not begin: {error}', error.__cause__)
                 return
@@ -309,7 +309,7 @@ class Writer:
                 if self._subscriptions:
                     self._tell(share)
 
-    def _store(self, jobs: 'list[_Job[Any]]', retries: Retries) -> None:
+    def _store(self, jobs: 'list[_Job[Any]]', retries: Retries, of_guests: Retries) -> None:
         """Run `jobs` in one transaction and commit it; after an error, but OutcomeUnknown, nothing of it has happened.
 
         Raises _Culprit when one of them raises, otherwise as `commit` does.
@@ -320,7 +320,7 @@ class Writer:
                 return
             except BaseException as error:
                 abort(self._transactions)
-                if not (_is_transient(error) and retries.pause()):
+                if not (_is_transient(error, jobs) and (of_guests if isinstance(error, _Culprit) else retries).pause()):
                     raise
 
     def _try(self, jobs: 'list[_Job[Any]]') -> None:
@@ -476,13 +476,13 @@ class _Promise(_Job[R]):
             logger.exception('a callback of %s failed', self.label)
 
 
-def _is_transient(error: BaseException) -> bool:
-    """Whether the transaction that `error` ended may be stored when it is done again as it was.
+def _is_transient(error: BaseException, jobs: 'list[_Job[Any]]') -> bool:
+    """Whether the transaction of `jobs` that `error` ended may be stored when it is done again as it was.
 
-    Not if a later job is to blame, for then those before it can be stored first.
+    Not if one of several jobs is to blame, for then the others can be stored first.
     """
     if isinstance(error, _Culprit):
-        return error.place == 0 and isinstance(error.error, TransientError)
+        return len(jobs) == 1 and is_of_storage(error.error)
     return isinstance(error, TransientError)
 
 
@@ -492,6 +492,8 @@ def _divide(jobs: 'list[_Job[Any]]', error: BaseException) -> 'list[list[_Job[An
         _fail(jobs, UpdateFailed, f'could not be stored: {error}', error.__cause__)
         return []
     place = error.place if isinstance(error, _Culprit) else 0 if len(jobs) == 1 else None
+    if place == 0 and jobs[1:] and isinstance(error, _Culprit) and is_of_storage(error.error):
+        return [jobs[:1], jobs[1:]]  # it is tried again, for which no other has to wait
     if place == 0:  # what it found was stored, so that its error counts
         jobs[0].fail(_own(jobs[0], error))
         return [jobs[1:]] if jobs[1:] else []

@@ -583,6 +583,14 @@ def test_a_script_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPat
         go.set()
 
 
+def test_a_server_that_was_stopped_can_be_stopped_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server([], port=0)
+    server.start()
+    drained = server.stop()
+    monkeypatch.setattr(workers.Workers, 'wait_idle', pytest.fail)  # there is nothing left to wait for
+    assert server.stop() is drained
+
+
 def test_a_server_that_was_never_started_can_be_stopped() -> None:
     server = Server([Script('hits', say_one)], port=0)
     assert server.stop() == Drained(ended=0, closed=0, forced=0)

@@ -145,8 +145,8 @@ def test_it_is_tried_again_for_a_time_with_longer_and_longer_pauses(monkeypatch:
 
 
 def test_why_it_is_not_tried_again_is_said() -> None:
-    assert given_up(ConflictError()) == 'other processes changed the same objects for 10 s'
-    assert given_up(TransientError('away')) == 'it was tried again for 10 s (away)'
+    assert given_up(ConflictError()) == 'other processes changed the same objects each time'
+    assert given_up(TransientError('away')) == 'it failed each time it was tried (away)'
 
 
 def test_what_would_see_the_past_within_an_update_is_refused_in_its_thread_alone(database: Database) -> None:

@@ -253,7 +253,7 @@ def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_
 
 
 def test_a_load_that_may_succeed_the_next_time_is_done_again(client: Database, state: State) -> None:
-    raised = [ConflictError(), ClientDisconnected(), TransientError()]
+    raised = [ConflictError(), ClientDisconnected()]
 
     def hit(parts: Parts) -> int:
         if raised:
@@ -262,6 +262,26 @@ def test_a_load_that_may_succeed_the_next_time_is_done_again(client: Database, s
 
     assert state.update(hit) == 1
     assert not raised
+
+
+@pytest.mark.parametrize('by', ['server', 'client'])
+def test_an_update_that_meets_its_own_conflicts_for_ever_does_not_hold_up_the_others_for_long(
+    by: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 10 * PATIENCE)
+    monkeypatch.setattr(commit, 'GUEST_TIMEOUT', 0.05)
+    held, go_on = threading.Event(), threading.Event()
+
+    def collide(_: Parts) -> None:
+        raise ConflictError
+
+    with closing(State(request.getfixturevalue(by), [HitCounter])) as state:
+        state.submit(lambda _: held.set() or go_on.wait(PATIENCE))
+        assert held.wait(PATIENCE)
+        wrong, after = state.submit(collide), state.submit(HitCounter.hit, '1', BOB)
+        go_on.set()
+        assert after.result(PATIENCE) == 1
+        assert isinstance(wrong.exception(PATIENCE), UpdateFailed)
 
 
 def test_a_look_up_that_meets_changes_all_the_time_ends_and_pauses_between(
