@@ -10,7 +10,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ import click
 
 from . import hits, installed, log, settings
 from .advice import advised
-from .agi import Drained, Script, Server, gatherer, under_way
+from .agi import Script, Server, gatherer, under_way
 from .agi.server import MAX_CALLS, PORT
 from .errors import ClockAhead, HitcounterError, ListenError, PackFailed
 from .life import Life
@@ -105,21 +105,8 @@ def main(
         with life.starting():
             log.set_up(log_level)
             components = installed.components()
-            database = opened.enter_context(closing(open_database(storage, share=True)))
-            state = opened.enter_context(closing(State(database, components)))
-            opened.enter_context(state.serving())
-            _warn_of_the_clock(database)
-            ending = threading.Event()
-            if pack_every and database.path:
-                packing = partial(_pack, database, pack_every, pack_keep)
-                opened.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
-            if keep_calls is not None:
-                for component in filter(can_forget, components):  # each by itself, so that none stops another's
-                    forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
-                    name = f'forgetting of {component.name}'
-                    opened.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
-            opened.callback(database.end_packing)  # each thread is waited for after it was told to end
-            opened.callback(ending.set)
+            database, state = opened.enter_context(_opened(storage, components))
+            opened.enter_context(_upkeep(database, state, components, pack_every, pack_keep, keep_calls))
             tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
             by_default = Script('', tell_the_number.function)
             server = Server(
@@ -135,12 +122,54 @@ def main(
             opened.callback(server.stop)
             _collect_rarely()
             server.start()
-        if database.is_new:
-            logger.info('%s is a new database', database.description)
-        logger.info('listening on %s:%d, database %s', *server.address, database.description)
-        life.wait(server.cut)
-        logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
-        _report(server.stop(drain))
+        _serve(server, database, life, drain)
+
+
+@contextmanager
+def _opened(storage: str, components: Sequence[type[Component]]) -> Iterator[tuple[Database, State]]:
+    """The database and the state of its components, which serve within the block."""
+    with ExitStack() as opened:
+        database = opened.enter_context(closing(open_database(storage, share=True)))
+        state = opened.enter_context(closing(State(database, components)))
+        opened.enter_context(state.serving())
+        _warn_of_the_clock(database)
+        yield database, state
+
+
+@contextmanager
+def _upkeep(
+    database: Database,
+    state: State,
+    components: Sequence[type[Component]],
+    pack_every: float,
+    pack_keep: float,
+    keep_calls: float | None,
+) -> Iterator[None]:
+    """Pack the database and forget calls in threads of their own, within the block."""
+    ending = threading.Event()
+    with ExitStack() as threads:
+        if pack_every and database.path:
+            packing = partial(_pack, database, pack_every, pack_keep)
+            threads.enter_context(closing(Repeated('packing', min(pack_every, _LOOK), packing)))
+        if keep_calls is not None:
+            for component in filter(can_forget, components):  # each by itself, so that none stops another's
+                forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
+                name = f'forgetting of {component.name}'
+                threads.enter_context(closing(Repeated(name, min(keep_calls + 1, _LOOK), forgetting)))
+        threads.callback(database.end_packing)  # before the threads are waited for
+        threads.callback(ending.set)
+        yield
+
+
+def _serve(server: Server, database: Database, life: Life, drain: float) -> None:
+    """Serve until the process is to end, then let the calls end."""
+    if database.is_new:
+        logger.info('%s is a new database', database.description)
+    logger.info('listening on %s:%d, database %s', *server.address, database.description)
+    life.wait(server.cut)
+    logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
+    drained = server.stop(drain)
+    logger.info('stopped: %d calls ended, %d closed, %d forced', drained.ended, drained.closed, drained.forced)
 
 
 @contextmanager
@@ -199,7 +228,3 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTIONS)
-
-
-def _report(drained: Drained) -> None:
-    logger.info('stopped: %d calls ended, %d closed, %d forced', drained.ended, drained.closed, drained.forced)
