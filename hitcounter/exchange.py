@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from .errors import ExportFailed, ImportRefused
 from .hits import Caller, Hit, HitCounter, fields_of
 from .state import Parts, Session, State
+from .state.blame import told
 from .state.interrupts import put_off
 from .times import Moment, format_time, parse_time
 
@@ -97,8 +98,8 @@ def export_records(
             yield spelled.encode('utf-8', 'surrogateescape')
     except Exception as error:  # a component may raise anything
         raise ExportFailed(
-            f'the component {name!r} could not be exported ({type(error).__name__}: {error}): fix its export(), or '
-            f'look for damage with "hitcounter verify"'
+            f'the component {name!r} could not be exported ({told(error)}): fix its export(), or look for damage with '
+            f'"hitcounter verify"'
         ) from error
 
 

@@ -9,6 +9,7 @@ from . import installed, log, settings
 from .errors import HitcounterError
 from .hits import HitCounter
 from .state import Component, State, open_database
+from .state.blame import told
 from .state.forgetting import can_forget, forget
 
 
@@ -35,7 +36,7 @@ def main(storage: str, keep_calls: float) -> None:
             try:
                 _forget(state, component, time.time() - keep_calls)
             except Exception as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
-                failures.append(f'{component.name} ({type(error).__name__}: {error})')
+                failures.append(f'{component.name} ({told(error)})')
     if failures:
         raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')
 

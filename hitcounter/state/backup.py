@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from ZODB.scripts import repozo
 
 from ..errors import BackupFailed, DatabaseInUse, StateError
-from .disk import check_room, give, make_folder, private, publish, sync
+from .disk import check_room, give, make_folder, private, publish, remove, sync
 from .guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks, until_free
 from .notes import BackedUp, Packed
 from .owner import owner_of, whose
@@ -158,13 +158,13 @@ def _restore(repository: str, beside: str, path: str) -> None:
         repozo.do_recover(_options(repository, output=restored, withverify=True))
     _check_whole(restored)
     sync(restored)
-    _remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
+    remove(f'{path}.index', path + Packed.SUFFIX)  # of the file that was there before
     for suffix in '.index', '':
         with suppress(FileNotFoundError):
             give(restored + suffix, folder)
             publish(restored + suffix, path + suffix)
     sync(folder)
-    _remove(guard_of(path))  # no sooner, or a server might begin anew where the file is still missing
+    remove(guard_of(path))  # not before, or a server might start a new database where the file is still missing
 
 
 @contextmanager
@@ -185,17 +185,11 @@ def _private_folder(path: str) -> Iterator[str]:
         try:
             yield held
         finally:
-            _remove(*(f'{held}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
+            remove(*(f'{held}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
             with suppress(OSError):  # it has another name by now
                 os.rmdir(beside)
     finally:
         os.close(file)
-
-
-def _remove(*names: str) -> None:
-    for name in names:
-        with suppress(FileNotFoundError):
-            os.remove(name)
 
 
 def _options(repository: str, **options: object) -> SimpleNamespace:

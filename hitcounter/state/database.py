@@ -29,6 +29,7 @@ from ZODB.utils import z64
 from zodburi.resolvers import file_storage_resolver
 
 from ..errors import DatabaseDamaged, DatabaseInUse, DatabaseMissing, DatabaseRefused, StateError
+from .blame import reason
 from .classes import LookingDB
 from .disk import make_folder
 from .guard import DatabaseFile, GuardedFile, check, check_new, refuse_without_locks, remedy, remembered, until_free
@@ -386,7 +387,7 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
         raise
     except Exception as error:  # whatever damaged bytes lead to
         raise DatabaseDamaged(
-            f'{address.path!r} is damaged, and was left as it is (its root: {type(error).__name__}: {error}): '
+            f'{address.path!r} is damaged, and was left as it is (its root: {reason(error)}): '
             f'{remedy(address.path)}') from error
 
 

@@ -19,6 +19,7 @@ from transaction.interfaces import TransientError
 
 from ..errors import Interrupted, OutcomeUnknown, StateClosed, StateError, UpdateFailed
 from . import lost_changes
+from .blame import reason
 from .commit import (
     NotBegun,
     NotStored,
@@ -189,7 +190,8 @@ class Writer:
             raise StateClosed(f'{what} came too late: the state is closed')
 
     def _end_of_writer(self) -> str:
-        return f'the state was closed by an error of its writer ({_reason(self._failure)})'
+        why = f' ({reason(self._failure)})' if self._failure is not None else ''
+        return f'the state was closed by an error of its writer{why}'
 
     def close(self) -> None:
         """Run what has queued up, then end the thread and close its connection.
@@ -522,10 +524,6 @@ def _error_of(
     error = kind(f'{_labels(jobs)} {what}')
     error.__cause__ = cause
     return error
-
-
-def _reason(error: BaseException | None) -> str:
-    return f'{type(error).__name__}: {error}'.removesuffix(': ')
 
 
 def _labels(jobs: 'list[_Job[Any]]') -> str:
