@@ -1,4 +1,4 @@
-"""What commands say to do about an error of the libraries, which name no commands."""
+"""Advice: what the commands tell their user to do about an error. The libraries' own messages name no commands."""
 
 from .errors import (
     ClockAhead,
@@ -13,9 +13,9 @@ from .errors import (
 from .state.guard import RESTORE
 
 _ADVICE: dict[type[HitcounterError], str] = {
-    ClockAhead: 'see that the clock is right, and "hitcounter pack --pack-keep 0d" packs it now',
+    ClockAhead: 'check the clock; "hitcounter pack --pack-keep 0d" packs it now',
     DatabaseMissing: 'start hitcounter-serve, which makes it',
-    DatabaseOutdated: 'run "hitcounter migrate", after a look with --status and --dry-run',
+    DatabaseOutdated: 'run "hitcounter migrate", after trying it with --status and --dry-run',
     PackMetDamage: '"hitcounter verify" lists what is damaged',
 }
 

@@ -1,4 +1,4 @@
-"""How a command ends: with a status of its own after Ctrl-C, and a sentence if standard output takes nothing."""
+"""How a command ends: with status 130 after Ctrl-C, and with a sentence if it cannot write to standard output."""
 
 import os
 import signal
@@ -13,10 +13,10 @@ from .interrupt import INTERRUPTED
 
 
 class Ending(click.Command):
-    """A command that ends in these ways; a base of each."""
+    """A command that ends this way; the base class of all commands."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """As in click. If standard output cannot be written, as on a full disk, that is said, with status 1."""
+        """As in click, but says so, with status 1, if standard output cannot be written, as on a full disk."""
         try:
             done = super().main(*arguments, **options)
         except OSError as error:
@@ -27,7 +27,7 @@ class Ending(click.Command):
             failure = _flush()
             if failure and not leaving.code:
                 _give_up(failure)
-            if not arguments and 'args' not in options:  # a process of its own, all done: nothing is to be shown
+            if not arguments and 'args' not in options:  # the process is done: no traceback from now on
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
             raise
         return done
@@ -42,7 +42,7 @@ class Ending(click.Command):
 
 
 class Group(Ending, click.Group):
-    """A command that has others."""
+    """A command that has subcommands."""
 
 
 @contextmanager
@@ -58,12 +58,12 @@ def _interruptible() -> Iterator[None]:
 
 
 def say_interrupted(interrupt: KeyboardInterrupt) -> None:
-    """Say that Ctrl-C came, and what became of what was being stored."""
+    """Say that Ctrl-C came, and whether what was being stored is stored."""
     click.echo(': '.join(filter(None, ['interrupted', str(interrupt)])), err=True)
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether it came up where standard output was written, and not a file."""
+    """Whether it was raised while standard output was written, and not another file."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -71,7 +71,7 @@ def _is_of_output(error: OSError) -> bool:
 
 
 def _flush() -> OSError | None:
-    """Write what is left; why that cannot be done, and then it is dropped, or Python would try again at the exit."""
+    """Write what is buffered. If that fails, drop it, or Python would try again at exit, and return the error."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -84,7 +84,7 @@ def _flush() -> OSError | None:
 
 def _give_up(error: OSError) -> NoReturn:
     _flush()
-    if not isinstance(error, BrokenPipeError):  # who read it has had enough
+    if not isinstance(error, BrokenPipeError):  # the reader has closed the pipe
         with suppress(OSError):
             click.echo(f'Error: standard output cannot be written ({error.strerror}): choose another place', err=True)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Ctrl-C that nobody catches ends a command without a word: imported before anything that takes time."""
+"""A Ctrl-C that nothing catches ends a command silently. Imported first, before anything that takes time."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ _hook = sys.excepthook
 
 
 def _end_quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Instead of the traceback into whatever Python was importing, say."""
+    """Replaces the traceback, which would show whatever Python was importing."""
     if not issubclass(kind, KeyboardInterrupt):
         _hook(kind, error, trace)
         return
@@ -23,4 +23,4 @@ def _end_quietly(kind: type[BaseException], error: BaseException, trace: Traceba
 
 
 sys.excepthook = _end_quietly
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which the launchers block until now
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the launchers have blocked it until now

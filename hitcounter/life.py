@@ -1,4 +1,4 @@
-"""The life of a server's process: it lasts until a signal comes, or a thread dies that it cannot do without."""
+"""The life of a server process: it lasts until a signal comes, or until a thread dies that it cannot do without."""
 
 import faulthandler
 import logging
@@ -15,21 +15,21 @@ logger = logging.getLogger(__name__)
 #: What ends a server. A terminal that is closed sends SIGHUP, unless it was told not to: nohup.
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-#: Wakes the main thread, whatever it is waiting for.
+#: Interrupts the main thread, whatever it is waiting for.
 _WAKE = signal.SIGUSR1
 
-#: Seconds after which a start that did not end is interrupted again: a library may have passed over the first time.
+#: Seconds after which a start that has not ended is interrupted again: a library may have swallowed the first error.
 _AGAIN = 1.0
 
-#: Seconds that the process has after its drain, once a thread died: what that one left behind may hold up the others.
+#: Seconds that a process has after its drain if a thread died: the others may be waiting for what that thread held.
 _LAST = 15.0
 
 
 class Life:
-    """Make it in the main thread, before there are others, for these threads then take no signal.
+    """Create it in the main thread before any other thread is started, so that all of them inherit the blocked signals.
 
-    Threads whose name begins with one of `vital` are those that the process cannot do without. When one of them has
-    died, the process ends with status 1 some seconds after `drain`, whatever may hold it up.
+    The process cannot do without the threads whose names begin with one of `vital`. If one of them dies, the process
+    ends with status 1, at the latest some seconds after `drain`.
     """
 
     def __init__(self, vital: tuple[str, ...], drain: float) -> None:
@@ -40,17 +40,17 @@ class Life:
         self._over = threading.Event()
         self._started = threading.Event()
         self._number = 0  # of the first signal; set before _over
-        self._death = ''  # what died, and of what; the same
+        self._death = ''  # which thread died, and of what; set before _over
         self._cut: Callable[[], object] = int
         signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         signal.signal(_WAKE, self._interrupt)
         threading.excepthook = self._note_death
-        # Started now, while there are threads to be had.
+        # Started now, while the system still allows more threads.
         threading.Thread(target=self._listen, name='signals', daemon=True).start()
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """What the block does ends at once when a signal comes.
+        """End what the block does at once when a signal comes.
 
         Raises SystemExit then, with status 0, or 130 after Ctrl-C, and HitcounterError if a vital thread died.
         """
@@ -62,13 +62,13 @@ class Life:
             self._started.set()
 
     def wait(self, cut: Callable[[], object]) -> None:
-        """Wait until the process is to end; another signal after that calls `cut`, in a thread of its own."""
+        """Wait until the process is to end; a second signal then calls `cut`, in another thread."""
         self._cut = cut
         self._over.wait()
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Raise HitcounterError at the end of the block if a vital thread died, whatever else failed for that."""
+        """Raise HitcounterError after the block if a vital thread died, in place of what else was raised."""
         try:
             yield
         except Exception as error:
@@ -80,7 +80,7 @@ class Life:
             raise HitcounterError(self._death)
 
     def _interrupt(self, _: int, __: FrameType | None) -> None:
-        """In the main thread, wherever it is."""
+        """The handler of _WAKE: runs in the main thread, wherever that is."""
         if self._started.is_set() or not self._over.is_set():
             return
         if self._death:
@@ -109,16 +109,16 @@ class Life:
                 f'without it: start the server again'
             )
             self._over.set()
-            with suppress(RuntimeError):  # there is no thread left for that
+            with suppress(RuntimeError):  # the system allows no further thread for that
                 faulthandler.dump_traceback_later(self._drain + _LAST, exit=True)
             if not self._started.is_set():
                 signal.pthread_kill(self._main, _WAKE)
 
 
 class _Stopped(BaseException):
-    """A signal came while the process started. Not SystemExit, which would be taken for a component's own."""
+    """A signal came while the process started. Not a SystemExit, which would be taken for a component's."""
 
 
 def _is_ignored(number: int) -> bool:
-    """Whether who started the process had it ignore SIGHUP. Ctrl-C is for it even so."""
+    """Whether the process was started with SIGHUP ignored, as by nohup. An ignored SIGINT ends it nevertheless."""
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

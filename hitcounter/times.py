@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601, UTC, which reads back as the same number."""
+"""Times as text: ISO 8601 in UTC, which reads back as the same number."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,13 +10,13 @@ _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Moment(str):
-    """A time as `format_time` writes it; an export as CSV has it without quotes."""
+    """A time as `format_time` writes it; a CSV export does not quote it."""
 
     __slots__ = ()
 
 
 def format_time(seconds: float) -> Moment:
-    """ISO 8601, UTC, with as many digits as tell this very number from all others, and six at least."""
+    """ISO 8601 in UTC, with at least six decimals, and as many as it takes to read back as the same number."""
     exact = Decimal(repr(seconds))
     whole = floor(exact)
     digits = f'{_EXACT.subtract(exact, whole):f}'.partition('.')[2]
@@ -24,7 +24,7 @@ def format_time(seconds: float) -> Moment:
 
 
 def parse_time(text: str) -> float:
-    """The number that `format_time` wrote so. Raises ValueError."""
+    """The number of which `format_time` makes `text`. Raises ValueError."""
     found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,400})?Z', text, re.ASCII)
     if not found:
         raise ValueError(f'{text!r} is not a time such as 2026-01-31T12:00:00.000000Z')

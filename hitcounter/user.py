@@ -1,7 +1,7 @@
-"""The user whom a command runs as: started as root, it becomes the one whose database it is to open.
+"""The user that a command runs as: a command started as root becomes the owner of the database that it is to open.
 
-So nothing that the database holds runs as root, and nothing that root leaves behind shuts its owner out. It comes
-before anything else: other threads, or files that are open, would keep what root may.
+So nothing that the database holds runs as root, and no file that the command makes locks the owner out. This has to
+come first: other threads and open files would keep the rights of root.
 """
 
 import os
@@ -14,9 +14,9 @@ from .state.owner import ROOT, is_trusted, name_of, owner_of, refuse_strangers
 
 
 def act_as_owner(path: str) -> None:
-    """Become the user whose the database at `path`, its real one, is, if this is root; then refuse one of strangers.
+    """If this is root, become the owner of the database at `path`, a real path.
 
-    Raises ForeignDatabase.
+    Raises ForeignDatabase if another user could write the database then.
     """
     status = owner_of(path)
     if os.geteuid() == ROOT != status.st_uid:
@@ -25,10 +25,10 @@ def act_as_owner(path: str) -> None:
 
 
 def act_between(path: str, backups: str) -> None:
-    """The same for a copy between the database at `path` and a folder of backups, which need not be the same user's.
+    """The same for copying between the database at `path` and a folder of backups, which may have different owners.
 
-    Root stays root for a folder of its own. No bytes are run, but root would write, and read, where another user
-    could lead it elsewhere by a link. Raises ForeignDatabase.
+    Root stays root if the folder is root's. Copying loads no pickle, but another user's links in the folder could
+    make root read or write elsewhere. Raises ForeignDatabase.
     """
     if os.geteuid() != ROOT:
         return
@@ -65,7 +65,7 @@ def _become(status: os.stat_result, path: str) -> None:
 
 
 def _put_on(user: int, group: int) -> str:
-    """Become `user`, with the groups of that user, or else with `group` alone; root can be had back. Gives the home."""
+    """Become `user`, with all groups of that user, or only `group` if it has no name; returns the home. Reversible."""
     try:
         known = pwd.getpwuid(user)
     except KeyError:
@@ -80,7 +80,7 @@ def _put_on(user: int, group: int) -> str:
 
 
 def _leave_home(name: str, home: str) -> None:
-    """Let what is kept for a user, as the shell's history, be kept for this one."""
+    """Let whatever is kept for each user, such as the shell's history, be kept for this one."""
     os.environ.update(HOME=home, USER=name, LOGNAME=name)
     for variable in 'XDG_CONFIG_HOME', 'XDG_RUNTIME_DIR', 'IPYTHONDIR':
         os.environ.pop(variable, None)

@@ -132,8 +132,8 @@ def test_where_the_clock_was_ahead_a_pack_names_the_date_and_the_cure(
     assert (done.returncode, done.stdout) == (1, '')
     assert re.fullmatch(
         r'Error: .*/hits\.fs has transactions until 203\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, because the clock was ahead or '
-        r'is behind now: until then nothing can be packed, unless nothing of the history is kept: see that the clock '
-        r'is right, and "hitcounter pack --pack-keep 0d" packs it now\n', done.stderr)
+        r'is behind now: until then nothing can be packed, unless nothing of the history is kept: check the clock; '
+        r'"hitcounter pack --pack-keep 0d" packs it now\n', done.stderr)
     assert (tmp_path / 'hits.fs').read_bytes() == before
 
     done = hitcounter('pack', '--pack-keep', '0d')

@@ -815,7 +815,7 @@ def older(storage: str, tmp_path: Path) -> str:
     shutil.copy(FROZEN / 'hits-1.fs', tmp_path / 'hits.fs')
     return (
         f"the database holds schema 1 of 'hits', and this program needs {HitCounter.schema}: run "
-        '"hitcounter migrate", after a look with --status and --dry-run')
+        '"hitcounter migrate", after trying it with --status and --dry-run')
 
 
 def test_a_database_that_is_to_be_migrated_is_shown_with_a_warning(older: str, shell: Run) -> None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from .environment import ENVIRONMENT_LIMIT, OF_SERVER, Environment, is_whole
 from .stream import FAILURE, ready
 
-#: Seconds and bytes for which a connection is read on, whatever comes, after the other side was told of a failure.
-#: Were it closed with bytes unread, the system would reset it, and a reset can overtake that word. Asterisk closes at
-#: once, unless it is carrying out a command.
+#: Seconds and bytes for which a connection is still read after FAILURE was sent; what comes is discarded. If it were
+#: closed with unread bytes, the system would reset it, and a reset can overtake FAILURE. Asterisk closes it at once,
+#: unless it is carrying out a command.
 LINGER = 1.0
 LINGER_BYTES = 262_144
 
@@ -23,7 +23,7 @@ class Connection:
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
-        #: Until when it may go on as it is: gathering its environment, or parting.
+        #: Until when its environment may be gathered, or, once it failed, until when it is kept open.
         self.deadline = deadline
         self._received = b''
         self._failed = False
@@ -54,24 +54,24 @@ class Connection:
 
         Raises ProtocolError for what Asterisk does not send.
         """
-        received, self._received = self._received, b''  # which is not kept for as long as the call lasts
+        received, self._received = self._received, b''  # else it would be kept for as long as the call lasts
         return Environment.opening(received)
 
     def fail(self) -> None:
-        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more; from any thread, and it waits for nothing.
+        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it; it does not wait.
 
         Asterisk reads it once it has carried out the command that is under way.
         """
         if self._failed:
             return
         self._failed = True
-        with suppress(OSError):  # nobody is left to be told, or does not read
+        with suppress(OSError):  # the other side is gone, or does not read
             self.socket.send(FAILURE, socket.MSG_DONTWAIT)
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def is_parting(self) -> bool:
-        """Take what has come after `fail`, without waiting; whether more of it is to be waited for."""
+        """Discard what has come since `fail`, without waiting; returns whether to wait for more."""
         try:
             received = len(self.socket.recv(4096, socket.MSG_DONTWAIT))
         except BlockingIOError:
@@ -82,12 +82,12 @@ class Connection:
         return received > 0 and self._left > 0
 
     def cut(self) -> None:
-        """End it from another thread: a worker that waits for bytes finds it closed."""
+        """End it from another thread: a worker that waits for bytes then finds it closed."""
         with suppress(OSError):  # it has ended by itself
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close it. If it failed, first wait, LINGER seconds at most, for the other side to have read of that."""
+        """Close it. If it failed, first wait, LINGER seconds at most, until the other side has read FAILURE."""
         if self._failed:
             deadline = time.monotonic() + LINGER
             while (left := deadline - time.monotonic()) > 0:

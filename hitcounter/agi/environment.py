@@ -1,7 +1,7 @@
 """The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here.
 
-A caller can put a newline into a value: Asterisk passes `%0A` in a SIP address on as a newline. A block is therefore
-taken only as Asterisk itself writes it, so that no part of a value is ever read as a line of Asterisk's own.
+A caller can put a newline into a value: Asterisk decodes `%0A` in a SIP address. A block is therefore accepted only
+exactly as Asterisk writes it, so that no part of a value is ever read as a line of Asterisk's own.
 """
 
 import itertools
@@ -11,10 +11,10 @@ from enum import Enum
 
 from ..errors import ProtocolError
 
-#: Bytes that an environment may have; Asterisk's are about a thousand, and more with long arguments.
+#: Bytes that an environment may have; those of Asterisk have about a thousand, more with long arguments.
 ENVIRONMENT_LIMIT = 65_536
 
-#: How the environment that a server is sent begins, and the one that a process is given.
+#: How the environment begins that a server receives, and the one that a process receives.
 OF_SERVER = b'agi_network: yes\n'
 OF_PROCESS = b'agi_request: '
 
@@ -24,8 +24,8 @@ _UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rd
 #: The bits of `agi_callingpres` that say who may see the caller (AST_PRES_RESTRICTION in callerid.h).
 _RESTRICTION, _ALLOWED, _PROHIBITED = 0x60, 0x00, 0x20
 
-#: Lines that cannot hold who called. Those left out can: a channel is `PJSIP/1001-0000`, an account one caller's, and
-#: the dialplan puts what it likes into the address and the arguments.
+#: Names whose values cannot identify the caller. All others can: a channel is `PJSIP/1001-0000`, an account code may
+#: belong to one caller, and the dialplan may put anything into the address and the arguments.
 _SHOWN = frozenset(
     f'agi_{name}'
     for name in (
@@ -65,8 +65,8 @@ _NAMES = tuple(_VALUES)
 _NETWORK, _SCRIPT, *_ALWAYS = (f'{name}: ({value})\n' for name, value in _VALUES.items())
 _match = re.compile(rf'(?:{_NETWORK}(?:{_SCRIPT})?)?{"".join(_ALWAYS)}((?:agi_arg_[0-9]+: .*\n)*)\n').fullmatch
 
-# A name that only a later Asterisk sends is passed over, but only after a value that no caller and no dialplan can
-# choose: after any other it may be part of that value, which would lose its end unseen.
+# A name that only a later Asterisk sends is skipped, but only after a value that neither a caller nor the dialplan can
+# choose: after any other it may be part of that value.
 _FIXED = {'agi_type', 'agi_version', *(name for name, value in _VALUES.items() if value != _TEXT)}
 _KNOWN_LINE = rf'(?:{"|".join(_NAMES)}|agi_arg_.*): '
 _LATER_LINE = rf'(?!{_KNOWN_LINE})agi_[a-z0-9_]+: .*\n'
@@ -77,9 +77,9 @@ class Presentation(Enum):
     """Who may see the caller's number and name."""
 
     ALLOWED = 'allowed'
-    #: The caller withholds them. Asterisk passes them on all the same.
+    #: The caller withholds them. Asterisk sends them nevertheless.
     PROHIBITED = 'prohibited'
-    #: Asterisk does not have them, but for what the dialplan may have set.
+    #: Asterisk does not have them; the dialplan may have set some.
     UNAVAILABLE = 'unavailable'
 
 
@@ -97,7 +97,7 @@ class Environment(Mapping[str, str]):
 
     @classmethod
     def opening(cls, received: bytes) -> tuple['Environment', bytes]:
-        """The environment with which `received` begins, once that `is_whole`, and the bytes after it.
+        """The environment that `received` begins with, once it `is_whole`, and the bytes after it.
 
         Raises ProtocolError as `parse` does.
         """
@@ -108,8 +108,8 @@ class Environment(Mapping[str, str]):
     def parse(cls, block: bytes) -> 'Environment':
         """The environment that `block`, up to and including its empty line, holds.
 
-        Raises ProtocolError unless each name is there, once and in Asterisk's order; it names the value that is to
-        blame. A name that only a later Asterisk sends is left out where it cannot be part of a value.
+        Raises ProtocolError, which names the offending value, unless each name is there once and in Asterisk's order.
+        A name that only a later Asterisk sends is left out where it cannot be part of a value.
         """
         if b'\0' in block:
             raise ProtocolError('its environment holds a NUL, which Asterisk cannot send')
@@ -119,7 +119,7 @@ class Environment(Mapping[str, str]):
             raise ProtocolError(_fault(text) + _call_of(text))
         environment = cls.__new__(cls)
         environment._values = values
-        if not environment.unique_id.isprintable():  # it stands in the log
+        if not environment.unique_id.isprintable():  # the log shows it
             raise ProtocolError(f'{environment.unique_id[:80]!r} is not a unique id of Asterisk')
         return environment
 
@@ -133,7 +133,7 @@ class Environment(Mapping[str, str]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        """All of it, but for what may say who called if the caller withholds that."""
+        """All of it, except what may identify a caller who withholds that."""
         if self.presentation is not Presentation.PROHIBITED:
             return f'Environment({self._values!r})'
         shown = {name: value if name in _SHOWN else 'withheld' for name, value in self._values.items()}
@@ -171,8 +171,8 @@ class Environment(Mapping[str, str]):
     def presentation(self) -> Presentation:
         """Who may see the number and the name, from the bits 0x60 of `agi_callingpres`.
 
-        Asterisk joins what holds for each of the two, and the stricter one wins (`ast_party_id_presentation` in
-        channel.c). A value that is not a number is taken for prohibited; without the line nothing is available.
+        Asterisk combines those of the number and of the name: the stricter one wins (`ast_party_id_presentation` in
+        channel.c). A value that is not a number counts as prohibited; without one, nothing is available.
         """
         value = self._values.get('agi_callingpres')
         if value is None:
@@ -205,9 +205,9 @@ class Environment(Mapping[str, str]):
 
 
 def is_whole(received: bytes, begin: bytes) -> bool:
-    """Whether the environment has ended that `received` begins with; `begin` is OF_SERVER or OF_PROCESS.
+    """Whether `received` holds all of an environment, which begins with `begin`: OF_SERVER or OF_PROCESS.
 
-    Raises ProtocolError for what does not become one.
+    Raises ProtocolError for what cannot become one.
     """
     if received[: len(begin)] != begin[: len(received)]:
         raise ProtocolError(f'it sent {received[:40]!r}, where an AGI environment begins with {begin!r}')
@@ -219,7 +219,7 @@ def is_whole(received: bytes, begin: bytes) -> bool:
 
 
 def _values(text: str) -> dict[str, str] | None:
-    """What the block `text` says; None if it is not as Asterisk writes it."""
+    """The values of the block `text`; None if it is not as Asterisk writes it."""
     match = _match(text)
     if match is None:
         return None
@@ -254,9 +254,9 @@ def _fault(text: str) -> str:
 
 
 def _suspects(seen: list[str], name: str) -> dict[str, None]:
-    """The names, of those `seen` before the line `name` that is wrong, whose values may hold the newline.
+    """The names, among those `seen` before the wrong line `name`, whose values may hold the newline.
 
-    That is the last one, if the line is a part of its value, or else the one that Asterisk's own line follows.
+    The last one, if the line is part of its value; otherwise the one that Asterisk's own line follows.
     """
     suspects = [seen[-1]]
     if name in seen[1:]:
@@ -265,13 +265,13 @@ def _suspects(seen: list[str], name: str) -> dict[str, None]:
 
 
 def _call_of(text: str) -> str:
-    """What Asterisk's log knows the call of the block `text` by, as the end of a sentence."""
+    """The unique id by which Asterisk's log names the call of the block `text`, to end a sentence with."""
     found = re.search(r'^agi_uniqueid: ([!-~]{1,80})$', text, re.MULTILINE)
     return f' (unique id {found[1]})' if found else ''
 
 
 def _names_due(lines: list[str]) -> Iterator[str]:
-    """The names in the order that is right for `lines`, which say whether they are of a process or of a server."""
+    """The names in the right order for `lines`, which show whether a process or a server received them."""
     names = list(_NAMES)
     if not lines[0].startswith('agi_network: '):
         names.remove('agi_network')

@@ -25,15 +25,15 @@ NAME = 'agi gatherer'
 #: Seconds in which a peer has to send its whole environment; Asterisk sends it at once.
 HANDSHAKE_TIMEOUT = 5.0
 
-#: Connections without a call that are kept at most, as their environment is not whole or they are parting; the oldest
-#: goes when there are more. Fewer are kept where the system allows few files, of which the calls need most.
+#: The most connections without a call that are kept, while their environment is gathered or they part; if there are
+#: more, the oldest goes. Fewer are kept if the system allows few open files, most of which are for calls.
 HANDSHAKES = 2_000
 _FILES_FOR_EACH = 8
 
-#: Seconds for which none is accepted after one could not be.
+#: Seconds for which nothing is accepted after a connection could not be.
 _PAUSE = 0.1
 
-#: Connections that the system keeps until they are accepted.
+#: The most connections that the system queues until they are accepted.
 BACKLOG = 4096
 
 #: Connections accepted before the others are looked at again.
@@ -47,8 +47,8 @@ _LOOPBACK = ipaddress.ip_network('127.0.0.0/8'), ipaddress.ip_network('::1/128')
 class Gatherer:
     """Hands each connection to `workers` once its environment is whole.
 
-    A peer that says nothing, or talks nonsense, costs a socket for a bounded time and one line in the log. Whoever is
-    sent away is told so, AGISTATUS=FAILURE, and parts: it has a moment to read that.
+    A peer that sends nothing, or nonsense, costs a socket for a bounded time and one line in the log. A peer that is
+    sent away gets FAILURE, for AGISTATUS, and a moment to read that: its connection is parting.
     All but `start`, `stop` and `wait` runs in the gatherer's own thread.
     """
 
@@ -67,7 +67,7 @@ class Gatherer:
         self._handshakes: dict[Connection, None] = {}  # in the order of their deadlines
         self._parting: dict[Connection, None] = {}  # the same
         self._resume = math.inf  # when to accept again, after a pause
-        #: What ended it, if that was not `stop`.
+        #: The error that ended it; None if `stop` did.
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class Gatherer:
         self._stopped.close()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, `timeout` seconds at most; whether it has."""
+        """Wait until it has ended, `timeout` seconds at most; returns whether it has."""
         return self._ended.wait(timeout)
 
     def _run(self) -> None:
@@ -100,10 +100,10 @@ class Gatherer:
             self._close()
 
     def _close(self) -> None:
-        """Send all away that have no call, and give those a moment to read that."""
+        """Send away all connections without a call, and give them a moment to read that."""
         self._send_away_unaccepted()
         self._listener.close()
-        with suppress(Exception):  # whatever ended the thread may do so again
+        with suppress(Exception):  # what ended the thread may happen again
             for connection in tuple(self._handshakes):
                 self._send_away(connection, '')
             for connection in self._workers.dismiss():
@@ -117,8 +117,8 @@ class Gatherer:
         self._ended.set()
 
     def _send_away_unaccepted(self) -> None:
-        """For Asterisk these connections are made: if they were reset, the dialplan would see a success."""
-        with suppress(OSError):  # mostly, that there are no more
+        """For Asterisk these are connected: if they were reset, the dialplan would see a success."""
+        with suppress(OSError):  # usually BlockingIOError: there are no more
             for _ in range(BACKLOG):
                 accepted, address = self._listener.accept()
                 self._send_away(Connection(accepted, address[0], 0.0), '')
@@ -153,7 +153,7 @@ class Gatherer:
                 return
             except OSError as error:
                 logger.warning('a connection could not be accepted: %s', error)
-                self._make_way()  # most likely there are no file descriptors left
+                self._make_way()  # most likely, no file descriptors are left
                 return
             connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
             if not self._allows(connection.peer):
@@ -162,7 +162,7 @@ class Gatherer:
                 self._gather(connection)
 
     def _make_way(self) -> None:
-        """Free what others hold that are no calls; if there are none, pause: trying on would only spin."""
+        """Drop the oldest connection without a call; if there is none, pause: to try again at once would only spin."""
         if self._handshakes or self._parting:
             self._drop_oldest()
             return
@@ -233,7 +233,7 @@ class Gatherer:
             self._drop(next(iter(self._parting)))
             return
         connection = next(iter(self._handshakes))
-        logger.warning('%s was sent away: its environment was not whole and others need the room', connection.peer)
+        logger.warning('%s was sent away: its environment was not whole, and others need the room', connection.peer)
         connection.fail()
         self._drop(connection)
 

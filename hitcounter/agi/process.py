@@ -93,7 +93,7 @@ def run(
 
 @contextmanager
 def _failing(stream: StdioStream) -> Iterator[None]:
-    """Let the dialplan see AGISTATUS=FAILURE, too, if the block ends by an error."""
+    """Let the dialplan see AGISTATUS=FAILURE if the block raises an error."""
     try:
         yield
     except BaseException:
@@ -115,9 +115,9 @@ def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
 
 
 def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Environment:
-    """`environment` as the server would have got it: the path as the network script, and then the arguments.
+    """`environment` as a server would have received it: the path as the network script, followed by the arguments.
 
-    The arguments are those of the process itself, which no newline in one of them can multiply.
+    The arguments are those of the process, so that a newline in one of them cannot add another.
     """
     texts = [os.fsencode(argument).decode('utf-8', 'surrogateescape') for argument in arguments]
     values = {name: value for name, value in environment.items() if not name.startswith('agi_arg_')}

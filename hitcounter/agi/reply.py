@@ -20,7 +20,7 @@ _SPEECH = re.compile(
 ).fullmatch
 _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
 _USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older Asterisks put it right behind the text
-# All that Asterisk sends while no command is under way, and what may be the first half of one more such line.
+# All that Asterisk sends while no command is under way, and the beginning of one more such line.
 _UNASKED = re.compile(rb'((?:HANGUP)?\r?\n)*(?P<half>(?:HANGUP|HANGU|HANG|HAN|HA|H)?\r?)').fullmatch
 _FIRST_WORD = re.compile(rb'agi_[a-z0-9_]{1,40}|[1-5]\d\d\b|[A-Za-z]{1,20}\b').match
 
@@ -64,13 +64,13 @@ class Replies:
             raise ProtocolError(f'Asterisk does not send a reply of more than {REPLY_LIMIT} bytes')
 
     def note(self, data: bytes) -> None:
-        """As `feed`, where no reply is awaited: a HANGUP counts at once, and anything else is kept to be refused."""
+        """As `feed`, but while no reply is due: HANGUP takes effect at once, and all else is kept, to be refused."""
         self.feed(data)
         lines = self._buffer.split(b'\n')[:-1]
         self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
 
     def take_unasked(self) -> None:
-        """Take what came while no command was under way: HANGUP or nothing.
+        """Take what came while no command was under way, which may only be HANGUP.
 
         Raises ProtocolError for anything else, now and at each later call.
         """
@@ -84,11 +84,11 @@ class Replies:
 
     @property
     def holds_value(self) -> bool:
-        """Whether a value has begun, which may go on after what looks like its end."""
+        """Whether a value has begun, which may continue after what looks like its end."""
         return b' (' in self._buffer
 
     def take(self) -> Reply | None:
-        """The reply if all of it is there, else None. Raises ProtocolError for what is not one, or is more than one."""
+        """The reply; None until it is complete. Raises ProtocolError for more than one, or for anything else."""
         if self._buffer == b'200 result=0\n':  # most replies by far
             self._buffer = b''
             return _ZERO
@@ -179,7 +179,7 @@ def _split_hangups(buffer: bytes) -> tuple[bytes, bytes]:
 
 
 def _shown(data: bytes) -> str:
-    """The first line of `data` for a message, which keeps a caller's name and a PIN to itself."""
+    """A description of the first line of `data` for a message, without a caller's name or a PIN."""
     word = _FIRST_WORD(data)
     size = len(data.partition(b'\n')[0])
     return f'a line of {size} bytes' if word is None else f'a line of {size} bytes that begins with {_text(word[0])!r}'

@@ -111,13 +111,13 @@ class Scripts:
 def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
     """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log.
 
-    Unless all went well, the dialplan is to see AGISTATUS=FAILURE. A connection that is lost after the hangup is what
+    If not, the dialplan is to see AGISTATUS=FAILURE. A connection that is lost after the hangup is what
     AGIEXITONHANGUP asks for, and no more than the hangup.
     """
     if script is None:
         return False, f'failed ({_missing(call)})'
     try:
-        result = script.function(call)  # not by way of __call__, which would take a page of every thread's stack
+        result = script.function(call)  # not through __call__, which would take a page of each thread's stack
         if result is not None:
             refuse_what_never_ran(result, script)
         call.expect_silence()
@@ -135,30 +135,30 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
         return False, 'failed'
     if call.noticed_hangup:
         return True, 'hung up'
-    if call.unanswered:  # and the script went on as if it had not heard of it
+    if call.unanswered:  # and the script ignored the error
         return False, f'lost ({call.unanswered} has no reply)'
     return True, 'ended'
 
 
 def refuse_what_never_ran(result: object, script: object) -> None:
-    """Raise ScriptError if `result` shows that a decorator hid an async function or a generator function."""
+    """Raise ScriptError if `result` shows that the script was an async or a generator function behind a decorator."""
     if never_run(result):
         raise ScriptError(
             f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
             f'plain function')
 
 
-# What a log may say of a call. The path that was asked for, and the message of an error, may hold who called.
+# What the log may say about a call. The requested path, and the message of an error, may identify the caller.
 
 def _missing(call: Call) -> str:
     if call.caller_withheld:
-        return 'there is no script of its path, which may say who called and is not shown'
+        return 'there is no script of its path, which is not shown, since it may say who called'
     return f'there is no script {call.environment.script!r}'
 
 
 def _said(call: Call, error: BaseException) -> str:
     if call.caller_withheld:
-        return f'{type(error).__name__}, whose message may say who called and is not shown'
+        return f'{type(error).__name__}, whose message is not shown, since it may say who called'
     return str(error)
 
 

@@ -36,7 +36,7 @@ MAX_CALLS = 1000
 #: Notices a machine that is gone without a word in two minutes.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 6}
 
-#: Seconds that a script has to end once its call was cut and its connection closed.
+#: Seconds that a script has to end after its call was cut and its connection closed.
 GRACE = 2.0
 
 
@@ -88,7 +88,7 @@ class Server:
         self._line_limit = line_limit
         self._keep_withheld = keep_withheld
         self._calls = Calls()
-        self._drained: Drained | None = None  # how `stop` ended
+        self._drained: Drained | None = None  # what `stop` returned
         networks = _networks(allow)
         with ExitStack() as opened:
             listener = opened.enter_context(_listen(host, port, only_loopback=not networks))
@@ -104,9 +104,9 @@ class Server:
         self._gatherer.start()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server takes no more calls, `timeout` seconds at most; whether it takes none.
+        """Wait until the server takes no more calls, `timeout` seconds at most; returns whether it does not.
 
-        Raises ListenError if it was not `stop` that ended it; calls under way go on until `stop` even then.
+        Raises ListenError if anything but `stop` ended it; calls under way still go on until `stop`.
         """
         ended = self._gatherer.wait(timeout)
         if (error := self._gatherer.error) is not None:
@@ -115,9 +115,9 @@ class Server:
         return ended
 
     def stop(self, drain: float = 0.0) -> Drained:
-        """Stop listening, let the calls end within `drain` seconds, then cut those that are left.
+        """Stop listening, let calls go on for `drain` seconds at most, then cut those that are left.
 
-        Once it was stopped, this only returns the same again.
+        Once stopped, it only returns the same result again.
         """
         if self._drained is None:
             self._drained = self._end(drain)
@@ -135,7 +135,7 @@ class Server:
         return Drained(len(under_way - cut), len(cut) - forced, forced)
 
     def cut(self) -> None:
-        """End every call now, from any thread, so as to cut a drain short; it takes a second at most.
+        """End every call now, to cut a drain short, from any thread; it takes a second at most.
 
         The dialplan sees AGISTATUS=FAILURE, once Asterisk has carried out the command that is under way.
         """
@@ -196,7 +196,7 @@ def _run(script: Script[..., object] | None, call: Call, under_way: UnderWay) ->
     well, ending = lead(call, script)
     if ending == 'failed':
         return well, ending
-    if under_way.is_overdue:  # at which Asterisk closes, and so it may look like a hangup
+    if under_way.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
         return False, 'lost (it lasted as long as a call may)'
     if under_way.is_cut:
         return False, 'closed'

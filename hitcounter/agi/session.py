@@ -18,7 +18,7 @@ from .stream import Stream
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a wait for a hangup looks whether a signal has told of one.
+#: Seconds after which a wait for a hangup checks whether a signal has announced one.
 _PULSE = 0.1
 
 #: Seconds that Asterisk may take for a command that it carries out at once.
@@ -59,9 +59,9 @@ class Session:
         audio: Audio | None = None,
         keep_withheld: bool = False,
     ) -> None:
-        #: What Asterisk said at the beginning. It is the truth, also of callers who withhold who they are.
+        #: What Asterisk sent at the beginning. Nothing is masked, not even for callers who withhold who they are.
         self.environment = environment
-        #: True if the caller withholds number and name, which are then not for a log, a database or anybody else.
+        #: True if the caller withholds number and name: then log, store and show neither.
         self.caller_withheld = not keep_withheld and environment.presentation is Presentation.PROHIBITED
         #: What the caller says, for a script that Asterisk's EAGI runs; else None.
         self.audio = audio
@@ -75,7 +75,7 @@ class Session:
         self._replies.take_unasked()
         self._hangup_told = False
         self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
-        # Whether a caller may have written what comes before the next command: in a value of the environment, or in one
+        # Whether a caller may have written what comes before the next command, in a value of the environment or in one
         # that a command returned.
         self._is_wary = True
         self._value_came = False
@@ -87,20 +87,20 @@ class Session:
 
     @property
     def shown_caller(self) -> str:
-        """The caller's number as a log shows it: in quotes, None if it is not known, or withheld."""
+        """The caller's number for a log: in quotes, or `None` if it is not known, or `withheld`."""
         return 'withheld' if self.caller_withheld else f'{self.environment.caller_id!r:.82}'
 
     @property
     def hung_up(self) -> bool:
-        """True once the caller is gone or Asterisk has closed the connection; it looks whether that has come.
+        """True once the caller is gone or Asterisk has closed the connection; each access checks for that.
 
-        So it is for a script that does something else than commands for long. A dialplan that is sent elsewhere, as by
-        a redirect, looks the same to AGI.
+        A script that does other things than commands for long can so end in time. To AGI, a channel that is sent
+        elsewhere in the dialplan, as by a redirect, looks the same.
         """
         return self._replies.hung_up or self._has_come_to_hangup()
 
     def wait_for_hangup(self, timeout: Seconds) -> bool:
-        """Wait `timeout` at most for the caller to go, while no command is under way; returns `hung_up`.
+        """Wait for a hangup, for `timeout` at most, while no command is under way; returns `hung_up`.
 
         Raises ConnectionLost once the call has lasted as long as it may.
         """
@@ -115,12 +115,12 @@ class Session:
 
     @property
     def noticed_hangup(self) -> bool:
-        """Whether a hangup was noticed until now; this one does not look for one."""
+        """Whether a hangup was noticed so far; unlike `hung_up`, it does not check for one."""
         return self._replies.hung_up
 
     @property
     def unanswered(self) -> str:
-        """The command to which no reply came, after which nothing more can be sent; or nothing."""
+        """The command that got no reply, after which nothing more can be sent; otherwise empty."""
         return self._unanswered
 
     def note_hangup(self) -> None:
@@ -140,7 +140,7 @@ class Session:
         return self._replies.hung_up
 
     def expect_silence(self) -> None:
-        """Raise ProtocolError if more than a HANGUP has come since the last reply, unless one is still due."""
+        """Raise ProtocolError if anything but HANGUP has come since the last reply, unless a reply is still due."""
         if self._unanswered:
             return
         if self._is_wary:
@@ -198,7 +198,7 @@ class Session:
             raise ConnectionLost(f'Asterisk did not answer {name} in time') from None
 
     def _feed_all_pending(self) -> None:
-        """Feed what has come by now: a value may hold what looks like its end, and may have come in pieces."""
+        """Feed all that has come so far: a value may hold what looks like its end, and may come in pieces."""
         while data := self._stream.pending():
             self._replies.feed(data)
 

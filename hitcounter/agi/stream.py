@@ -14,8 +14,8 @@ from ..errors import ConnectionLost
 #: call that waits for a reply holds them.
 _CHUNK = 479
 
-#: Seconds that a read waits within the kernel, which costs nothing, before it looks at its deadline. A deadline that is
-#: nearer sets the wait itself.
+#: Seconds that a read waits within the kernel, which costs nothing, before it checks its deadline. A nearer deadline
+#: limits the wait itself.
 TICK = 5.0
 
 #: Seconds that Asterisk may leave a pipe full.
@@ -43,7 +43,7 @@ class Stream(Protocol):
         """What has come already; nothing, if nothing has."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait so many seconds at most until something comes; whether it did. A close by the other side counts."""
+        """Wait, for `seconds` at most, until something comes or the other side closes; returns whether it did."""
 
 
 class SocketStream:

@@ -1,4 +1,4 @@
-"""The calls under way: those that last too long are ended, and a script that runs on after its call is reported."""
+"""The calls under way: ends those that last too long, and reports a script that runs on after its call has ended."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 #: The thread's name.
 NAME = 'agi clock'
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 LOOK = 1.0
 
 #: Seconds for which a script may run after its call ended before that is logged.
@@ -22,20 +22,20 @@ OVERSTAY = 10.0
 
 
 class UnderWay:
-    """One call of a worker, from its begin to its end; others read and end it only under the lock of `Calls`."""
+    """A call that a worker serves; other threads read it and end it only under the lock of `Calls`."""
 
     __slots__ = ('began', 'call', 'connection', 'is_cut', 'is_overdue', 'is_reported', 'over_since', 'overdue', 'path')
 
     def __init__(self, connection: Connection, began: float, overdue: float) -> None:
         self.connection = connection
         self.began = began
-        #: From when on, on the clock of time.monotonic(), it has lasted too long.
+        #: The time of time.monotonic() from which on it has lasted too long.
         self.overdue = overdue
-        #: What the script has; None before there is a script.
+        #: The script's call; None before there is one.
         self.call: Call | None = None
-        #: The script's own; the one that was asked for may say who called.
+        #: The path of the script. Not the path that was requested, which may say who called.
         self.path = ''
-        #: Whether it was ended because all calls were.
+        #: Whether it was ended together with all calls.
         self.is_cut = False
         #: Whether it was ended because it lasted too long.
         self.is_overdue = False
@@ -43,14 +43,14 @@ class UnderWay:
         self.over_since = math.inf
 
     def end_now(self) -> None:
-        """Tell the dialplan that the call failed, if the caller is still there."""
+        """Let the dialplan see that the call failed, if the caller is still there."""
         if self.is_over():
             self.connection.cut()
         else:
             self.connection.fail()
 
     def is_over(self) -> bool:
-        """Whether the caller is gone or the connection is closed, the script perhaps not having noticed."""
+        """Whether the caller is gone or the connection is closed, even if the script has not noticed."""
         if self.is_cut or self.is_overdue or (self.call is not None and self.call.noticed_hangup):
             return True
         try:
@@ -63,10 +63,10 @@ class UnderWay:
 
 
 class Calls:
-    """All calls under way. A worker begins and ends its own; `cut` ends all. Looks at their clocks from `start` on."""
+    """All calls under way: workers begin and end them, `cut` ends all, and a thread checks how long each has lasted."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # of all below; no socket in it is closed meanwhile
+        self._lock = threading.Lock()  # of the three below; while it is held, no socket of a call is closed
         self._calls: set[UnderWay] = set()
         self._cut: set[UnderWay] = set()
         self._is_cut = False
@@ -77,13 +77,13 @@ class Calls:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; also one that was never started."""
+        """End the thread, if it was started."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def begin(self, connection: Connection, began: float, overdue: float) -> UnderWay:
-        """Take up a call. It is cut at once if all were cut before."""
+        """Add a call. If all calls were cut before, it is cut at once."""
         under_way = UnderWay(connection, began, overdue)
         with self._lock:
             self._calls.add(under_way)
@@ -92,17 +92,17 @@ class Calls:
         return under_way
 
     def end(self, under_way: UnderWay) -> None:
-        """The call is over, and its connection may be closed from now on."""
+        """Remove a call that is over; after that its connection may be closed."""
         with self._lock:
             self._calls.discard(under_way)
 
     def now(self) -> set[UnderWay]:
-        """Those under way at this moment."""
+        """The calls that are under way at this moment."""
         with self._lock:
             return set(self._calls)
 
     def cut(self) -> set[UnderWay]:
-        """Tell the other side of every call that it failed, once and for all; returns those that were cut until now."""
+        """Let the dialplan of each call, now and later, see that it failed; returns the calls that were cut so far."""
         with self._lock:
             self._is_cut = True
             for under_way in self._calls - self._cut:
@@ -110,7 +110,7 @@ class Calls:
             return set(self._cut)
 
     def disconnect(self) -> None:
-        """Wake every worker that still waits for the other side of a call that was cut."""
+        """Wake every worker that still waits for the other side in a call that was cut."""
         with self._lock:
             for under_way in self._calls & self._cut:
                 under_way.connection.cut()
@@ -133,7 +133,7 @@ class Calls:
             _report(under_way, now)
 
     def _overstays(self, under_way: UnderWay, now: float) -> bool:
-        """Whether that is to be reported; ends the call if it lasts too long."""
+        """Whether the script is to be reported; first ends the call if it has lasted too long."""
         if under_way.overdue <= now and not under_way.is_overdue:
             under_way.end_now()
             under_way.is_overdue = True

@@ -22,7 +22,7 @@ WAIT_FOR_READY = 0.002
 #: Seconds that a job waits when there can be no more.
 ADMISSION_TIMEOUT = 1.0
 
-#: Seconds after which the system is asked again for a thread that it refused.
+#: Seconds to wait before trying again to start a thread that the system refused.
 REFUSED_FOR = 0.5
 
 
@@ -30,8 +30,8 @@ class Workers(Generic[Job]):
     """At most `most` threads that run `work(job)`, the one most recently idle first, so that few stay hot.
 
     A job that finds none waits, first come first served. The one thread that has the jobs to `hand` must `attend`
-    to those that wait, when they are `due`. What `work` raises is logged. Raises RuntimeError if the system gives not
-    even one thread; where it gives fewer than asked for, it is asked again later.
+    to those that wait, when they are `due`. What `work` raises is logged. Raises RuntimeError if the system refuses
+    even the first thread; if it refuses a later one, that is tried again after a while.
     """
 
     def __init__(self, work: Callable[[Job], None], most: int, name: str) -> None:
@@ -41,7 +41,7 @@ class Workers(Generic[Job]):
         self._lock = threading.Lock()  # of all below
         self._all_idle = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
-        self._ask_again = -math.inf  # when the system may be asked for another thread
+        self._ask_again = -math.inf  # when to try again to start another thread
         self._idle = [self._start()]
         while len(self._threads) < min(READY, most) and (worker := self._another()):
             self._idle.append(worker)
@@ -113,9 +113,9 @@ class Workers(Generic[Job]):
             return None
         try:
             return self._start()
-        except RuntimeError as error:  # of the system: it gives no more threads
+        except RuntimeError as error:  # the system refuses another thread
             if self._ask_again == -math.inf:
-                logger.warning('there are %d workers and cannot be more for now: %s', len(self._threads), error)
+                logger.warning('the system allows only %d workers for now: %s', len(self._threads), error)
             self._ask_again = time.monotonic() + REFUSED_FOR
             return None
 
@@ -133,7 +133,7 @@ class Workers(Generic[Job]):
         while job is not None:
             try:
                 self._work(job)
-            except BaseException:  # a worker that ended would be missed for good
+            except BaseException:  # a worker that ended would be missing from then on
                 logger.exception('a worker goes on after an error of its own')
             job = self._next(worker)
 

@@ -1,4 +1,4 @@
-"""Blame: whether an error comes from somebody's code, and from which line of it, or from the storage and its bytes."""
+"""Blame: whether an error comes from a component's code, and from which line, or from the storage and its bytes."""
 
 import importlib
 import inspect
@@ -22,13 +22,13 @@ from ZODB.POSException import StateLoadError
 from ..errors import ComponentError, DatabaseDamaged, DatabaseRefused, HitcounterError, StateError
 from .guard import RESTORE
 
-#: Where what is loaded comes from: what fails there, with no other code further in, is what is stored.
+#: The code that loads objects: if an error is raised there, and not by code that it called, the bytes are to blame.
 _STORAGES = tuple(os.path.dirname(module.__file__) + os.sep for module in (ZODB, ZEO, zodbpickle))
 
-#: What is raised where nothing can be read, and so nothing is known of what is stored.
+#: What is raised if nothing can be read, which says nothing about what is stored.
 UNREADABLE = (OSError, ClientDisconnected)
 
-#: What other code stands on, and so is not to blame for what it is given: this package among it.
+#: Code that is not to blame for what other code passes to it; this package is part of it.
 _GROUND = (
     *(os.path.dirname(module.__file__) + os.sep for module in (persistent, BTrees, transaction)),
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
@@ -40,9 +40,9 @@ _PYTHON, _PACKAGES = sysconfig.get_path('stdlib') + os.sep, ('/site-packages/', 
 
 
 def raised_at(error: BaseException) -> str | None:
-    """`FILE, line N` of the code, of a component or of what it stores, that raised `error`; None if none did."""
+    """`FILE, line N` of the code, of a component or of a stored class, that raised `error`; None if none did."""
     error = _first(error)
-    if isinstance(error, SyntaxError) and error.filename:  # of a module that is imported: no line of it has run
+    if isinstance(error, SyntaxError) and error.filename:  # of a module that was being imported: no line of it has run
         return f'{error.filename}, line {error.lineno}'
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
@@ -55,7 +55,7 @@ def raised_at(error: BaseException) -> str | None:
 
 
 def _first(error: BaseException) -> BaseException:
-    """What ZODB met, if `error` is how it says that it met something while it loaded an object."""
+    """The cause, if `error` is the one that ZODB wraps around whatever fails while it loads an object."""
     while isinstance(error, StateLoadError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -92,7 +92,7 @@ def told(error: BaseException) -> str:
 
 
 def why_missing(module: str, name: str) -> str:
-    """Why there is no class `name` of `module` here, in a phrase."""
+    """Why the class `name` of `module` cannot be found, in a phrase."""
     try:
         importlib.import_module(module)
     except Exception as error:  # noqa: BLE001 -- a module may raise anything while it is imported
@@ -101,7 +101,7 @@ def why_missing(module: str, name: str) -> str:
 
 
 def failure(component: type[Any], what: str, error: BaseException, name: str) -> str:
-    """Say that `component` failed in its method `name`, and where: in a sentence without its last part, what to do."""
+    """That `component` failed in its method `name`, and where: a sentence to which the caller adds what to do."""
     method = getattr(component, name)
     place = raised_at(error) or defined_at(method)
     return f'component {component.name!r} could not {what} ({reason(error)}, in {place})'
@@ -109,14 +109,14 @@ def failure(component: type[Any], what: str, error: BaseException, name: str) ->
 
 @contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """Say of an error that is met while the database is read whose it is.
+    """Say who is to blame for an error that is raised while the database is read.
 
-    `what` is a clause, as in `the database cannot be read`. Raises ComponentError if it is that of code, and
-    DatabaseRefused if it is that of what is stored.
+    `what` is a clause, as in `the database cannot be read`. Raises ComponentError if it is code, and
+    DatabaseRefused if it is what is stored.
     """
     try:
         yield
-    except (StateError, TransientError):  # the latter of a storage that is away just now
+    except (StateError, TransientError):  # the latter: the storage is away at the moment
         raise
     except Exception as error:
         if raised_at(error):

@@ -1,4 +1,4 @@
-"""The classes of what is stored: found by their names when it is loaded, or missing, which is said."""
+"""The classes of stored objects: they are looked up by name on loading, and the log names the missing ones."""
 
 import logging
 import threading
@@ -14,17 +14,17 @@ from .in_place import LookingConnection
 
 logger = logging.getLogger(__name__)
 
-_of_thread = threading.local()  # its `watching` is what records what the loads of a thread miss
+_of_thread = threading.local()  # its `watching` records the classes that the thread's loads miss
 
-#: Classes whose absence was logged. It grows by an entry for each, and two threads may log the same one.
+#: Missing classes that were logged; two threads may log the same one.
 _logged: set[tuple[str, str]] = set()
 
 
 class LookingDB(ZODB.DB):
-    """ZODB's database: it looks at what is loaded and stored, and says which classes are missing."""
+    """ZODB's database, which examines what is loaded and stored, and logs which classes are missing."""
 
     klass = LookingConnection
-    #: Module and name of classes that have moved, by those under which they are stored.
+    #: Module and name of classes that have moved, by the module and name under which they are stored.
     moves: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType({})
 
     def classFactory(self, connection: Any, modulename: str, globalname: str) -> Any:
@@ -35,7 +35,7 @@ class LookingDB(ZODB.DB):
 
 
 class MissingClasses:
-    """Records, while it is entered, which classes the loads of this thread miss; they are not logged meanwhile."""
+    """Within its block, records the classes that this thread's loads miss, instead of logging them."""
 
     def __init__(self) -> None:
         #: Module and name of each, in the order in which they were missed.

@@ -1,8 +1,8 @@
-"""Committing: the one way, and what an error of it means, for whoever changes the database.
+"""Committing: the one way to do it, and what its errors mean, for all code that changes the database.
 
-A guest is a function that others wrote: what it raises is its own, whatever the type, and is carried in `Raised` past
-all that takes errors for the storage's. Only what ZODB raises while it begins or commits says what became of a
-transaction.
+A guest is a function that others wrote. What it raises is its own error, whatever its type, and is carried in `Raised`
+past the code that interprets errors of the storage. Only what ZODB raises while it begins or commits a transaction
+says what became of it.
 """
 
 import random
@@ -20,14 +20,14 @@ from ..errors import Interrupted, OutcomeUnknown, StateError
 from .interrupts import put_off
 from .marks import Marker
 
-#: Seconds for which a transaction is tried again while others change the same objects.
+#: Seconds for which a transaction is retried while other processes change the same objects.
 RETRY_TIMEOUT = 10.0
 
-#: Seconds for which the updates of one transaction are tried again when one of them raises by itself what a storage
-#: raises to ask for that. Others wait meanwhile.
+#: Seconds for which the updates of one transaction are retried if it is an update that raises an error by which a
+#: storage asks for a retry. Other updates wait meanwhile.
 GUEST_TIMEOUT = 1.0
 
-#: Seconds within which a storage that was asked for news went away just then, and so is waited for.
+#: If a transaction does not begin, and that took no more seconds than this, the connection was lost just then: retry.
 CUT_OFF = 1.0
 
 _LONGEST_PAUSE = 0.05
@@ -42,24 +42,24 @@ class Raised(Exception):
 
 
 class NotStored(Exception):
-    """The storage refused the transaction, and nothing of it is stored; the cause is what it raised."""
+    """The storage refused the transaction, and nothing of it is stored; the cause is the storage's error."""
 
     def __init__(self, error: BaseException, *, is_certain: bool) -> None:
         super().__init__(str(error))
-        #: Whether the storage raised it for certain, and not an object while it was pickled.
+        #: Whether the storage certainly raised it, rather than an object that was being pickled.
         self.is_certain = is_certain
 
 
 class NotBegun(NotStored):
-    """The storage could not even be read."""
+    """The storage could not be read, so that the transaction did not begin."""
 
 
 class LookedUp(TransientError):
-    """The storage went away while it stored, and came back without the transaction."""
+    """The storage went away while it stored the transaction, and came back without it."""
 
 
 class Retries:
-    """For how long a transaction is tried again, with a pause before each time."""
+    """How long a transaction is retried, with a pause before each attempt."""
 
     def __init__(self) -> None:
         self._deadline = time.monotonic() + RETRY_TIMEOUT
@@ -67,13 +67,13 @@ class Retries:
 
     @classmethod
     def of_guests(cls) -> 'Retries':
-        """Those of updates that raise a storage's errors by themselves."""
+        """For updates that themselves raise the errors of a storage."""
         retries = cls()
         retries._deadline = time.monotonic() + GUEST_TIMEOUT
         return retries
 
     def pause(self) -> bool:
-        """Wait a moment; False if it is too late to try again."""
+        """Wait a moment; return False if it is too late to try again."""
         if time.monotonic() > self._deadline:
             return False
         time.sleep(random.uniform(0, self._longest))
@@ -82,14 +82,14 @@ class Retries:
 
 
 def given_up(error: BaseException) -> str:
-    """Why a transaction is not tried again any more, in a phrase."""
+    """Why a transaction is not retried any more, in a phrase."""
     if isinstance(error, ConflictError):
         return 'other processes changed the same objects each time'
     return f'it failed each time it was tried ({error})'
 
 
 def is_of_storage(error: BaseException) -> bool:
-    """Whether `error` is one by which a storage asks to try again, to a guest that loads an object, too."""
+    """Whether `error` is one by which a storage asks for a retry, which a guest may get when it loads an object."""
     return isinstance(error, ConflictError | LookedUp) or (
         isinstance(error, TransientError) and isinstance(error, StorageError))
 
@@ -103,7 +103,7 @@ class _Phase(IntEnum):
 
 
 class _Progress:
-    """A resource that takes each step of a commit last, and so knows how far the storages came."""
+    """A resource that takes part in each step of a commit after the storages, and so knows how far they got."""
 
     transaction_manager = None
 
@@ -134,11 +134,11 @@ class _Progress:
 def commit(transactions: Any, what: str, marker: Marker | None = None) -> None:
     """Commit the transaction of the manager `transactions`; when this returns, it is stored.
 
-    Raises TransientError if it is not stored, and may be when it is done again; NotStored if the storage refused it;
-    Raised with an error that is not the storage's, such as that of an object that cannot be pickled; OutcomeUnknown if
-    the storage failed while it stored, and no `marker` can find out what became of it. The caller then aborts.
+    Raises TransientError if it is not stored, and a retry may succeed; NotStored if the storage refused it; Raised for
+    an error that is not the storage's, such as an object that cannot be pickled; OutcomeUnknown if the storage failed
+    while it stored, and no `marker` can find out the outcome. The caller then aborts.
 
-    A Ctrl-C waits until the commit has ended; then Interrupted says what became of `what`.
+    Ctrl-C is put off until the commit has ended; Interrupted then says whether `what` was stored.
     """
     with put_off() as late:
         try:
@@ -167,14 +167,14 @@ def _commit(transactions: Any, what: str, marker: Marker | None) -> None:
             _refuse(what, error, progress.phase)
         if isinstance(error, KeyboardInterrupt):
             raise (_stored(what) if progress.phase is _Phase.FINISHED else _unknown(what)) from error
-        if progress.phase is _Phase.FINISHED:  # what failed after that says nothing of the outcome
+        if progress.phase is _Phase.FINISHED:  # a later failure does not change the outcome
             abort(transactions)
         else:
             _look_up(what, marked, error)
 
 
 def _refuse(what: str, error: BaseException, phase: _Phase) -> NoReturn:
-    """Say whose error it is that kept a transaction from being stored."""
+    """Raise `error`, which kept a transaction from being stored, as that of the storage or of a guest."""
     if isinstance(error, KeyboardInterrupt):
         raise _not_stored(what) from error
     if isinstance(error, TransientError):
@@ -185,7 +185,7 @@ def _refuse(what: str, error: BaseException, phase: _Phase) -> NoReturn:
 
 
 def _look_up(what: str, marked: Marker | None, error: BaseException) -> None:
-    """Find out whether it is stored. Raises LookedUp if it is not."""
+    """Find out whether the transaction is stored. Raises LookedUp if it is not."""
     if marked is None:
         raise OutcomeUnknown(f'the storage failed while it stored {what}: {error}') from error
     try:
@@ -205,20 +205,20 @@ def _not_stored(what: str) -> Interrupted:
 
 
 def _unknown(what: str) -> Interrupted:
-    return Interrupted(f'{what} may or may not have been stored: look before you do it again')
+    return Interrupted(f'{what} may or may not have been stored: check before you do it again')
 
 
 def begin(transactions: Any, connection: Any) -> Any:
-    """Begin a transaction of the manager `transactions`, and give it once the root can be read.
+    """Begin a transaction of the manager `transactions`, and return it once the root can be read.
 
-    Raises NotBegun if the storage cannot be reached, TransientError if it may be when it is tried again.
+    Raises NotBegun if the storage cannot be reached, TransientError if a retry may succeed.
     """
     started = time.monotonic()
     try:
         try:
             current = transactions.begin()
         except TransientError:
-            if time.monotonic() - started > CUT_OFF:  # it was away, and waited for
+            if time.monotonic() - started > CUT_OFF:  # the storage was away, and was waited for
                 raise
             abort(transactions)
             current = transactions.begin()
@@ -230,7 +230,7 @@ def begin(transactions: Any, connection: Any) -> Any:
 
 def abort(transactions: Any) -> None:
     """Abort the transaction of the manager `transactions`, if it has one."""
-    with suppress(Exception):  # a second failure must not hide what the first says of the outcome
+    with suppress(Exception):  # a second failure must not hide the first, which says what the outcome is
         transactions.abort()
 
 
@@ -243,7 +243,7 @@ _here = _Here()
 
 @contextmanager
 def guests_of(database: object) -> Iterator[None]:
-    """While guests run in this thread, in a transaction on the ZODB.DB `database`."""
+    """Mark the block as one in which this thread runs guests in a transaction on `database`, a ZODB.DB."""
     before = _here.databases
     _here.databases = (*before, database)
     try:

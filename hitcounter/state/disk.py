@@ -30,28 +30,28 @@ def sync(path: str) -> None:
 
 
 def remove(*paths: str) -> None:
-    """Remove the files that there are."""
+    """Remove those of the files that exist."""
     for path in paths:
         with suppress(FileNotFoundError):
             os.remove(path)
 
 
 def is_mount_point(path: str) -> bool:
-    """Whether something is mounted at the real path `path`, as Docker does with one file: it cannot be replaced."""
+    """Whether something is mounted at `path`, a real path, as Docker mounts single files: it cannot be replaced."""
     with suppress(OSError), open('/proc/self/mountinfo', 'rb') as mounts:
         return os.fsencode(path) in (_unescaped(line.split()[4]) for line in mounts)
     return False
 
 
 def _unescaped(name: bytes) -> bytes:
-    """The kernel writes a blank, say, as a backslash and three octal digits."""
+    """The kernel writes a space, for example, as a backslash and three octal digits."""
     return re.sub(rb'\\([0-7]{3})', lambda found: bytes([int(found[1], 8)]), name)
 
 
 def new_file(path: str, like: str) -> int:
-    """A descriptor of a new file at `path`, to be written: for its owner alone, who is that of `like` if we are root.
+    """Make a file at `path` that only its owner may read, and return a descriptor to write to it.
 
-    Raises FileExistsError if anything is there, a link as well.
+    If we are root, its owner is that of `like`. Raises FileExistsError if there is anything at `path`, even a link.
     """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     give(file, like)
@@ -59,14 +59,14 @@ def new_file(path: str, like: str) -> int:
 
 
 def give(file: int | str, like: str) -> None:
-    """Let a file that root made belong to the owner of `like`, so that it shuts nobody out."""
+    """If we are root, give a file to the owner of `like`, so that it does not lock that user out."""
     if os.geteuid() == 0:
         status = os.stat(like)
         os.chown(file, status.st_uid, status.st_gid)
 
 
 def make_folder(path: str) -> None:
-    """Make a folder for its owner alone, who is that of the one around it if we are root, and those around it."""
+    """Make a folder that only its owner may enter, and its parents. If we are root, its owner is that of its parent."""
     if not os.path.isdir(path):
         make_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
@@ -74,7 +74,7 @@ def make_folder(path: str) -> None:
 
 
 def publish(made: str, path: str) -> None:
-    """Give a file that was made under another name in the same file system its own. Never replaces one.
+    """Give a file that was made under another name in the same folder its final name. Never replaces a file.
 
     Raises FileExistsError.
     """
@@ -91,9 +91,9 @@ def publish(made: str, path: str) -> None:
 
 
 def make_private(*paths: str) -> None:
-    """Make empty files for their owner alone where there are none, for others to write to: they hold caller IDs.
+    """Make each of these files that does not exist, empty, so that only its owner may read it: it will hold caller IDs.
 
-    So they need not ask the umask, which all threads of a process have in common.
+    ZODB opens them later. The umask would do the same, but all threads of a process share it.
     """
     for path in paths:
         with suppress(FileExistsError):
@@ -102,7 +102,7 @@ def make_private(*paths: str) -> None:
 
 @contextmanager
 def private(*paths: str) -> Iterator[None]:
-    """The same, but files that nobody has written to are gone in the end."""
+    """The same, but remove those that are still empty after the block."""
     make_private(*paths)
     try:
         yield

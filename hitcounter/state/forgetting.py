@@ -1,4 +1,4 @@
-"""Forgetting: the records of components that are older than somebody wants to keep them."""
+"""Forgetting: the removal of components' records beyond a given age."""
 
 from collections.abc import Callable, Iterator
 from itertools import takewhile
@@ -7,10 +7,10 @@ from typing import Any
 from .component import Component
 from .state import Parts, State
 
-#: Records that are forgotten in one update, at most.
+#: The most records that one update forgets.
 MOST = 1000
 
-#: Keys between two times that the cache is brought back to its size.
+#: Keys after which the cache is trimmed to its size.
 _BREATH = 1000
 
 
@@ -22,15 +22,15 @@ def can_forget(component: type[Component]) -> bool:
 def forget(
     state: State, component: type[Component], before: float, is_ending: Callable[[], bool] = lambda: False
 ) -> int:
-    """Forget the records of `component` from before that time, in updates that hold up nobody; returns how many.
+    """Forget the records of `component` from before that time, in updates that are short; returns how many.
 
-    It ends between two updates, or two keys, once `is_ending`. Raises what the component raises; what was forgotten
-    until then is.
+    It stops between two updates, or two keys, once `is_ending()`. Raises what the component raises; what was forgotten
+    by then stays forgotten.
     """
     def some(parts: Parts, key: Any) -> int:
         return parts[component].forget(key, before, MOST)
 
-    some.__qualname__ = f'{component.name}.forget'  # so it is called in the log
+    some.__qualname__ = f'{component.name}.forget'  # its name in the log
     forgotten = 0
     for key in state.query(lambda parts: list(_keys(parts[component], before, is_ending))):
         while not is_ending() and (count := state.update(some, key)):

@@ -1,7 +1,7 @@
-"""Changes in place: names, in the log, each plain list, dictionary or set of which ZODB would not see a change.
+"""Changes in place: the log names each stored plain list, dictionary or set, in which ZODB would miss a change.
 
-Each object is looked at when it is loaded and when it is stored, which takes about a microsecond. Whether a change is
-really lost is not known here: lost_changes.py finds that out, in tests.
+Each object is examined when it is loaded and when it is stored, which takes about a microsecond. This does not find
+out whether a change is really lost: lost_changes.py does, in tests.
 """
 
 import logging
@@ -18,34 +18,34 @@ from ZODB.Connection import Connection
 
 logger = logging.getLogger(__name__)
 
-# ZODB logs the traceback of what it cannot load, and raises it as well; whoever catches that says what is to be said.
+# ZODB both logs and raises the error of an object that it cannot load; the code that catches it reports it.
 _connection_logger = logging.getLogger('ZODB.Connection.of_hitcounter')
 _connection_logger.addFilter(lambda record: not str(record.msg).startswith("Couldn't load state"))
 
-#: What changes without a word, subclasses included.
+#: What can change without notice to ZODB, subclasses included.
 _CHANGEABLE = (list, dict, set, bytearray, deque, array)
 
 _MODULES = [module for family in (family32, family64) for module in (family.OO, family.IO, family.UO)]
 
-#: The BTrees that have objects for values, each by its class and by that of its buckets.
+#: The BTrees whose values are objects, by their own classes and by those of their buckets.
 _TREES = {kind: module.BTree for module in _MODULES for kind in (module.BTree, module.Bucket)}
 
-# What was found out so far, one entry for each class, for all connections: a thread that comes between finds it again.
+# What was found so far, an entry for each class, shared by all connections: at worst two threads find it twice.
 
-#: Types of which no object changes without a word.
+#: Types whose objects cannot change without notice.
 _steady: set[type] = set()
 
-#: What looks at the objects of a class.
+#: For each class, the function that examines its objects.
 _looks: dict[type, Callable[[Any], None]] = {}
 
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
-#: The collections whose values are plain on purpose, or were named.
+#: The collections whose values are plain on purpose, or were already named in the log.
 _settled: set[type] = set()
 
 
 class LookingConnection(Connection):
-    """A connection to a database that looks at each object that it loads or stores."""
+    """A connection to a database that examines each object that it loads or stores."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -55,7 +55,7 @@ class LookingConnection(Connection):
         super().setstate(obj)
         look(obj)
 
-    def _commit(self, transaction: Any) -> None:  # by which ZODB stores at a savepoint and at a commit
+    def _commit(self, transaction: Any) -> None:  # ZODB calls it for a savepoint and for a commit
         super()._commit(transaction)
         for changed in self._registered_objects:
             look(changed)
@@ -64,7 +64,7 @@ class LookingConnection(Connection):
 
 
 def look(stored: Any) -> None:
-    """Name what is plain in an object of the database, once for each class and attribute."""
+    """Log what is plain in an object of the database, once for each class and attribute."""
     kind = type(stored)
     looks = _looks.get(kind)
     if looks is None:
@@ -73,7 +73,7 @@ def look(stored: Any) -> None:
 
 
 def _looking_at(kind: type) -> Callable[[Any], None]:
-    """What looks at the objects of the class `kind`."""
+    """The function that examines the objects of the class `kind`."""
     purpose = _purpose(kind)
     _settled.update(part for part in purpose if isinstance(part, type))
     for known, tree in _TREES.items():
@@ -85,7 +85,7 @@ def _looking_at(kind: type) -> Callable[[Any], None]:
 
 
 def _purpose(kind: type) -> set[object]:
-    """What the class and its bases name as plain on purpose."""
+    """The `plain_on_purpose` of the class and its bases."""
     named = (vars(base).get('plain_on_purpose', ()) for base in kind.__mro__)
     return {part for parts in named for part in ((parts,) if isinstance(parts, str) else parts)}
 
@@ -95,7 +95,7 @@ def _nothing(_: Any) -> None:
 
 
 def _looking_at_attributes(kind: type, settled: set[object]) -> Callable[[Any], None]:
-    """`settled` grows by each attribute that is named."""
+    """`settled` are the attributes that need not be named; it grows by each one that is."""
 
     def looks(stored: Any) -> None:
         for name, value in getattr(stored, '__dict__', _NO_ATTRIBUTES).items():
@@ -143,7 +143,7 @@ def _values_of_list(stored: Any) -> Any:
 
 
 def _values_of_tree(stored: Any) -> Any:
-    """Those that lie in its own record: all of a small tree, none of a larger one, whose buckets have them."""
+    """Those in its own record: all values of a small tree, none of a larger one, whose buckets hold them."""
     state = stored.__getstate__()
     return state[0][0][0][1::2] if state and len(state) == 1 else ()
 
@@ -162,5 +162,5 @@ def _is_changeable(kind: type) -> bool:
 def _warn(found: str, name: str, owner: type | None) -> None:
     where = f'the plain_on_purpose of {owner.__qualname__}' if owner else 'the plain_on_purpose of its component'
     logger.warning(
-        '%s, and a change within it is not stored: use a persistent kind, or assign another one to change it; if that '
-        'is what is done, name %s in %s', found, name, where)
+        '%s, and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
+        'code does that, name %s in %s', found, name, where)

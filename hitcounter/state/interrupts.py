@@ -1,11 +1,11 @@
-"""Ctrl-C while something is stored: it waits until that has ended, so that what became of it can be said."""
+"""Ctrl-C while something is being stored: it waits for the end of that, so that the outcome can be reported."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Seconds for which one Ctrl-C waits; a second one does not wait.
+#: Seconds that a first Ctrl-C waits; a second one does not wait.
 GRACE = 5.0
 
 
@@ -19,8 +19,8 @@ class Late:
     def note(self, *_: object) -> None:
         """For the signal: wait, but raise KeyboardInterrupt from the second one on."""
         self.close()
-        # A further signal of our own, to this very thread: it must wake up from whatever it waits for, and again from
-        # what the error then makes it do.
+        # The timer signals this very thread: that wakes it from whatever it is waiting for, and again if it waits once
+        # more while it handles the KeyboardInterrupt.
         again = (threading.get_ident(), signal.SIGINT)
         self._timer = threading.Timer(GRACE, signal.pthread_kill, again)
         self._timer.daemon = True
@@ -36,10 +36,10 @@ class Late:
 
 @contextmanager
 def put_off() -> Iterator[Late]:
-    """Let Ctrl-C wait until the block has ended, which then asks whether one `came`.
+    """Put Ctrl-C off until the block has ended; `came` of what this yields then says whether there was one.
 
-    A second Ctrl-C, and one that has waited for GRACE seconds, raise KeyboardInterrupt in the block. Signals reach the
-    main thread alone, and a handler that is not Python's own is left in place: otherwise this changes nothing.
+    A second Ctrl-C, or one that has waited for GRACE seconds, raises KeyboardInterrupt in the block. Only the main
+    thread receives signals: in any other thread, or if a handler other than Python's own is set, this changes nothing.
     """
     late = Late()
     if (

@@ -1,8 +1,8 @@
-"""Whose a database is: what is stored are pickles, and to load them runs code of whoever can write them.
+"""The owner of a database file: a database holds pickles, and loading one runs code of whoever can write the file.
 
-This decides, and changes nothing. Who may open what is the same for every file: whoever can write the file, or put
-another in its place, must be this user, root, or a user that a command was told to trust. The group of a file counts
-as its owner's choice.
+This only decides; user.py changes the user. The rule is the same for every file: whoever can write it, or replace it,
+must be this user, root, or a user whom a command was told to trust. The group of a file is its owner's choice, and so
+is not examined.
 """
 
 import os
@@ -13,27 +13,27 @@ from ..errors import ForeignDatabase
 
 ROOT = 0
 
-#: Users whose databases are opened besides our own and root's. A command adds to them before it opens one.
+#: Users whose databases are opened besides our own and root's. A command adds to them before it opens a database.
 _trusted: set[int] = set()
 
 
 def trust(user: int) -> None:
-    """Open databases of the user with this id, too, in this process."""
+    """From now on, let this process also open databases of the user with this id."""
     _trusted.add(user)
 
 
 def is_trusted(user: int) -> bool:
-    """Whether this process runs what the user with this id stored."""
+    """Whether this process may load what the user with this id stored."""
     return is_self(user) or user == ROOT
 
 
 def is_self(user: int) -> bool:
-    """Whether that id is ours, or one under which our files appear here: on a volume with mapped ids, say."""
+    """Whether that id is ours, or a trusted one: on a volume with mapped ids our own files have another id."""
     return user == os.geteuid() or user in _trusted
 
 
 def name_of(user: int) -> str:
-    """The name of the user with this id, or the id of one without a name."""
+    """The name of the user with this id; the id itself if it has no name."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -41,19 +41,19 @@ def name_of(user: int) -> str:
 
 
 def owner_of(path: str) -> os.stat_result:
-    """The status of the file at `path`; if there is none, of the folder where it, or its folder, would be made."""
+    """The status of the file at `path`; if it does not exist, that of the nearest folder above it that does."""
     return os.stat(nearest(path))
 
 
 def nearest(path: str) -> str:
-    """`path` if it is there, or else the nearest folder above it that is."""
+    """`path` if it exists, otherwise the nearest folder above it that does."""
     while not os.path.lexists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
 
 
 def refuse_strangers(path: str) -> None:
-    """Raise ForeignDatabase if another user can write the file at `path`, its real one, or replace it."""
+    """Raise ForeignDatabase if another user can write or replace the file at `path`, a real path."""
     for name in dict.fromkeys([nearest(path), nearest(os.path.dirname(path))]):
         status = os.stat(name)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
@@ -70,7 +70,7 @@ def refuse_strangers(path: str) -> None:
 
 
 def is_ours(path: str) -> bool:
-    """Whether the file at `path` is there, is not a link, and nobody but its owner, whom we trust, can write it."""
+    """Whether `path` is a file, not a link, and only its owner, whom we trust, can write it."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -79,19 +79,19 @@ def is_ours(path: str) -> bool:
 
 
 def _is_sticky(status: os.stat_result) -> bool:
-    """Whether it is a folder like /tmp, where nobody can replace the file of another."""
+    """Whether it is a folder like /tmp, where no user can replace another user's file."""
     return stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
 
 
 def whose(error: PermissionError) -> str:
-    """Whose the file is that must not be opened or made, and what to do."""
+    """Who owns the file or folder that `error` is about, and what to do."""
     if not isinstance(error.filename, str):
         return 'see to the permissions of its folder'
-    return told_of(os.path.realpath(error.filename))  # it may be named by a folder that is held open, in /proc
+    return told_of(os.path.realpath(error.filename))  # the name may lead through /proc/self/fd
 
 
 def told_of(path: str) -> str:
-    """Whose the file at `path` is, or the folder where it would be, and what to do about that."""
+    """Who owns the file at `path`, or the folder it would be in, and what to do about that."""
     name = nearest(path)
     owner, runs_as = name_of(owner_of(name).st_uid), name_of(os.geteuid())
     if owner == runs_as:

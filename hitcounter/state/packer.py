@@ -1,6 +1,6 @@
-"""What copies a database file while it is packed: ZODB's own packer, which can also be stopped.
+"""The packer: ZODB's own, which copies a database file without what is to be removed, made so that it can be stopped.
 
-It looks before each record whether it is to go on, and names the object that it cannot follow.
+Before each record it checks whether to go on, and its error names the object that it could not read.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ class _Watchful(FileStorageFormatter):
 
 
 class _Collector(_Watchful, GC):
-    """Finds what is to be kept."""
+    """Finds the objects to keep."""
 
     def findReachableAtPacktime(self, roots: Iterable[bytes]) -> None:
         try:
@@ -50,8 +50,8 @@ class _Collector(_Watchful, GC):
 class Packer(_Watchful, FileStoragePacker):
     """Copies a storage's file to the name `FILE.pack`.
 
-    `pack` gives the size of the copy, and the commit lock of the storage to the caller; or None if the copy would not
-    be smaller. It raises what `look` raises, and PackMetDamage; whatever it raises, the commit lock is free.
+    `pack` returns the size of the copy, and leaves the storage's commit lock to the caller to release; it returns None
+    if the copy would not be smaller. It raises what `look` raises, and PackMetDamage; then the commit lock is free.
     """
 
     def __init__(

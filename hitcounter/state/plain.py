@@ -1,4 +1,4 @@
-"""Plain values: what an update or a query may return, since it outlives the transaction."""
+"""Plain values: what an update or a query may return, because it outlives the transaction."""
 
 from collections import deque
 from collections.abc import Awaitable, ItemsView, Iterable, Iterator, KeysView, ValuesView
@@ -16,7 +16,7 @@ from ..errors import StateError
 
 R = TypeVar('R')
 
-#: So many parts of one container are looked at, its first ones; and so many of a whole result, which takes 2 ms.
+#: How many parts of one container are checked, its first ones, and how many of a whole result, which takes 2 ms.
 IN_ONE, IN_ALL = 1_000, 10_000
 
 _SCALARS = frozenset({bool, bytes, complex, date, datetime, float, int, str, time, timedelta, type(None)})
@@ -25,12 +25,12 @@ _NOTHING: tuple[object, ...] = ()
 
 
 def plain(result: R, label: str) -> R:
-    """`result`, if it is neither an object of the database, nor what reads one later, nor what holds either.
+    """`result`, if it neither is nor holds an object of the database, or something that reads one later.
 
-    Containers and other objects are looked into at every depth, within the bounds above. Raises StateError.
+    Containers and other objects are checked at every depth, within the bounds above. Raises StateError otherwise.
     """
     kind = type(result)
-    if kind not in _SCALARS and not (kind is tuple and _is_of_scalars(result)):  # mostly it is, and the quicker for it
+    if kind not in _SCALARS and not (kind is tuple and _is_of_scalars(result)):  # a fast path for most results
         _check(result, label)
     return result
 

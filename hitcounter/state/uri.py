@@ -1,4 +1,4 @@
-"""URIs as they may be shown: without the passwords that they hold."""
+"""URIs as they may be shown: with their passwords masked."""
 
 import re
 from urllib.parse import unquote
@@ -15,12 +15,12 @@ _IS_SECRET = re.compile(r'pass|pwd|secret|token|key|credential|auth|dsn', re.IGN
 
 
 def public(uri: str) -> str:
-    """`uri` with asterisks for each password in it."""
+    """`uri` with asterisks in place of each password."""
     return _OPTION.sub(_hide_option, uri if uri.startswith('file:') else _LOG_IN.sub(rf'\1{_HIDDEN}', uri))
 
 
 def without_secrets(text: str, uri: str) -> str:
-    """What is said of `uri`, an error for instance, with asterisks for the URI's passwords."""
+    """`text`, such as an error about `uri`, with asterisks in place of the passwords of `uri`."""
     text = text.replace(uri, public(uri))
     for secret in _secrets(uri):
         text = re.sub(rf'(?<!\w){re.escape(secret)}(?!\w)', _HIDDEN, text)

@@ -90,7 +90,7 @@ def test_where_the_system_gives_no_more_threads_there_are_as_many_as_it_gave(
     monkeypatch.setattr(threading.Thread, 'start', refuse)
     assert attend_when_due(workers) == []
     monkeypatch.undo()
-    assert caplog.messages == [f"there are {READY} workers and cannot be more for now: can't start new thread"]
+    assert caplog.messages == [f"the system allows only {READY} workers for now: can't start new thread"]
     end(workers, jobs, READY + 1)
 
 

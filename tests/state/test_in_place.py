@@ -16,7 +16,7 @@ from hitcounter.errors import ComponentError
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import Component, State, in_place, open_database, query, update
 
-REMEDY = ', and a change within it is not stored: use a persistent kind, or assign another one to change it; if that '
+REMEDY = ', and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
 
 
 class Shelf(Persistent):
@@ -109,7 +109,7 @@ def test_the_line_says_what_to_do(uri: str, caplog: pytest.LogCaptureFixture) ->
     assert [record.levelname for record in caplog.records] == ['WARNING'] * 2
     assert (
         "Tags.plain is a plain list, and a change within it is not stored: use a persistent kind, or assign another "
-        "one to change it; if that is what is done, name 'plain' in the plain_on_purpose of Tags"
+        "one to change it; if the code does that, name 'plain' in the plain_on_purpose of Tags"
     ) in caplog.messages
 
 

@@ -11,10 +11,10 @@ _VALUE_LIMIT = 1023
 
 
 class DialplanCommands(Session):
-    """What a call sets and asks of the dialplan.
+    """Variables, functions, applications and places of the dialplan.
 
-    What may take long has a `timeout`; None is the rest of the call. When it is over, the call is lost: ConnectionLost.
-    Asterisk knows nothing of it, and carries the command out to its end.
+    Commands that may take long have a `timeout`; None is the rest of the call. When it runs out, the call is lost, and
+    ConnectionLost is raised. Asterisk does not know of it, and carries the command out to its end.
     """
 
     def set_variable(self, name: str, value: str | int, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:

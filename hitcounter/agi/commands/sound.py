@@ -23,7 +23,7 @@ from ..session import COMMAND_TIMEOUT, Session
 
 logger = logging.getLogger(__name__)
 
-#: Seconds in which Asterisk tells of a hangup that ended a command, once it has replied to that.
+#: Seconds within which Asterisk sends HANGUP after its reply to a command that a hangup ended.
 _HANGUP_AFTER_REPLY = 0.05
 
 #: Digits that GET DATA has room for, with its closing NUL (`handle_getdata` in res_agi.c).
@@ -109,14 +109,14 @@ class SoundCommands(Session):
         return Digits(reply.result, timed_out=reply.data == 'timeout', played=True)
 
     def _was_played(self, name: str, reply: Reply) -> bool:
-        """Whether the sound file `name` was played; logs it if not. A hangup has the same reply, and comes after it."""
+        """Whether the sound file `name` was played; logs if not. A hangup has the same reply, but HANGUP follows it."""
         if reply.result != '-1':
             return True
         if name and not (reply.endpos or 0) > 0 and not self.wait_for_hangup(_HANGUP_AFTER_REPLY):
             logger.warning(
                 '%s: Asterisk could not play %r: is there such a sound file on its machine, and may it read that?',
                 self.environment.unique_id,
-                '(not shown)' if self.caller_withheld else name,  # which a script may have made of who called
+                '(not shown)' if self.caller_withheld else name,  # a script may have chosen it by who called
             )
         return False
 
