@@ -33,7 +33,7 @@ def check_line(line: str) -> None:
 
 def cut(text: Text, most: int) -> Text:
     """`text`, or, if it has more than `most` bytes, as much of it as fits with MARK at its end."""
-    if text is None or _size(text) <= most:
+    if text is None or (len(text) <= most and text.isascii()) or _size(text) <= most:
         return text
     kept = text[:most]
     while _size(kept + MARK) > most:

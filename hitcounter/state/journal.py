@@ -11,6 +11,8 @@ PIECE = 32
 #: Letters and bytes after which a piece takes no further record, so that long ones make no later append dear.
 LONG = 4_000
 
+_TEXTS = (str, bytes)
+
 Record = tuple[object, ...]
 
 
@@ -122,4 +124,4 @@ class _Piece(Persistent):
 
 
 def _size_of(record: Record) -> int:
-    return sum(len(value) for value in record if isinstance(value, str | bytes))
+    return sum([len(value) for value in record if isinstance(value, _TEXTS)])

@@ -43,6 +43,19 @@ def test_what_has_not_come_is_not_waited_for(pair: tuple[socket.socket, socket.s
     assert SocketStream(ours).pending() == b'HANGUP\n'
 
 
+def test_what_has_come_over_tcp_is_pending_until_it_is_read() -> None:
+    with socket.create_server(('127.0.0.1', 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
+        ours, _ = listener.accept()
+        with ours:
+            stream = SocketStream(ours)
+            assert stream.pending() == b''
+            for sent in (b'HANGUP\n', b'x' * 300):
+                theirs.sendall(sent)
+                assert stream.wait(PATIENCE)
+                assert stream.pending() == sent
+                assert stream.pending() == b''
+
+
 def test_a_close_is_a_lost_connection(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.close()
