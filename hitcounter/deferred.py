@@ -33,7 +33,7 @@ def _target(function: object) -> object:
     """The function that runs when `function` is called."""
     while isinstance(function, _AROUND):
         function = next(getattr(function, name) for name in _WITHIN if hasattr(function, name))
-    return function if inspect.isroutine(function) else getattr(type(function), '__call__', None)  # noqa: B004
+    return function if inspect.isroutine(function) else getattr(type(function), '__call__', None)  # noqa: B004 -- the function itself is wanted
 
 
 def never_run(result: object) -> bool:

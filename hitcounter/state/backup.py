@@ -40,7 +40,7 @@ class Backup:
     is_full: bool
     #: Bytes of the database that are in the folder.
     size: int
-    #: Whether the file is not what was backed up, though nobody packed it; or else the backup is not.
+    #: Whether the database does not begin with what was backed up, though it was not packed: one of them is wrong.
     is_unlike: bool
 
 
@@ -144,7 +144,7 @@ def _is_mine(path: str) -> bool:
 
 @contextmanager
 def _name_to_read(path: str) -> Iterator[str]:
-    """The file's name; of another user's file one beside which there is not an index, for repozo would load that."""
+    """The file's name; for another user's file, a name without an index beside it, which repozo would load."""
     if _is_mine(path):
         yield path
         return
@@ -169,13 +169,13 @@ def _restore(repository: str, beside: str, path: str) -> None:
 
 @contextmanager
 def _private_folder(path: str) -> Iterator[str]:
-    """A folder beside `path` that is ours alone, by a name that nobody can lead elsewhere; in the end it is gone."""
+    """A folder beside `path` that only we may enter, by a name that no link can redirect; it is removed in the end."""
     beside = f'{path}.restored'
-    with suppress(FileExistsError):  # what was killed left it
+    with suppress(FileExistsError):  # a process that was killed left it
         os.mkdir(beside, 0o700)
     try:
         file = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except NotADirectoryError as error:  # a link is none, either
+    except NotADirectoryError as error:  # or a link
         raise BackupFailed(f'{beside!r} is in the way: remove it') from error
     try:
         status = os.fstat(file)
@@ -186,7 +186,7 @@ def _private_folder(path: str) -> Iterator[str]:
             yield held
         finally:
             remove(*(f'{held}/{_RESTORED}{suffix}' for suffix in ('', '.part', '.index')))
-            with suppress(OSError):  # it has another name by now
+            with suppress(OSError):  # it was renamed meanwhile
                 os.rmdir(beside)
     finally:
         os.close(file)
@@ -217,7 +217,7 @@ def _repository(folder: str) -> Iterator[str]:
 
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """The lock of FileStorage, held; its file is the database's owner's, and a link is not followed."""
+    """Hold FileStorage's lock. Its file is given to the owner of the folder, and a link is not followed."""
     folder = os.path.dirname(path)
     make_folder(folder)
     file = os.open(f'{path}.lock', os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

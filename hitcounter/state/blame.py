@@ -70,7 +70,7 @@ def _is_ground(file: str) -> bool:
 def defined_at(function: object) -> str:
     """`FILE, line N` at which `function`, or a class, is defined; its name if it has no source."""
     try:
-        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)  # type: ignore[arg-type]
+        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)  # type: ignore[arg-type]  # TypeError below
     except (TypeError, OSError):
         return repr(function)
     return f'{file}, line {line}'

@@ -139,12 +139,13 @@ def _check_method(method: object, mark: str) -> None:
         raise ComponentError(f'{method!r} is not a method of a component: mark a function, in its class, with @{mark}')
     if kind := deferred(method):
         raise ComponentError(
-            f'{_called(method)} is {kind}, which does not run when it is called: make it a plain function to mark it '
+            f'{label_of(method)} is {kind}, which does not run when it is called: make it a plain function to mark it '
             f'with @{mark}')
 
 
-def _called(method: object) -> str:
-    return getattr(method, '__qualname__', repr(method))
+def label_of(function: object) -> str:
+    """The name of `function` in messages, in the log and in the database's history."""
+    return getattr(function, '__qualname__', repr(function))
 
 
 def access_of(function: object) -> Access | None:
@@ -172,7 +173,7 @@ def _check_takes_nothing(method: Callable[..., object]) -> None:
         inspect.signature(method).bind(None)
     except TypeError as error:
         raise ComponentError(
-            f'the migration {_called(method)} cannot be called without arguments ({error}): it takes self alone'
+            f'the migration {label_of(method)} cannot be called without arguments ({error}): it takes self alone'
         ) from None
 
 

@@ -38,7 +38,7 @@ _HEADER = struct.Struct(TRANS_HDR)
 _LENGTH = struct.Struct('>Q')
 _BEFORE_ALL = bytes(8)
 
-#: Seconds for which a lock may be held by those who only look.
+#: Seconds for which a process that only looks may hold a lock.
 _MOMENT = 0.5
 
 R = TypeVar('R')
@@ -47,7 +47,7 @@ _DIGITS = 16
 #: What to do about a damaged database.
 RESTORE = 'restore a backup'
 
-#: Seconds between two times that a pack is synced while it is written; all at once would hold up every commit.
+#: Seconds between two syncs of a pack that is being written; a single sync at the end would hold up every commit.
 _SYNC_PAUSE = 0.2
 
 
@@ -65,7 +65,7 @@ class DatabaseFile(FileStorage):
             raise
 
     def _restore_index(self) -> Any:
-        """As in FileStorage, but a stranger's index is left alone: it is a pickle, and what it says can be found."""
+        """As in FileStorage, but a stranger's index is not loaded, for it is a pickle; the file is scanned instead."""
         return super()._restore_index() if is_ours(f'{self._file_name}.index') else None
 
     def _save_index(self) -> None:
@@ -75,14 +75,14 @@ class DatabaseFile(FileStorage):
 
 
 class UnindexedFile(DatabaseFile):
-    """A database file, open to be read, whose index is not: its bytes are read, and no pickle of anyone is loaded."""
+    """A database file, open for reading without its index: only its bytes are read, and no pickle is loaded."""
 
     def _restore_index(self) -> None:
         return None
 
 
 class _IndexedFile(DatabaseFile):
-    """A database file, open to be read, whose index is written if it is missing: who opens it next need not scan it."""
+    """A database file, open for reading, whose index is written if it is missing, to save the next process the scan."""
 
     def _save_index(self) -> None:
         self._is_read_only = False
@@ -100,8 +100,8 @@ class GuardedFile(DatabaseFile):
 
     def __init__(self, path: str, **options: Any) -> None:
         repair(path)
-        self._packing = threading.Lock()  # held by who packs, or closes
-        self._ending = False  # whether a pack is to be abandoned
+        self._packing = threading.Lock()  # held while the file is packed or closed
+        self._ending = False  # whether to abandon a pack
         self._failure: BaseException | None = None
         make_private(path, f'{path}.tmp')
         _begin(path)
@@ -134,7 +134,7 @@ class GuardedFile(DatabaseFile):
         except OSError:
             with self._lock:
                 # What is left in the buffer would be written with the next transaction, and lie behind it.
-                self._file = _anew(self._file, 'r+b')
+                self._file = _reopened(self._file, 'r+b')
                 self._file.truncate(self._pos)
                 self._files.flush()
             raise
@@ -147,14 +147,14 @@ class GuardedFile(DatabaseFile):
             self._finish_finish(tid)
         except BaseException as error:
             self._failure = error  # nobody knows what is on disk until it is read again
-            self._file = _anew(self._file, 'r+b')
+            self._file = _reopened(self._file, 'r+b')
             raise
 
     def _clear_temp(self) -> None:
         try:
             super()._clear_temp()
         except OSError:  # the disk is full, and a buffer too
-            self._tfile = _anew(self._tfile, 'w+b')
+            self._tfile = _reopened(self._tfile, 'w+b')
             self._tfmt = TempFormatter(self._tfile)
 
     def _save_index(self) -> None:
@@ -167,17 +167,17 @@ class GuardedFile(DatabaseFile):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        """As in FileStorage, but one rename puts the packed file, on disk for certain, in the place of the old one.
+        """As in FileStorage, but a single rename replaces the file by the packed one, which is on disk by then.
 
-        So a process that is killed leaves one of them whole, under the database's name. Raises StateClosed if the
+        So a process that is killed leaves either of them, whole, under the database's name. Raises StateClosed if the
         file is closed meanwhile, PackMetDamage, PackFailed or NoRoom; then the file is as it was.
         """
         with self._packing, self._saying_why():
             self._go_on()
             if is_mount_point(self._file_name):
                 raise PackFailed(
-                    f'{self._file_name!r} is mounted by itself, so that no packed file can take its place: mount its '
-                    f'folder instead')
+                    f'{self._file_name!r} is mounted by itself, so that a packed file cannot replace it: mount its folder '
+                    f'instead')
             if self._index:
                 stop = TimeStamp(*time.gmtime(t)[:5], t % 60).raw()
                 self._pack(stop, referencesf, self._pack_gc if gc is None else gc)
@@ -193,12 +193,12 @@ class GuardedFile(DatabaseFile):
                 f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk') from error
 
     def end_packing(self) -> None:
-        """Let a pack that goes on raise StateClosed before its next record, and begin no other one."""
+        """Let a pack that is running raise StateClosed before its next record, and begin no other."""
         self._ending = True
 
     def _go_on(self) -> None:
         if self._ending:
-            raise StateClosed(f'{self._file_name!r} is closed, or is to be: it was not packed, and is as it was')
+            raise StateClosed(f'{self._file_name!r} is closed or closing: it was not packed, and is as it was')
 
     def _pack(self, stop: bytes, referencesf: Any, collect: bool) -> None:
         path, folder = self._file_name, os.path.dirname(self._file_name)
@@ -222,7 +222,7 @@ class GuardedFile(DatabaseFile):
         with closing(Repeated('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{self._file_name}.pack'))):
             try:
                 size = packer.pack()
-            except RedundantPackWarning:  # what there is to remove was removed by the pack before
+            except RedundantPackWarning:  # the pack before has removed all there is to remove
                 return
             finally:
                 packer.close()
@@ -230,13 +230,13 @@ class GuardedFile(DatabaseFile):
             return
         try:
             self._take(size, packer.index)
-            self._tfile.seek(0)  # the objects of earlier transactions still lie there
+            self._tfile.seek(0)  # it still holds the objects of earlier transactions
             self._tfile.truncate()
         finally:
             self._commit_lock.release()
         if self.blob_dir:
             self._remove_blob_files_tagged_for_removal_during_pack()
-        if not self._ending:  # or it is written in a moment anyway
+        if not self._ending:  # otherwise `close` writes it in a moment
             with self._lock:
                 self._save_index()
 
@@ -244,7 +244,7 @@ class GuardedFile(DatabaseFile):
         """Go on with the packed file. The commit lock is held."""
         path = self._file_name
         sync(f'{path}.pack')
-        remove(f'{path}.index')  # it has places in the old file
+        remove(f'{path}.index')  # its positions are those of the old file
         last = last_transaction(f'{path}.pack') or _BEFORE_ALL
         with self._files.write_lock(), self._lock:
             packed = os.open(f'{path}.pack', os.O_RDWR | os.O_CLOEXEC)
@@ -262,13 +262,13 @@ class GuardedFile(DatabaseFile):
         try:
             sync(os.path.dirname(path))
         except OSError as error:
-            self._failure = error  # or a power failure might bring back the old file, without what is stored since
+            self._failure = error  # a power failure might bring back the old file, without what is stored from now on
             raise PackFailed(
                 f'{path!r} was packed, and can only be read since its disk failed ({error}): see to the disk, and '
                 f'start the server again') from error
 
     def close(self) -> None:
-        """Close the file; a pack that goes on is abandoned, unless it is about to take its place."""
+        """Close the file; a pack that is running is abandoned, unless it is just replacing the file."""
         self.end_packing()
         with self._packing:
             super().close()
@@ -278,7 +278,7 @@ class GuardedFile(DatabaseFile):
 class Guard:
     """The id of a database's last transaction: 16 hexadecimal digits in a small file beside it.
 
-    While a packed file takes the place of the database, the id of the last one in that follows.
+    While a packed file replaces the database, the id of the packed file's last transaction follows.
     """
 
     def __init__(self, path: str) -> None:
@@ -300,7 +300,7 @@ class Guard:
                     logger.warning('the guard could not note a transaction: %s', error)
 
     def begin(self, tid: bytes) -> None:
-        """Note the last transaction of a file that was just opened, and found to be right."""
+        """Note the last transaction of a file that was just opened, and found whole."""
         with self._lock:
             if tid != _BEFORE_ALL:
                 self._write(tid)
@@ -308,9 +308,9 @@ class Guard:
 
     @contextmanager
     def passing_to(self, tid: bytes) -> Iterator[None]:
-        """While the file is replaced by a packed one, let either be right, the latter with `tid` as its last one.
+        """While the file is replaced by a packed one, whose last transaction is `tid`, accept either of them.
 
-        If all that the last transaction stored was garbage, a pack removes that, too.
+        The ids differ if a pack removes the last transaction because all that it stored was garbage.
         """
         with self._lock:
             os.pwrite(self._file, (self._tid + tid).hex().encode(), 0)
@@ -343,7 +343,7 @@ def remembered(path: str) -> bytes | None:
 
 
 def _in_guard(path: str) -> list[bytes]:
-    """The ids in the guard's file: of the last transaction, and of a packed file that was to be put in place."""
+    """The ids in the guard's file: of the last transaction, and of that of a packed file that was replacing it."""
     with suppress(FileNotFoundError, ValueError), open(guard_of(path), 'rb') as file:
         told = bytes.fromhex(file.read(2 * _DIGITS).decode())
         return [tid for tid in (told[:8], told[8:]) if len(tid) == 8]
@@ -356,7 +356,7 @@ def repair(path: str) -> None:
     A file that an interrupted pack left under another name gets its own again. Raises LockError if another process
     has the file open.
     """
-    _size(path)  # before a lock is left beside what is not a file
+    _size(path)  # first, so that no lock is left beside what is not a file
     with closing(take_lock(path)):  # nobody writes while we look; FileStorage takes it again
         _put_back(path)
         whole = check(path, _IndexedFile)
@@ -367,16 +367,16 @@ def repair(path: str) -> None:
 
 
 def _begin(path: str) -> None:
-    """Let an empty file be a database, as FileStorage would later, and then lose it again if the disk is full."""
+    """Make an empty file a database. FileStorage would do so later, and lose it again if the disk is full."""
     with open(path, 'r+b') as file:
         if not os.fstat(file.fileno()).st_size:
             file.write(_MAGIC)
 
 
 def _cut_off(path: str, whole: int) -> None:
-    """Keep what follows byte `whole` in a file of its own, and cut it off.
+    """Move what follows byte `whole` to a file of its own.
 
-    FileStorage would do so, but go on with the id of what it cut off as the last one.
+    FileStorage would do so, too, but then take the id of the transaction that it cut off for the last one.
     """
     kept = next(name for name in (f'{path}.tr{number}' for number in itertools.count()) if not os.path.lexists(name))
     make_private(kept)
@@ -399,7 +399,7 @@ def take_lock(path: str) -> LockFile:
 
 
 def until_free(attempt: Callable[[], R], locked: type[Exception] = LockError) -> R:
-    """What `attempt` returns; it is made again for a moment if it raises `locked`, as others lock a file to look."""
+    """What `attempt` returns; retried for a moment while it raises `locked`, since others lock a file just to look."""
     deadline = time.monotonic() + _MOMENT
     while True:
         try:
@@ -419,18 +419,18 @@ def refuse_without_locks(path: str, error: BaseException | None) -> None:
 
 
 def _put_back(path: str) -> None:
-    """ZODB's own pack renames the file first, and the packed one then: a process may be killed in between."""
+    """Undo half a pack of ZODB's own, which renames the file, then the packed one: it may be killed in between."""
     old, expected = f'{path}.old', remembered(path)
     if _size(path) or expected in (None, _BEFORE_ALL) or last_transaction(old) != expected:
         return
     os.replace(old, path)
     sync(os.path.dirname(path))
-    logger.warning('%s was missing, because a pack of it was interrupted: it was found as %s, and put back', path, old)
+    logger.warning('%s was missing, because a pack of it was interrupted: it was found as %s and put back', path, old)
 
 
 def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
     """Up to which byte the file holds whole transactions, all that were stored; changes nothing of it."""
-    told = _in_guard(path)  # read first, for the file may grow while we look
+    told = _in_guard(path)  # read first, since the file may grow meanwhile
     size = _size(path)
     if not size:
         check_new(path)
@@ -561,7 +561,7 @@ def _when(tid: bytes | None) -> str:
     return f'{TimeStamp(tid)} UTC' if tid else 'no time'
 
 
-def _anew(file: BinaryIO, mode: str) -> BinaryIO:
+def _reopened(file: BinaryIO, mode: str) -> BinaryIO:
     """The same file opened again; what `file` could not write is let go of."""
     again = cast(BinaryIO, open(file.name, mode))  # noqa: SIM115 -- the storage closes it
     cast(io.BufferedRandom, file).raw.close()  # the buffer is not flushed so

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 import ZODB
 
 from ..errors import ReadOnly
-from .component import Access, Component, accesses, not_offered
+from .component import Access, Component, accesses, label_of, not_offered
 from .state import Parts, no_such_method, over_parts, read, refuse_to_set
 
 C = TypeVar('C', bound=Component)
@@ -29,8 +29,7 @@ class ReadingState:
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        label = getattr(function, '__qualname__', repr(function))
-        return read(self._database, over_parts(function), label, args, kwargs)
+        return read(self._database, over_parts(function), label_of(function), args, kwargs)
 
     def update(self, *_: object, **__: object) -> NoReturn:
         """Raise ReadOnly."""

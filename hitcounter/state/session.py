@@ -30,7 +30,7 @@ class Session:
         self._database = database
         self._transactions = transaction.TransactionManager(explicit=True)
         self._connection = database.open(transaction_manager=self._transactions)
-        #: True once an object was changed, or was to be.
+        #: True once an object was changed, or code tried to.
         self.is_changed = False
         try:
             self._begin()
@@ -53,7 +53,7 @@ class Session:
         self._begin()
 
     def let_go(self) -> None:
-        """Keep no more objects in memory than the cache may hold; for who reads very many."""
+        """Keep no more objects in memory than the cache may hold; for code that reads very many."""
         self._connection.cacheGC()
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class WritingSession(Session):
         raise _given_up(raised) if is_of_storage(raised) else raised
 
     def _run(self, function: Callable[[Any], R]) -> R:
-        with self._turn, self._beginning_anew():
+        with self._turn, self._beginning_again():
             try:
                 self._begin_again()
                 with guests_of(self._database):
@@ -141,7 +141,7 @@ class WritingSession(Session):
         when it goes away while it stores, and cannot be asked whether it did; Interrupted after Ctrl-C.
         """
         try:
-            with self._turn, self._beginning_anew():
+            with self._turn, self._beginning_again():
                 self._commit()
             return
         except ConflictError as error:
@@ -153,10 +153,10 @@ class WritingSession(Session):
         raise raised
 
     @contextmanager
-    def _beginning_anew(self) -> Iterator[None]:
-        """After the block discard what it left, and begin again; after a Ctrl-C that cut it short the next use does.
+    def _beginning_again(self) -> Iterator[None]:
+        """Discard what the block left, and begin again; after a Ctrl-C that cut the block short, the next use begins.
 
-        A storage that did not answer then would not answer now.
+        A storage that did not answer the block would not answer now either.
         """
         try:
             yield
@@ -222,6 +222,6 @@ def _called(function: Callable[[Any], R], root: Any) -> R:
 
 
 def _given_up(error: BaseException) -> UpdateFailed:
-    failed = UpdateFailed(f'nothing was stored, for {given_up(error)}: try again later')
+    failed = UpdateFailed(f'nothing was stored, because {given_up(error)}: try again later')
     failed.__cause__ = error
     return failed

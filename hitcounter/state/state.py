@@ -16,7 +16,7 @@ from . import bulk, lost_changes
 from .blame import blaming, failure
 from .classes import MissingClasses
 from .commit import refuse_within
-from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, not_offered
+from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, label_of, not_offered
 from .database import Database
 from .guard import RESTORE
 from .migrating import Comparison
@@ -81,7 +81,7 @@ class State:
 
     def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
-        return self._writer.run(over_parts(function), _label(function), args, kwargs)
+        return self._writer.run(over_parts(function), label_of(function), args, kwargs)
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
@@ -125,19 +125,19 @@ class State:
         owners = [component for component in self._handles if name and getattr(component, name, None) is function]
         if not owners and access_of(function):
             raise ComponentError(
-                f'{_label(function)} is not a method of a component of this state: name it by its class, as in '
+                f'{label_of(function)} is not a method of a component of this state: name it by its class, as in '
                 f'submit(Polls.vote), and open the state with that class')
         if not owners:
-            return over_parts(function), _label(function)
+            return over_parts(function), label_of(function)
         if accesses(owners[0]).get(name) is not Access.UPDATE:
-            raise NoSuchMethod(f'{_label(function)} is not an update: mark it as one')
+            raise NoSuchMethod(f'{label_of(function)} is not an update: mark it as one')
         if len(owners) > 1:
-            raise ComponentError(f'{_label(function)} is of {len(owners)} components: use update with a function')
+            raise ComponentError(f'{label_of(function)} is of {len(owners)} components: use update with a function')
         return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        return read(self._database.db, over_parts(function), _label(function), args, kwargs)
+        return read(self._database.db, over_parts(function), label_of(function), args, kwargs)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -214,13 +214,13 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
     """`function` as the writer calls it. Raises ComponentError for what is not a function of the components."""
     if access := access_of(function):
         raise ComponentError(
-            f'{_label(function)} is the {access.value} of a component, and not a function of several: call it as '
+            f'{label_of(function)} is the {access.value} of a component, and not a function of several: call it as '
             f'state[Class].{getattr(function, "__name__", "method")}()')
     if not callable(function):
         raise TypeError(f'{function!r} is not a function of the components: give one that takes them')
     if kind := deferred(function):
         raise ComponentError(
-            f'{_label(function)} is {kind}, which does not run when it is called: make it a plain function')
+            f'{label_of(function)} is {kind}, which does not run when it is called: make it a plain function')
     return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
 
 
@@ -234,10 +234,6 @@ def read(
     refuse_within(database, label, 'whose changes it would not see')
     with closing(Session(database)) as session:
         return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
-
-
-def _label(function: Callable[..., Any]) -> str:
-    return getattr(function, '__qualname__', repr(function))
 
 
 def _prepare(components: list[type[Component]], root: Root) -> None:

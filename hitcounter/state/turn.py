@@ -26,7 +26,7 @@ _NAME_SIZE = 16
 
 
 class Turn(Protocol):
-    """What is held from the first read of what is to be changed until it is stored; closed by who has it."""
+    """A lock that a writer holds from its first read until its changes are stored; its owner closes it."""
 
     def __enter__(self) -> object: ...
 
@@ -49,12 +49,12 @@ class NoTurn:
 
 
 class Advice:
-    """A turn of which no error is heard: whatever it raises is no turn, and its holder goes on without."""
+    """A turn whose errors do no harm: if it cannot be taken, its holder goes on without it."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._is_held = False
-        self._has_failed = False  # so that a folder which takes no locks is logged once
+        self._has_failed = False  # so that a folder without locks is logged once
 
     def __enter__(self) -> None:
         try:
@@ -108,7 +108,7 @@ class FileTurn:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give the descriptors back; a turn that is taken afterwards is none, and no lock on what got their numbers."""
+        """Close the descriptors. To take a turn then fails, and cannot lock a file that reuses one of their numbers."""
         files = {self._door, self._turn} - {-1}
         self._door = self._turn = -1
         for file in files:

@@ -48,23 +48,23 @@ R = TypeVar('R')
 
 _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
-#: Seconds from which on an update that holds up all others is logged.
+#: Seconds after which an update, which holds up all others, is logged.
 SLOW = 0.05
 
-#: Seconds from which on a transaction that has not ended is logged, again and again.
+#: Seconds after which a transaction that has not ended is logged, again and again.
 STALL = 5.0
 
-#: Seconds that closing waits for an update that does not end; a look-up of what was stored takes 30.
+#: Seconds that closing waits for an update that does not end; to look up whether one was stored may take 30.
 CLOSE_TIMEOUT = 40.0
 
-#: Seconds between two times that who waits looks whether there is still a thread to wait for.
+#: Seconds between two checks of a caller that waits whether the thread is still alive.
 _LOOK = 1.0
 
 
 class Busy(NamedTuple):
-    """What the writer is at."""
+    """What the writer is doing."""
 
-    #: The update that runs, or those that are stored.
+    #: The update that is running, or those that are being stored.
     what: str
     #: Seconds since it took the updates of this transaction.
     seconds: float
@@ -84,7 +84,7 @@ class Writer:
         self._queue = _Batch()
         self._asleep = False
         self._closing = False
-        self._alarm = threading.Lock()  # taken by the writer to sleep, released by who wakes it
+        self._alarm = threading.Lock()  # the writer acquires it to sleep, and whoever wakes it releases it
         self._alarm.acquire()
         # Written by the writer's thread.
         self._failure: BaseException | None = None
@@ -114,7 +114,7 @@ class Writer:
 
         Raises what `function` raised, or UpdateFailed if it could not be stored: then nothing of it happened.
         Raises OutcomeUnknown if the storage failed while it was storing, and cannot be asked whether it did. `label`
-        names it in the log and in the database's history. Ctrl-C waits for it, and is Interrupted.
+        names it in the log and in the database's history. Ctrl-C waits for it; Interrupted is raised then.
         """
         job = _Job(function, label, arguments, keywords)
         if threading.current_thread() is threading.main_thread():
@@ -156,7 +156,7 @@ class Writer:
 
     @property
     def busy(self) -> Busy | None:
-        """What it is at, and for how long; None if it waits for updates."""
+        """What it is doing, and for how long; None if it waits for updates."""
         batch, current, since = self._in_hand, self._current, self._since
         if batch is None:
             return None
@@ -196,7 +196,7 @@ class Writer:
     def close(self) -> None:
         """Run what has queued up, then end the thread and close its connection.
 
-        Raises StateError if the thread had died of an error, or an update does not end.
+        Raises StateError if the thread has died of an error, or an update does not end.
         """
         with self._lock:
             self._closing = True
@@ -233,7 +233,7 @@ class Writer:
                 self._work()
         except BaseException as error:
             self._failure = error
-            raise  # for threading.excepthook, once nobody waits any more
+            raise  # for threading.excepthook, after `_end`
         finally:
             self._end()
 
@@ -264,7 +264,7 @@ class Writer:
         return batch
 
     def _end(self) -> None:
-        """Take no more; those who still wait get an error."""
+        """Take no more; callers that still wait get an error."""
         with self._lock:
             self._closing = True
             waiting, self._queue = self._queue, _Batch()
@@ -291,14 +291,14 @@ class Writer:
             logger.exception('the connection of the writer could not be closed')
 
     def _settle(self, jobs: 'list[_Job[Any]]') -> None:
-        """Give each of `jobs` its result or its error. One that fails takes no other with it."""
+        """Give each of `jobs` its result or its error. A job that fails does not make others fail."""
         retries, of_guests = Retries(), Retries.of_guests()
         shares = [jobs]
         while shares:
             share = shares.pop()
             try:
                 self._store(share, retries, of_guests)
-            except NotBegun as error:  # nor could those that follow
+            except NotBegun as error:  # nor could the other shares
                 _fail(sum(reversed(shares), share), UpdateFailed, f'could not begin: {error}', error.__cause__)
                 return
             except OutcomeUnknown as error:
@@ -312,7 +312,7 @@ class Writer:
                     self._tell(share)
 
     def _store(self, jobs: 'list[_Job[Any]]', retries: Retries, of_guests: Retries) -> None:
-        """Run `jobs` in one transaction and commit it; after an error, but OutcomeUnknown, nothing of it has happened.
+        """Run `jobs` in one transaction and commit it; after any error but OutcomeUnknown nothing of it has happened.
 
         Raises _Culprit when one of them raises, otherwise as `commit` does.
         """
@@ -338,7 +338,7 @@ class Writer:
             self._current = job
             try:
                 job.run(root)
-            except BaseException as error:  # noqa: BLE001 -- the job's own, whatever it is
+            except BaseException as error:  # noqa: BLE001 -- the error of the job, of any type
                 raise _Culprit(error, place) from None
         self._current = None
 
@@ -346,7 +346,7 @@ class Writer:
         try:
             stored = [job.stored() for job in jobs if not job.is_cancelled]
             lost = [one for one in self._subscriptions if not one.tell(stored)]
-        except BaseException:  # they are stored, and nothing may run them again
+        except BaseException:  # the jobs are stored, and must not be run again
             logger.exception('the subscribers could not be told of %s', _labels(jobs))
             lost = [*self._subscriptions]
         for subscription in lost:
@@ -363,11 +363,11 @@ class _Culprit(Raised):
 
 
 class _Batch:
-    """Jobs that are settled together, and their callers, who wait for that."""
+    """Jobs that are settled together, and whose callers wait for that."""
 
     def __init__(self) -> None:
         self.jobs: list[_Job[Any]] = []
-        self.promises: list[_Promise[Any]] = []  # those of the jobs for which nobody waits at the latch
+        self.promises: list[_Promise[Any]] = []  # the jobs whose callers do not wait for the latch
         self._is_finished = False
         self._latch = threading.Lock()
         self._latch.acquire()
@@ -384,7 +384,7 @@ class _Batch:
         # Each wakes the next. Were all woken at once, they would only stand in one another's way for the GIL.
         while not self._latch.acquire(timeout=_LOOK):
             is_alive = writer.is_alive()
-            if self._is_finished:  # and who was to wake this one was interrupted
+            if self._is_finished:  # the caller that was to wake this one was interrupted
                 return
             if not is_alive:
                 raise StateClosed('the writer of the state is not in this process: open the state after the fork')
@@ -407,7 +407,7 @@ class _Job(Generic[R]):
         self._arguments = arguments
         self._keywords = keywords
         self._error: BaseException | None = None
-        #: Whether its transaction is on disk; until then its result is nobody's.
+        #: Whether its transaction is on disk; until then nobody may see its result.
         self.is_stored = False
 
     @property
@@ -465,7 +465,7 @@ class _Promise(_Job[R]):
             self.is_cancelled = not self.future.set_running_or_notify_cancel()
 
     def keep(self) -> None:
-        """Give the future what came of it, once the batch is settled."""
+        """Give the future its result or error, once the batch is settled."""
         try:
             self._start()
             if self.is_cancelled:
@@ -479,9 +479,9 @@ class _Promise(_Job[R]):
 
 
 def _is_transient(error: BaseException, jobs: 'list[_Job[Any]]') -> bool:
-    """Whether the transaction of `jobs` that `error` ended may be stored when it is done again as it was.
+    """Whether the transaction of `jobs` that `error` ended is to be retried unchanged.
 
-    Not if one of several jobs is to blame, for then the others can be stored first.
+    Not if one of several jobs is to blame, since then the others can be stored first.
     """
     if isinstance(error, _Culprit):
         return len(jobs) == 1 and is_of_storage(error.error)
@@ -489,14 +489,14 @@ def _is_transient(error: BaseException, jobs: 'list[_Job[Any]]') -> bool:
 
 
 def _divide(jobs: 'list[_Job[Any]]', error: BaseException) -> 'list[list[_Job[Any]]]':
-    """What is left to do of `jobs` after `error`, the first part last; the one to blame fails once it is known."""
+    """Those of `jobs` that are still to be done after `error`, in shares, the first one last; fails the culprit."""
     if isinstance(error, NotStored) and error.is_certain:
         _fail(jobs, UpdateFailed, f'could not be stored: {error}', error.__cause__)
         return []
     place = error.place if isinstance(error, _Culprit) else 0 if len(jobs) == 1 else None
     if place == 0 and jobs[1:] and isinstance(error, _Culprit) and is_of_storage(error.error):
-        return [jobs[:1], jobs[1:]]  # it is tried again, for which no other has to wait
-    if place == 0:  # what it found was stored, so that its error counts
+        return [jobs[:1], jobs[1:]]  # it is retried alone, so that no other has to wait
+    if place == 0:  # all before it is stored, so its error counts
         jobs[0].fail(_own(jobs[0], error))
         return [jobs[1:]] if jobs[1:] else []
     middle = place or len(jobs) // 2
@@ -509,7 +509,7 @@ def _own(job: '_Job[Any]', error: BaseException) -> BaseException:
         return _error_of([job], UpdateFailed, f'could not be stored: {error}', error.__cause__)
     own = error.error if isinstance(error, Raised) else error
     if is_of_storage(own) or (own is error and isinstance(own, TransientError)):
-        return _error_of([job], UpdateFailed, f'was not stored, for {given_up(own)}: try again later', own)
+        return _error_of([job], UpdateFailed, f'was not stored, because {given_up(own)}: try again later', own)
     return own
 
 

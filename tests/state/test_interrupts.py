@@ -237,6 +237,6 @@ def test_an_interrupt_once_all_have_voted_leaves_the_outcome_open(uri: str) -> N
 
         session.root['a'] = 1
         vars(session._connection)['tpc_finish'] = stop
-        with pytest.raises(Interrupted, match='the changes may or may not have been stored: look before'):
+        with pytest.raises(Interrupted, match='the changes may or may not have been stored: check before'):
             session.commit()
         del vars(session._connection)['tpc_finish']
