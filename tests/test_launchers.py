@@ -272,6 +272,23 @@ def test_a_package_of_ones_own_that_cannot_be_installed_is_said(
     assert './nowhere' in said
 
 
+def test_a_package_of_ones_own_that_cannot_be_built_is_said_with_its_folder_and_the_reason(
+    built: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / 'pyproject.toml').write_text('[project]\nname = "votes"\nversion = "1.0"\n')
+    (tmp_path / 'votes.py').touch()
+    (tmp_path / 'test_votes.py').touch()
+    (built / 'packages.txt').write_text(f'--editable {tmp_path}\n')
+    try:
+        said = refusal(built, environment)
+    finally:
+        (built / 'packages.txt').unlink()
+    assert said.startswith(
+        f'hitcounter: cannot install what packages.txt lists: {tmp_path} cannot be built (Multiple top-level modules'
+    )
+    assert 'correct its pyproject.toml' in said
+
+
 def test_a_changed_configuration_sets_up_again(built: Path, environment: dict[str, str]) -> None:
     change(built)
     assert start(built / 'bin/hitcounter', env=environment).stderr.startswith(SETTING_UP)
