@@ -350,6 +350,11 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
             "the script 'vote/{votes}' (votes.vote) cannot be run with a call and state: got an unexpected keyword",
         ),
         (
+            VOTES.replace('def vote(call', 'async def vote(call'),
+            {'scripts': 'vote = votes:vote'},
+            'make it a plain function, in {file}, line ',
+        ),
+        (
             VOTES.replace("name = 'votes'", "name = 'hits'"),
             {'components': 'votes = votes:Votes'},
             "two components have the name 'hits': <class 'hitcounter.hits.HitCounter'> and <class 'votes.Votes'>",
@@ -357,9 +362,11 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
     ],
 )
 def test_what_cannot_be_served_is_said_at_the_start(
-    refusal: Callable[[dict[str, str]], str], install: Install, source: str, groups: dict[str, str], said: str
+    refusal: Callable[[dict[str, str]], str], install: Install, source: str, groups: dict[str, str], said: str,
+    tmp_path: Path,
 ) -> None:
-    assert said in refusal(install('votes', source, **groups))
+    env = install('votes', source, **groups)
+    assert said.replace('{file}', f'{tmp_path}/site/votes.py') in refusal(env)
 
 
 BOARD = VOTES + """

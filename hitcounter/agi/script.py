@@ -10,7 +10,16 @@ from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
 from ..deferred import deferred, never_run
-from ..errors import ConnectionLost, Hangup, ProtocolError, ScriptError, StateError
+from ..errors import (
+    ComponentError,
+    ConnectionLost,
+    Hangup,
+    LostChange,
+    ProtocolError,
+    ReadOnly,
+    ScriptError,
+    StateError,
+)
 from .call import Call
 from .request import path_of, segments_of
 
@@ -127,6 +136,9 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
         return False, f'lost ({_said(call, error)})'
     except ConnectionLost as error:
         return (True, 'hung up') if call.noticed_hangup else (False, f'lost ({_said(call, error)})')
+    except (ComponentError, LostChange, ReadOnly) as error:  # the script, or a component, is to be corrected
+        _log_failure(call, script, error)
+        return False, 'failed'
     except StateError as error:  # the caller cannot be served, and no line of the script is to blame
         logger.error('%s: %s', call.environment.unique_id, _said(call, error))
         return False, 'failed'

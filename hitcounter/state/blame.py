@@ -33,6 +33,7 @@ _GROUND = (
     *(os.path.dirname(module.__file__) + os.sep for module in (persistent, BTrees, transaction)),
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
     '<frozen ',
+    '<string>',  # what dataclasses compile, such as the __init__ of a Script
 )
 
 #: Python's own modules, and the folders among them in which packages are installed.

@@ -8,7 +8,7 @@ import pytest
 
 from hitcounter.agi import Call, Script, script
 from hitcounter.agi.script import Scripts
-from hitcounter.errors import ScriptError
+from hitcounter.errors import LostChange, NoSuchMethod, ReadOnly, ScriptError, StateError
 from hitcounter.testing import Channel, connect, dial, place_call, serving
 
 
@@ -232,6 +232,20 @@ def test_what_a_decorator_hides_fails_its_call_and_its_test(
     assert 'and nothing of it ran: make what is decorated a plain function' in caplog.text
     with pytest.raises(ScriptError, match='nothing of it ran'):
         dial(Channel(), hidden)
+
+
+@pytest.mark.parametrize('error', [NoSuchMethod, ReadOnly, LostChange])
+def test_an_error_of_the_author_that_the_state_notices_is_logged_with_the_line_of_the_script(
+    error: type[StateError], caplog: pytest.LogCaptureFixture
+) -> None:
+    @script('wrong')
+    def wrong(call: Call) -> None:
+        raise error('no update of that name')
+
+    with serving([wrong]) as address:
+        assert place_call(address, Channel(url='agi://127.0.0.1/wrong')).status == 'FAILURE'
+    assert "the script 'wrong' failed" in caplog.text
+    assert f'{__file__}", line ' in caplog.text
 
 
 @pytest.mark.parametrize(
