@@ -123,9 +123,10 @@ def import_main(storage: str, file: str, form: Format) -> None:
 def _refuse_without_records(root: Mapping[str, Any], name: str, description: str) -> None:
     component = root.get(name)
     if name == HitCounter.name and component is None:
-        raise HitcounterError(f'{description} holds no calls of the hit counter: choose another')
+        raise HitcounterError(f'the database ({description}) holds no calls of the hit counter: choose another')
     if not isinstance(component, Component):
-        raise HitcounterError(f'{description} holds no component {name!r} of installed code: see "hitcounter status"')
+        raise HitcounterError(
+            f'the database ({description}) holds no component {name!r} of installed code: see "hitcounter status"')
     if (schema := root[SCHEMAS][name]) > component.schema:
         raise HitcounterError(
             f'{description} holds schema {schema} of {name!r}, newer than the {component.schema} of this program: '

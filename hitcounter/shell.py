@@ -16,7 +16,7 @@ from ZEO.Exceptions import ClientDisconnected
 
 from . import log, settings
 from .ending import say_interrupted
-from .errors import DatabaseRefused
+from .errors import DatabaseRefused, ReadOnly
 from .interrupt import INTERRUPTED
 from .state import open_database
 from .workspace import GONE, Workspace
@@ -112,6 +112,8 @@ def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: 
         click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
         return 1
     except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
+        if isinstance(error, ReadOnly) and not workspace.writes:
+            error.add_note('This shell only reads: start it with --write to change the database.')
         own = error.__traceback__ and error.__traceback__.tb_next  # without this function
         traceback.print_exception(error.with_traceback(own))
         return 1

@@ -46,7 +46,8 @@ def main(storage: str) -> None:
             click.echo(sentence)
             found[verdict] += 1
         for verdict, count in found.items():
-            click.echo(with_restore(f'{database.description} {_VERDICTS[verdict].format(count)}'), err=True)
+            sentence = f'the database ({database.description}) {_VERDICTS[verdict].format(count)}'
+            click.echo(with_restore(sentence), err=True)
         if found:
             sys.exit(1)
         click.echo(f'{len(database.db.storage):,} objects are whole')

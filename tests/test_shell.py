@@ -346,6 +346,7 @@ def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_pat
     assert (written.returncode, written.stdout, written.stderr) == (0, '2\n', '')
     assert read.stdout == '2 False\n'
     assert 'ReadOnly: this may only read' in read.stderr
+    assert read.stderr.endswith('This shell only reads: start it with --write to change the database.\n')
 
 
 def test_a_script_migrates_in_batches_while_calls_come_in(server: ServerProcess, shell: Run) -> None:

@@ -33,7 +33,8 @@ def test_each_finding_is_a_line_and_the_status_is_1(
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["hits cannot be checked (AttributeError: '_Piece' object has no attribute "
                                         "'_records')"]
-    assert done.stderr == f'{path}, as it was when opened is damaged: 1 findings; {with_restore("restore a backup")}\n'
+    assert done.stderr == (
+        f'the database ({path}, as it was when opened) is damaged: 1 findings; {with_restore("restore a backup")}\n')
 
 
 def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
@@ -51,8 +52,9 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
     assert done.returncode == 1
     assert 'needs the class ballots.Ballots, which is not there (ModuleNotFoundError: No module named' in done.stdout
     assert done.stderr == (
-        f'{tmp_path}/hits.fs, as it was when opened needs code that is missing here: {len(done.stdout.splitlines())} '
-        f'findings; install the packages that stored it, in a version that has that code\n')
+        f'the database ({tmp_path}/hits.fs, as it was when opened) needs code that is missing here: '
+        f'{len(done.stdout.splitlines())} findings; install the packages that stored it, in a version that has that '
+        f'code\n')
 
     source = (FROZEN / 'polls' / '1' / 'ballots.py').read_text()
     (tmp_path / 'ballots.py').write_text(f'{source}\n    def check(self):\n        return self.nosuch\n')
@@ -62,5 +64,5 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
         1,
         f"polls cannot be checked, because its code fails (AttributeError: 'Ballots' object has no attribute 'nosuch', "
         f'in {tmp_path}/ballots.py, line {line})\n',
-        f'{tmp_path}/hits.fs, as it was when opened meets code that fails: 1 findings; correct that code, where they '
-        f'say\n')
+        f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 findings; correct that '
+        f'code, where they say\n')
