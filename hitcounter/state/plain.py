@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Awaitable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from itertools import chain, islice
-from types import BuiltinMethodType, MappingProxyType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, TypeVar
+from weakref import ref
 
 from persistent import Persistent
 from persistent.wref import WeakRef
@@ -20,6 +22,9 @@ R = TypeVar('R')
 IN_ONE, IN_ALL = 1_000, 10_000
 
 _SCALARS = frozenset({bool, bytes, complex, date, datetime, float, int, str, time, timedelta, type(None)})
+
+#: What has no attributes beside what it contains.
+_CONTAINERS = frozenset({tuple, list, dict, set, frozenset, deque})
 
 _NOTHING: tuple[object, ...] = ()
 
@@ -69,17 +74,32 @@ def _reason(value: object) -> str:
 
 def _parts(value: object) -> Iterable[object]:
     """What `value` holds."""
+    if isinstance(value, type | ModuleType):
+        return _NOTHING
+    return _held(value) if type(value) in _CONTAINERS else chain(_held(value), _attributes(value))
+
+
+def _held(value: object) -> Iterable[object]:
+    """What it holds beside attributes."""
+    if isinstance(value, dict | MappingProxyType):
+        return chain((getattr(value, 'default_factory', None),), chain.from_iterable(value.items()))
     if isinstance(value, tuple | list | set | frozenset | deque):
         return value
-    if isinstance(value, dict | MappingProxyType):
-        return chain.from_iterable(value.items())
     if isinstance(value, BaseException):
         return value.args
     if isinstance(value, MethodType | BuiltinMethodType):
         return (value.__self__,)
+    if isinstance(value, FunctionType):
+        return (*_enclosed(value), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
     if isinstance(value, partial):
         return (value.func, *value.args, *value.keywords.values())
-    return _NOTHING if isinstance(value, type | ModuleType) else _attributes(value)
+    return (value(),) if isinstance(value, ref) else _NOTHING
+
+
+def _enclosed(function: FunctionType) -> Iterable[object]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            yield cell.cell_contents
 
 
 def _attributes(value: object) -> Iterable[object]:
@@ -90,4 +110,6 @@ def _attributes(value: object) -> Iterable[object]:
 
 def _slots(kind: type) -> Iterable[str]:
     slots = vars(kind).get('__slots__', ())
-    return (slots,) if isinstance(slots, str) else slots
+    for name in (slots,) if isinstance(slots, str) else slots:
+        is_private = name.startswith('__') and not name.endswith('__')
+        yield f'_{kind.__name__.lstrip("_")}{name}' if is_private else name
