@@ -5,8 +5,9 @@ import inspect
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import BTrees
@@ -15,9 +16,14 @@ import transaction
 import ZEO
 import ZODB
 import zodbpickle
+from persistent import Persistent
 from transaction.interfaces import TransientError
 from ZEO.Exceptions import ClientDisconnected
+from ZODB._compat import PersistentUnpickler
+from ZODB.broken import Broken
+from ZODB.Connection import Connection
 from ZODB.POSException import StateLoadError
+from ZODB.serialize import ObjectReader
 
 from ..errors import ComponentError, DatabaseDamaged, DatabaseRefused, HitcounterError, StateError
 from .guard import RESTORE
@@ -52,7 +58,7 @@ def raised_at(error: BaseException) -> str | None:
             place = None
         elif not _is_ground(file):
             place = f'{file}, line {line}'
-    return place
+    return place or _failing_class(error)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -66,6 +72,82 @@ def _is_ground(file: str) -> bool:
     if file.startswith((*_STORAGES, *_GROUND)):
         return True
     return file.startswith(_PYTHON) and not any(folder in file for folder in _PACKAGES)
+
+
+def _failing_class(error: BaseException) -> str | None:
+    """Where the class is defined that does not take what is stored of it, as with too few arguments for its __new__.
+
+    Such an error comes from no line of the class. But the record can be read without the class then: bytes that are
+    damaged cannot.
+    """
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        reader, record = frame.f_locals.get('self'), frame.f_locals.get('pickle')
+        if isinstance(reader, Connection):
+            reader, record = reader._reader, frame.f_locals.get('p')
+        if isinstance(reader, ObjectReader) and isinstance(record, bytes):
+            return next((defined_at(kind) for kind in _failing(reader, record)), None)
+    return None
+
+
+def _failing(reader: Any, record: bytes) -> Iterator[object]:
+    """What of the code that `record` names fails with it, though its bytes are whole."""
+    names: list[tuple[str, str]] = []
+
+    def note(*name: str) -> object:
+        names.append((name[0], name[1]))
+        return _Anything
+
+    if not _can_be_read(record, note):
+        return
+    kinds = [reader._get_class(*name) for name in names]
+    if _can_be_read(record, reader._get_class):  # so that the object itself does not take its state
+        yield from filter(_is_of_others, kinds[:1])
+        return
+    for name, kind in reversed([*zip(names, kinds, strict=True)]):
+        if _is_of_others(kind) and _can_be_read(
+                record, lambda *other, name=name: _Anything if other == name else reader._get_class(*other)):
+            yield kind
+
+
+class _Anything(Persistent):
+    """Stands for a class, and takes whatever is stored of it."""
+
+    def __new__(cls, *_: object) -> Any:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def take(self, *_: object) -> None:
+        """Take a part of the state."""
+
+    __call__ = __setstate__ = __setitem__ = append = extend = add = update = take
+
+
+def _can_be_read(record: bytes, find: Callable[..., object]) -> bool:
+    unpickler = PersistentUnpickler(find, _referred, BytesIO(record))
+    try:
+        unpickler.load()  # the class
+        unpickler.load()
+    except Exception:  # noqa: BLE001 -- whatever damaged bytes or code lead to
+        return False
+    return True
+
+
+def _referred(reference: Any) -> object:
+    """For an object that the record refers to."""
+    kind = reference[1] if isinstance(reference, tuple) else Persistent
+    if isinstance(kind, type) and not issubclass(kind, Persistent | Broken):
+        raise TypeError
+    return _Anything()
+
+
+def _is_of_others(kind: Any) -> bool:
+    try:
+        file = inspect.getsourcefile(kind)
+    except TypeError:  # it is built in, or of a module that is gone
+        return False
+    return file is not None and not _is_ground(file)
 
 
 def defined_at(function: object) -> str:
@@ -87,6 +169,7 @@ def told(error: BaseException) -> str:
     """The error in one line, and where code raised it if code did."""
     place = raised_at(error)
     said = reason(error)
+    error = _first(error)
     if isinstance(error, SyntaxError):  # which names the file once more
         said = said.removesuffix(f' ({os.path.basename(error.filename or "")}, line {error.lineno})')
     return f'{said}, in {place}' if place else said
@@ -106,6 +189,17 @@ def failure(component: type[Any], what: str, error: BaseException, name: str) ->
     method = getattr(component, name)
     place = raised_at(error) or defined_at(method)
     return f'component {component.name!r} could not {what} ({reason(error)}, in {place})'
+
+
+def explained(error: BaseException, label: str) -> BaseException:
+    """What the caller of `label` gets for `error`: whose it is, if that says only that an object was not loaded."""
+    if not isinstance(error, StateLoadError):
+        return error
+    try:
+        with blaming(f'{label} cannot load what it needs'):
+            raise error
+    except StateError as whose:
+        return whose
 
 
 @contextmanager

@@ -163,9 +163,12 @@ def _commit(transactions: Any, what: str, marker: Marker | None) -> None:
         transactions.get().join(progress)
         transactions.commit()
     except BaseException as error:
+        is_interrupt = _is_interrupt(error)
         if progress.phase < _Phase.VOTED:
-            _refuse(what, error, progress.phase)
-        if isinstance(error, KeyboardInterrupt):
+            if is_interrupt:
+                raise _not_stored(what) from error
+            _refuse(error, progress.phase)
+        if is_interrupt:
             raise (_stored(what) if progress.phase is _Phase.FINISHED else _unknown(what)) from error
         if progress.phase is _Phase.FINISHED:  # a later failure does not change the outcome
             abort(transactions)
@@ -173,10 +176,13 @@ def _commit(transactions: Any, what: str, marker: Marker | None) -> None:
             _look_up(what, marked, error)
 
 
-def _refuse(what: str, error: BaseException, phase: _Phase) -> NoReturn:
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether it is a Ctrl-C, which reaches the main thread alone; elsewhere it is an error like others."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def _refuse(error: BaseException, phase: _Phase) -> NoReturn:
     """Raise `error`, which kept a transaction from being stored, as that of the storage or of a guest."""
-    if isinstance(error, KeyboardInterrupt):
-        raise _not_stored(what) from error
     if isinstance(error, TransientError):
         raise error
     if isinstance(error, OSError | StorageError):
@@ -242,17 +248,19 @@ _here = _Here()
 
 
 @contextmanager
-def guests_of(database: object) -> Iterator[None]:
-    """Mark the block as one in which this thread runs guests in a transaction on `database`, a ZODB.DB."""
+def guests_of(*databases: object) -> Iterator[None]:
+    """Mark the block as one in which this thread runs guests in a transaction on each ZODB.DB of `databases`."""
     before = _here.databases
-    _here.databases = (*before, database)
+    _here.databases = (*before, *databases)
     try:
         yield
     finally:
         _here.databases = before
 
 
-def refuse_within(database: object, label: str, reason: str) -> None:
-    """Raise StateError if this thread runs a guest in a transaction on `database`."""
-    if _here.databases and database in _here.databases:
+def refuse_within(database: object, label: str, reason: str) -> tuple[object, ...]:
+    """Raise StateError if this thread runs a guest in a transaction on `database`; returns those it has one on."""
+    databases = _here.databases
+    if databases and database in databases:
         raise StateError(f'{label} was called within an update, {reason}: call the component')
+    return databases

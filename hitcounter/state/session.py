@@ -11,7 +11,7 @@ from ZODB.POSException import ConflictError, StorageError
 
 from ..errors import Interrupted, ReadOnly, StateError, UpdateFailed
 from .blame import blaming
-from .commit import NotBegun, NotStored, Raised, Retries, commit, given_up, guests_of, is_of_storage
+from .commit import NotBegun, NotStored, Raised, Retries, commit, given_up, guests_of, is_of_storage, refuse_within
 from .marks import Marker
 from .turn import Advice, NoTurn, Turn
 
@@ -108,6 +108,7 @@ class WritingSession(Session):
         others were first for RETRY_TIMEOUT seconds, OutcomeUnknown as `commit` does. After an error the changes are
         discarded.
         """
+        refuse_within(self._database, "a session's run", 'which may run again, and then it would be stored again')
         if self.is_changed:
             raise StateError('there are changes that were not committed: commit or abort them first')
         retries = Retries()

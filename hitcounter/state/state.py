@@ -8,12 +8,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
-from ZODB.POSException import POSKeyError
+from ZODB.POSException import POSKeyError, StateLoadError
 
 from ..deferred import deferred
 from ..errors import ComponentError, DatabaseDamaged, NoSuchMethod
 from . import bulk, lost_changes
-from .blame import blaming, failure
+from .blame import blaming, explained, failure
 from .classes import MissingClasses
 from .commit import refuse_within
 from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, label_of, not_offered
@@ -156,8 +156,9 @@ class State:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open.
 
         Raises ComponentError when a component cannot be stopped, StateError when the updates could not be stored, as
-        one did not end or the writer had failed.
+        one did not end or the writer had failed, and at once within an update or a callback of one.
         """
+        self._writer.refuse_own_thread('the state')
         self._started.close()
 
 
@@ -233,12 +234,15 @@ def read(
     """
     refuse_within(database, label, 'whose changes it would not see')
     with closing(Session(database)) as session:
-        return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
+        try:
+            return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
+        except StateLoadError as error:
+            raise explained(error, label) from error
 
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
     """Make what is missing; refuse a database that is not of these components."""
-    with MissingClasses():  # of components, which the comparison names
+    with blaming('the database cannot be read'), MissingClasses():  # of components, which the comparison names
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
         raise DatabaseDamaged(f'the database holds objects, and its root leads to none: {RESTORE}')

@@ -19,7 +19,7 @@ from transaction.interfaces import TransientError
 
 from ..errors import Interrupted, OutcomeUnknown, StateClosed, StateError, UpdateFailed
 from . import lost_changes
-from .blame import reason
+from .blame import explained, reason
 from .commit import (
     NotBegun,
     NotStored,
@@ -59,6 +59,8 @@ CLOSE_TIMEOUT = 40.0
 
 #: Seconds between two checks of a caller that waits whether the thread is still alive.
 _LOOK = 1.0
+
+_NOT_HERE = 'the writer of the state is not in this process: open the state after the fork'
 
 
 class Busy(NamedTuple):
@@ -139,6 +141,8 @@ class Writer:
         """As `run`, but what it would return or raise is the future's, whose callbacks the writer's thread calls."""
         job = _Promise(function, label, arguments, keywords)
         self._queued(job)
+        if not self._thread.is_alive() and not job.future.done():
+            raise StateClosed(_NOT_HERE)
         return job.future
 
     def subscribe(self) -> Subscription:
@@ -173,7 +177,9 @@ class Writer:
         if threading.current_thread() is self._thread:
             raise StateError(
                 f'{job.label} was called within an update, which would wait for itself: call the component')
-        refuse_within(self._database.db, job.label, 'which holds its turn')
+        above = refuse_within(self._database.db, job.label, 'which holds its turn')
+        if above:
+            job.run_within(above)
         with self._lock:
             self._refuse_closed(job.label)
             batch = self._queue
@@ -201,6 +207,7 @@ class Writer:
         with self._lock:
             self._closing = True
             self._wake()
+        self.refuse_own_thread('the state')
         seen, deadline = None, 0.0
         while self._thread.is_alive():
             at = self._in_hand, self._current
@@ -215,6 +222,12 @@ class Writer:
         self._leave_database()
         if self._failure is not None:
             raise StateError(self._end_of_writer()) from self._failure
+
+    def refuse_own_thread(self, what: str) -> None:
+        """Raise StateError in the writer's thread, which closing waits for."""
+        if threading.current_thread() is self._thread:
+            raise StateError(
+                f'{what} cannot be closed in an update or its callback, for which it would wait: close it elsewhere')
 
     def _leave_database(self) -> None:
         if self in self._database.users:
@@ -387,7 +400,7 @@ class _Batch:
             if self._is_finished:  # the caller that was to wake this one was interrupted
                 return
             if not is_alive:
-                raise StateClosed('the writer of the state is not in this process: open the state after the fork')
+                raise StateClosed(_NOT_HERE)
         self._latch.release()
 
 
@@ -409,6 +422,16 @@ class _Job(Generic[R]):
         self._error: BaseException | None = None
         #: Whether its transaction is on disk; until then nobody may see its result.
         self.is_stored = False
+
+    def run_within(self, databases: tuple[object, ...]) -> None:
+        """Let it run as what was queued by an update of `databases`, which waits for it: it may not wait for that."""
+        function = self._function
+
+        def run(*arguments: Any, **keywords: Any) -> R:
+            with guests_of(*databases):
+                return function(*arguments, **keywords)
+
+        self._function = run
 
     @property
     def is_settled(self) -> bool:
@@ -510,7 +533,7 @@ def _own(job: '_Job[Any]', error: BaseException) -> BaseException:
     own = error.error if isinstance(error, Raised) else error
     if is_of_storage(own) or (own is error and isinstance(own, TransientError)):
         return _error_of([job], UpdateFailed, f'was not stored, because {given_up(own)}: try again later', own)
-    return own
+    return explained(own, job.label)
 
 
 def _fail(jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: BaseException | None) -> None:

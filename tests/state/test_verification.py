@@ -11,7 +11,7 @@ from ZODB.FileStorage import FileStorage
 from ZODB.serialize import referencesf
 from ZODB.utils import p64
 
-from hitcounter.errors import DatabaseRefused
+from hitcounter.errors import ComponentError, DatabaseRefused
 from hitcounter.state import Component, Journal, State, open_database, update
 from hitcounter.state.database import open_as_stored
 from hitcounter.state.verification import Finding, Verdict, findings
@@ -132,14 +132,29 @@ def test_another_storage_is_verified_as_well() -> None:
 
 
 STAMP = """
+from enum import Enum
+from typing import NamedTuple
 from persistent import Persistent
 
+class Color(Enum):
+    RED = 'red'
+    BLUE = 'blue'
+
+class Size(NamedTuple):
+    width: int
+
 class Price:
+    pass
+
+class Seal(Persistent):
     pass
 
 class Stamp(Persistent):
     def __init__(self):
         self.price = Price()
+        self.color = Color.BLUE
+        self.size = Size(3)
+        self.seal = Seal()
 """
 
 
@@ -194,6 +209,44 @@ def test_missing_and_failing_code_are_told_from_damage(
     assert any(said in finding.sentence for finding in findings), findings
     if ', in ' in said:
         assert all('stamps.py, line ' in finding.sentence for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'said', 'line'),
+    [
+        ("    BLUE = 'blue'\n", '', "ValueError: 'blue' is not a valid Color", 6),
+        ('    width: int', '    width: int\n    height: int', "missing 1 required positional argument: 'height'", 10),
+        ('class Price:', "class Price:\n    __slots__ = ('a',)", "'Price' object has no attribute", 13),
+        ('class Price:', 'class Price:\n    def __setstate__(self): 0', 'takes 1 positional argument but 2', 13),
+        ('class Stamp(Persistent):', 'class Stamp(Persistent):\n    def __setstate__(self): pass', 'takes 1', 19),
+        ('class Seal(Persistent):', 'class Seal:', 'must be persistent', 16),
+        ('class Seal(Persistent):', 'class Seal(Persistent):\n    def __new__(cls, x): 0', "argument: 'x'", 16),
+    ],
+)
+def test_a_class_that_does_not_take_what_is_stored_of_it_is_failing_code(
+    path: Path, modules: Modules, old: str, new: str, said: str, line: int
+) -> None:
+    stamp = modules.write('stamps', STAMP).Stamp()
+    stamp.price.b = 1
+    with (
+        closing(open_database(f'file:{path}', share=True)) as database,
+        closing(State(database, [Diary])) as state,
+    ):
+        state.update(lambda parts: parts[Diary].extra.update(stamp=stamp))
+    modules.write('stamps', STAMP.replace(old, new))
+
+    found = verdicts(path)
+
+    assert {finding.verdict for finding in found} == {Verdict.FAILING}
+    assert all(said in finding.sentence for finding in found), found
+    assert all(f'stamps.py, line {line})' in finding.sentence for finding in found), found
+    with (
+        closing(open_database(f'file:{path}', share=True)) as database,
+        closing(State(database, [Diary])) as state,
+    ):
+        for run in (state.update, state.query):
+            with pytest.raises(ComponentError, match=rf'cannot load what it needs.*line {line}\): correct that code'):
+                run(lambda parts: parts[Diary].extra['stamp'].seal.__dict__ and None)
 
 
 def test_a_check_that_fails_is_failing_code(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
