@@ -53,7 +53,7 @@ def test_a_port_probe_is_silent_in_the_log(small: ServerProcess) -> None:
 
     assert still_serves(small)
     assert small.stop() == 0
-    assert len(small.log.lines()) == 3 + 3  # three calls; listening, stopping, stopped
+    assert len(small.log.lines()) == 3 + 4  # three calls; a new database, listening, stopping, stopped
 
 
 BAD_OPENINGS = {

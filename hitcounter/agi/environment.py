@@ -19,6 +19,7 @@ OF_SERVER = b'agi_network: yes\n'
 OF_PROCESS = b'agi_request: '
 
 _END = b'\n\n'
+_ENVIRONMENT_LINE = re.compile(rb'^(agi_[a-z0-9_]{1,40}): ', re.MULTILINE).search
 _UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rdnis that it does not have
 
 #: The bits of `agi_callingpres` that say who may see the caller (AST_PRES_RESTRICTION in callerid.h).
@@ -99,10 +100,17 @@ class Environment(Mapping[str, str]):
     def opening(cls, received: bytes) -> tuple['Environment', bytes]:
         """The environment that `received` begins with, once it `is_whole`, and the bytes after it.
 
-        Raises ProtocolError as `parse` does.
+        Raises ProtocolError as `parse` does, and if more lines of an environment are among those bytes.
         """
         block, end, rest = received.partition(_END)
-        return cls.parse(block + end), rest
+        environment = cls.parse(block + end)
+        if (line := _ENVIRONMENT_LINE(rest)) is not None:
+            name = line[1].decode()
+            raise ProtocolError(
+                f'{name} comes after the end of the environment: {_reason([*environment], name)}'
+                f' (unique id {environment.unique_id[:80]})'
+            )
+        return environment, rest
 
     @classmethod
     def parse(cls, block: bytes) -> 'Environment':
@@ -248,9 +256,12 @@ def _fault(text: str) -> str:
         seen.append(name)
     if not seen:
         return f'{lines[0][:40]!r} does not begin an AGI environment'
+    return f'the line after {seen[-1]} is not {due}: {_reason(seen, name)}'
+
+
+def _reason(seen: list[str], name: str) -> str:
     suspects = ' or '.join(_suspects(seen, name))
-    reason = f'the value of {suspects} holds a newline' if suspects else 'Asterisk sends that there'
-    return f'the line after {seen[-1]} is not {due}: {reason}'
+    return f'the value of {suspects} holds a newline' if suspects else 'Asterisk sends that there'
 
 
 def _suspects(seen: list[str], name: str) -> dict[str, None]:

@@ -22,6 +22,8 @@ _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
 _USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older Asterisks put it right behind the text
 # All that Asterisk sends while no command is under way, and the beginning of one more such line.
 _UNASKED = re.compile(rb'((?:HANGUP)?\r?\n)*(?P<half>(?:HANGUP|HANGU|HANG|HAN|HA|H)?\r?)').fullmatch
+# What GOSUB sends before its reply.
+_ANNOUNCEMENT = b'100 result=0 Trying...'
 _FIRST_WORD = re.compile(rb'agi_[a-z0-9_]{1,40}|[1-5]\d\d\b|[A-Za-z]{1,20}\b').match
 
 
@@ -113,11 +115,11 @@ class Replies:
         raise ProtocolError(f'{_shown(self._buffer)} is not a reply of Asterisk')
 
     def _skip_to_reply(self) -> None:
-        """Take the lines that precede a reply off the buffer: HANGUP, empty ones, and 1xx, which announces one."""
+        """Take the lines that precede a reply off the buffer: HANGUP, empty ones, one that announces it."""
         while True:
             line, newline, rest = self._buffer.partition(b'\n')
             line = line.rstrip(b'\r')
-            if not newline or not (line in (b'', b'HANGUP') or _is_announcement(line)):
+            if not newline or line not in (b'', b'HANGUP', _ANNOUNCEMENT):
                 return
             self.hung_up = self.hung_up or line == b'HANGUP'
             self._buffer = rest
@@ -161,10 +163,6 @@ class Replies:
         return Reply(520, text=_text(usage).strip())
 
 
-def _is_announcement(line: bytes) -> bool:
-    return line[:1] == b'1' and line[1:3].isdigit() and line[3:4] == b' '
-
-
 def _split_hangups(buffer: bytes) -> tuple[bytes, bytes]:
     """`buffer` without its last newline, and the lines HANGUP or empty ones that end it."""
     end = len(buffer)
@@ -182,7 +180,10 @@ def _shown(data: bytes) -> str:
     """A description of the first line of `data` for a message, without a caller's name or a PIN."""
     word = _FIRST_WORD(data)
     size = len(data.partition(b'\n')[0])
-    return f'a line of {size} bytes' if word is None else f'a line of {size} bytes that begins with {_text(word[0])!r}'
+    if word is None:
+        return f'a line of {size} bytes'
+    cause = ' (a value before it holds a newline)' if word[0].startswith(b'agi_') else ''
+    return f'a line of {size} bytes that begins with {_text(word[0])!r}{cause}'
 
 
 def _text(data: bytes) -> str:

@@ -147,8 +147,8 @@ def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
         return False, 'failed'
     if call.noticed_hangup:
         return True, 'hung up'
-    if call.unanswered:  # and the script ignored the error
-        return False, f'lost ({call.unanswered} has no reply)'
+    if call.lost:  # and the script ignored the error
+        return False, f'lost ({_why_lost(call)})'
     return True, 'ended'
 
 
@@ -166,6 +166,10 @@ def _missing(call: Call) -> str:
     if call.caller_withheld:
         return 'there is no script of its path, which is not shown, since it may say who called'
     return f'there is no script {call.environment.script!r}'
+
+
+def _why_lost(call: Call) -> str:
+    return 'the reason is not shown, since it may say who called' if call.caller_withheld else call.lost
 
 
 def _said(call: Call, error: BaseException) -> str:

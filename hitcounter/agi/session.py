@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..errors import CommandFailed, ConnectionLost, Hangup
+from ..errors import CommandFailed, ConnectionLost, Hangup, ProtocolError
 from .arguments import Seconds, seconds
 from .audio import Audio
 from .command import LINE_LIMIT, compose
@@ -75,6 +75,7 @@ class Session:
         self._replies.take_unasked()
         self._hangup_told = False
         self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
+        self._lost = ''  # why nothing more can be sent
         # Whether a caller may have written what comes before the next command, in a value of the environment or in one
         # that a command returned.
         self._is_wary = True
@@ -105,12 +106,14 @@ class Session:
         Raises ConnectionLost once the call has lasted as long as it may.
         """
         left = seconds(timeout)
+        end = time.monotonic() + left
         while not self.hung_up and left > 0:
             if time.monotonic() >= self._deadline:
-                raise ConnectionLost('the call has lasted as long as it may')
+                self._lost = 'the call has lasted as long as it may'
+                raise ConnectionLost(self._lost)
             pulse = min(left, _PULSE)
             if not self._stream.wait(pulse):
-                left -= pulse
+                left = min(left - pulse, end - time.monotonic())  # the test kit's time goes faster
         return self._replies.hung_up
 
     @property
@@ -119,9 +122,9 @@ class Session:
         return self._replies.hung_up
 
     @property
-    def unanswered(self) -> str:
-        """The command that got no reply, after which nothing more can be sent; otherwise empty."""
-        return self._unanswered
+    def lost(self) -> str:
+        """Why nothing more can be sent; empty if all is well."""
+        return self._lost or (f'{self._unanswered} has no reply' if self._unanswered else '')
 
     def note_hangup(self) -> None:
         """Take note of a hangup told by other means than the line HANGUP; a signal handler may do so."""
@@ -174,9 +177,13 @@ class Session:
         try:
             self._stream.send(line)
             reply = self._receive(name, deadline)
+        except ProtocolError as error:
+            self._lost = str(error)
+            raise
         except ConnectionLost as error:
             if self._replies.hung_up and not self._hangup_told:  # as AGIEXITONHANGUP has it
                 raise self._told_of_hangup(name) from error
+            self._lost = str(error)
             raise
         self._unanswered = ''
         logger.debug('%s: %s answered %d', self.environment.unique_id, name, reply.status)

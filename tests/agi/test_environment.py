@@ -1,5 +1,6 @@
 """The environment block, as text."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,9 +202,22 @@ def test_the_newline_that_ends_the_last_argument_may_pass() -> None:
     assert (environment.arguments, rest) == (('one', 'two'), b'\n')
 
 
-def test_the_arguments_after_a_newline_are_left_over() -> None:
-    environment, rest = Environment.opening(Channel(arguments=('one\n', 'two')).environment_block())
-    assert (environment.arguments, rest) == (('one',), b'agi_arg_2: two\n\n')  # which is not a reply
+@pytest.mark.parametrize(
+    ('channel', 'said'),
+    [
+        (Channel(arguments=('one\n', 'two')), 'agi_arg_2 .* the value of agi_arg_1 holds a newline'),
+        (Channel(arguments=('one', 'two\n\nx', 'three')), 'agi_arg_3 .* the value of agi_arg_2 holds a newline'),
+        (
+            Channel(caller_id='1001\n' + WHOLE[WHOLE.index(b'agi_calleridname') :].decode()),
+            'agi_calleridname .* the value of agi_callerid or agi_arg_2 holds a newline',
+        ),
+    ],
+)
+def test_a_line_of_an_environment_after_its_end_is_refused_with_the_value_that_holds_a_newline(
+    channel: Channel, said: str
+) -> None:
+    with pytest.raises(ProtocolError, match=rf'{said} \(unique id {re.escape(channel.unique_id)}\)'):
+        Environment.opening(channel.environment_block())
 
 
 @pytest.mark.parametrize('name', OWN)

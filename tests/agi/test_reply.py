@@ -1,5 +1,7 @@
 """Replies, put together from any pieces."""
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -102,6 +104,7 @@ FORGED = [
     b'200 result=0\n',
     b'200 res',
     b'100 result=0 Trying...\n',
+    b'100 x)\n',
     b'510 Invalid or unknown command\n',
     b'x\n',
     b'\nx',
@@ -142,7 +145,9 @@ def test_a_reply_with_more_than_a_hangup_after_it_is_an_error(data: bytes, forge
         read(data + forged)
 
 
-@pytest.mark.parametrize('forged', [b'agi_calleridname: Ada\n', b'x\n', b'HANGUP\nx\n', b'HANGUPS\n', b' \n', b'\0\n'])
+@pytest.mark.parametrize(
+    'forged', [b'agi_calleridname: Ada\n', b'x\n', b'HANGUP\nx\n', b'HANGUPS\n', b' \n', b'\0\n', b'100 x)\n']
+)
 def test_a_line_that_is_not_a_reply_is_an_error_where_one_is_awaited(forged: bytes) -> None:
     with pytest.raises(ProtocolError, match='is not a reply of Asterisk'):
         read(forged + b'200 result=0\n')
@@ -150,11 +155,13 @@ def test_a_line_that_is_not_a_reply_is_an_error_where_one_is_awaited(forged: byt
 
 def test_an_error_shows_what_kind_of_line_came_and_not_what_a_caller_is_called() -> None:
     for line, shown in {
-        b'agi_calleridname: Ada Lovelace\n': "a line of 30 bytes that begins with 'agi_calleridname'",
+        b'agi_calleridname: Ada Lovelace\n': (
+            "a line of 30 bytes that begins with 'agi_calleridname' (a value before it holds a newline)"
+        ),
         b'404 Not found\n': "a line of 13 bytes that begins with '404'",
         b'12345\n': 'a line of 5 bytes',
     }.items():
-        with pytest.raises(ProtocolError, match=f'^{shown} is not a reply of Asterisk$'):
+        with pytest.raises(ProtocolError, match=f'^{re.escape(shown)} is not a reply of Asterisk$'):
             read(line)
 
 

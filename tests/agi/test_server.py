@@ -201,7 +201,8 @@ def test_a_line_after_the_environment_that_is_not_a_hangup_is_a_failure_and_noth
             asterisk.sendall(WHOLE + rest)
             assert closes(asterisk) == b'FAILURE\n'
         assert_serves(server)
-    assert 'came when no command was waiting for a reply' in caplog.messages[0]
+    said = 'agi_callerid holds a newline' if LATE in rest else 'came when no command was waiting for a reply'
+    assert said in caplog.messages[0]
 
 
 @pytest.mark.parametrize('rest', [b'\n' + WHOLE[AT_THE_NAME:], b'\n200 result=1\n\n' + WHOLE[AT_THE_NAME:]])
@@ -228,7 +229,7 @@ def test_the_rest_of_a_block_that_comes_later_than_a_command_ends_the_call(
         assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
         asterisk.sendall(rest + b'200 result=0\n')
         assert closes(asterisk) == b'FAILURE\n'
-    assert 'is not a reply of Asterisk) after' in caplog.text
+    assert ' is not a reply of Asterisk) after' in caplog.text
 
 
 @pytest.mark.parametrize(('rest', 'ends'), [(b'', b''), (b'HANGUP\n', b''), (LATE, b'FAILURE\n')])
@@ -773,7 +774,34 @@ def test_a_script_that_passes_over_a_lost_command_has_failed_all_the_same(caplog
     with serving(pass_over) as server, socket.create_connection(server.address) as asterisk:
         asterisk.sendall(Channel().environment_block())
         assert closes(asterisk) == b'NOOP\n' + FAILURE
-    assert 'lost (NOOP has no reply) after' in caplog.text
+    assert 'lost (Asterisk did not answer NOOP in time) after' in caplog.text
+
+
+def test_a_script_that_passes_over_the_end_of_its_call_in_a_wait_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    def pass_over(call: Call) -> None:
+        with suppress(ConnectionLost):
+            call.wait_for_hangup(PATIENCE)
+
+    caplog.set_level(logging.INFO)
+    with serving(pass_over, call_timeout=0.2) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel().environment_block())
+        assert closes(asterisk) == FAILURE
+    assert 'lost (the call has lasted as long as it may) after' in caplog.text
+
+
+def test_why_a_call_was_lost_is_not_said_of_who_withholds_the_number(caplog: pytest.LogCaptureFixture) -> None:
+    def pass_over(call: Call) -> None:
+        with suppress(ProtocolError):
+            call.noop()
+
+    caplog.set_level(logging.INFO)
+    with serving(pass_over) as server, socket.create_connection(server.address) as asterisk:
+        asterisk.sendall(Channel(presentation=32).environment_block())
+        assert asterisk.recv(100) == b'NOOP\n'
+        asterisk.sendall(b'Lovelace\n')
+        assert closes(asterisk) == FAILURE
+    assert 'lost (the reason is not shown, since it may say who called) after' in caplog.text
+    assert 'Lovelace' not in caplog.text
 
 
 def test_a_time_out_ends_when_it_is_over_and_not_at_some_tick() -> None:
