@@ -31,6 +31,7 @@ LONGEST = 1_000_000
 #: Calls that are taken in one transaction, so that none holds up the others.
 AT_ONCE = 200
 
+_PLAIN = re.compile(r'[^",\r\n]+').fullmatch
 _FIELD = re.compile(r'"((?:[^"]|"")*)"|([^",\r\n]*)')
 _BOOLEANS = {'yes': True, 'no': False}
 
@@ -96,7 +97,7 @@ def export_records(
                 raise ValueError(f'row {count + 1} has other fields than the first')
             spelled = form.spell({field: row[field] for field in fields})
             yield spelled.encode('utf-8', 'surrogateescape')
-    except Exception as error:  # a component may raise anything
+    except (Exception, SystemExit) as error:  # a component may raise anything
         raise ExportFailed(
             f'the component {name!r} could not be exported ({told(error)}): fix its export(), or look for damage with '
             f'"hitcounter verify"'
@@ -198,7 +199,7 @@ def _row(
 # JSON lines. All of it is ASCII, for JSON has no other way to say a byte that is no UTF-8.
 
 def _to_json(row: Mapping[str, object]) -> str:
-    return json.dumps(row) + '\n'
+    return json.dumps(row, allow_nan=False) + '\n'
 
 
 def _from_json(text: str, _: Sequence[str]) -> Row:
@@ -209,6 +210,10 @@ def _from_json(text: str, _: Sequence[str]) -> Row:
 
 
 # CSV. A text stands in quotes, also an empty one; nothing at all is what Asterisk did not know.
+
+def _csv_heading(fields: Sequence[str]) -> str:
+    return ','.join(field if _PLAIN(field) else _spelled(field) for field in fields) + '\n'
+
 
 def _to_csv(row: Mapping[str, object]) -> str:
     return ','.join(map(_spelled, row.values())) + '\n'
@@ -250,6 +255,6 @@ def _split(text: str, count: int) -> list[str | None]:
 
 
 FORMATS = {
-    'csv': Format(lambda fields: ','.join(fields) + '\n', _to_csv, _from_csv, lambda quotes: quotes % 2 == 0),
+    'csv': Format(_csv_heading, _to_csv, _from_csv, lambda quotes: quotes % 2 == 0),
     'jsonl': Format(lambda _: '', _to_json, _from_json, lambda _: True),
 }

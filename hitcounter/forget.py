@@ -35,7 +35,7 @@ def main(storage: str, keep_calls: float) -> None:
         for component in filter(can_forget, components):
             try:
                 _forget(state, component, time.time() - keep_calls)
-            except Exception as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
                 failures.append(f'{component.name} ({told(error)})')
     if failures:
         raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')

@@ -221,3 +221,12 @@ def test_what_is_no_call_is_refused_with_its_row(state: State, name: str, row: b
         imported(state, FORMATS[name], row)
     assert said in str(refused.value)
     assert state[HitCounter].lines() == {}
+
+
+def test_records_of_another_component_can_be_read_by_others_in_each_format() -> None:
+    row = {'a, "b"\n': 1}
+    csv, jsonl = FORMATS['csv'], FORMATS['jsonl']
+    assert csv.heading(tuple(row)) + csv.spell(row) == '"a, ""b""\n"\n1\n'
+    assert csv.heading(FIELDS) == 'line,number,time,caller_id,name,unique_id,withheld\n'
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        jsonl.spell({'a': math.nan})

@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any
 
+from ..errors import ComponentError
 from .component import Component
 from .state import Parts, State
 
 #: The most records that one update forgets.
 MOST = 1000
+
+#: Updates for one key, after which a `forget` that still returns records is taken for one that never ends.
+_UPDATES = 10_000
 
 #: Keys after which the cache is trimmed to its size.
 _BREATH = 1000
@@ -24,17 +28,28 @@ def forget(
 ) -> int:
     """Forget the records of `component` from before that time, in updates that are short; returns how many.
 
-    It stops between two updates, or two keys, once `is_ending()`. Raises what the component raises; what was forgotten
-    by then stays forgotten.
+    It stops between two updates, or two keys, once `is_ending()`. Raises what the component raises, and ComponentError
+    for a count that cannot be or for updates without an end; what was forgotten by then stays forgotten.
     """
     def some(parts: Parts, key: Any) -> int:
-        return parts[component].forget(key, before, MOST)
+        count = parts[component].forget(key, before, MOST)
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST:
+            raise ComponentError(
+                f'{component.name}.forget returned {count!r:.80}: it must return how many records it forgot, '
+                f'0 to {MOST}')
+        return count
 
     some.__qualname__ = f'{component.name}.forget'  # its name in the log
     forgotten = 0
     for key in state.query(lambda parts: list(_keys(parts[component], before, is_ending))):
-        while not is_ending() and (count := state.update(some, key)):
+        for _ in range(_UPDATES):
+            if is_ending() or not (count := state.update(some, key)):
+                break
             forgotten += count
+        else:
+            raise ComponentError(
+                f'{component.name}.forget still returns records of {key!r:.80} after {_UPDATES:,} updates: it must '
+                f'return 0 once none is left from before that time')
     return forgotten
 
 

@@ -54,7 +54,7 @@ class Repeated:
         except (HitcounterError, OSError) as error:
             logger.warning('%s failed, and is tried again later: %s', self._name, error)
             return False
-        except Exception:
+        except (Exception, SystemExit):  # the latter would end the thread without a word
             logger.exception('%s failed, and is tried again later', self._name)
             return False
         return True

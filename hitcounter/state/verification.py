@@ -1,6 +1,6 @@
 """Verification: whether all that is in a database can be read, and agrees with itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from enum import Enum
 from typing import Any, NamedTuple
@@ -147,7 +147,14 @@ def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[
 def _component(component: Component) -> Iterator[Finding]:
     name = type(component).name
     try:
-        for sentence in component.check():
+        sentences = component.check()
+        if isinstance(sentences, str) or not isinstance(sentences, Iterable):
+            yield Finding(
+                Verdict.FAILING,
+                f'{name} cannot be checked, because its check() returned {sentences!r:.80}: it must give sentences, '
+                f'as in a list')
+            return
+        for sentence in sentences:
             yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
     except (Exception, SystemExit) as error:  # noqa: BLE001
         yield _found(error, f'{name} cannot be checked')

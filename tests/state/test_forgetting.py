@@ -1,6 +1,6 @@
 """Forgetting: what is old goes, in updates of which there are no more than needed, and it ends when it is to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import ClassVar
 
@@ -8,7 +8,8 @@ import pytest
 from BTrees.OOBTree import OOBTree
 from persistent.list import PersistentList
 
-from hitcounter.state import Component, State, open_database, update
+from hitcounter.errors import ComponentError
+from hitcounter.state import Component, State, forgetting, open_database, update
 from hitcounter.state.forgetting import can_forget, forget
 
 
@@ -81,3 +82,31 @@ def test_it_ends_between_two_updates(state: State) -> None:
 def test_it_ends_while_it_looks_and_finds_nothing(state: State) -> None:
     assert forget(state, Diary, 0.0, is_ending=lambda: len(Diary.looked) > 3) == 0
     assert len(Diary.looked) == 4
+
+
+@pytest.mark.parametrize('count', [-1, 1001, 10**30, 1.5, True, None, 'all', [1]])
+def test_a_count_that_cannot_be_is_said_and_nothing_is_forgotten(
+    state: State, monkeypatch: pytest.MonkeyPatch, count: object
+) -> None:
+    monkeypatch.setattr(Diary, 'forget', _forgetting_once(Diary.forget, count))
+    with pytest.raises(ComponentError, match=r'^diary.forget returned .*: it must return how many .*, 0 to 1000$'):
+        forget(state, Diary, 5.0)
+    assert state.query(lambda parts: len(parts[Diary].days['day 5'])) == 1500
+
+
+def _forgetting_once(real: Callable[..., int], count: object) -> Callable[..., object]:
+    def forget(diary: Diary, day: str, before: float, most: int) -> object:
+        real(diary, day, before, most)
+        return count
+
+    return forget
+
+
+@pytest.mark.parametrize('count', [3, 1000])
+def test_a_forget_that_says_for_ever_that_it_forgot_is_ended(
+    state: State, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(forgetting, '_UPDATES', 20)
+    monkeypatch.setattr(Diary, 'forget', lambda *_: count)
+    with pytest.raises(ComponentError, match=r"^diary.forget still returns records of 'day 5' after 20 updates:"):
+        forget(state, Diary, 5.0)

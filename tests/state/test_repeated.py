@@ -58,10 +58,14 @@ def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ('error', 'said'),
-    [(NoRoom('make room'), 'counting failed, and is tried again later: make room'), (KeyError(5), 'KeyError: 5')],
+    [
+        (NoRoom('make room'), 'counting failed, and is tried again later: make room'),
+        (KeyError(5), 'KeyError: 5'),
+        (SystemExit(3), 'SystemExit: 3'),
+    ],
 )
 def test_what_fails_is_logged_and_tried_again(
-    error: Exception, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repeated, 'AFTER_FAILURE', 0.001)
     times = threading.Semaphore(0)

@@ -257,6 +257,16 @@ def test_a_check_that_fails_is_failing_code(path: Path, monkeypatch: pytest.Monk
     assert 'test_verification.py, line ' in sentence
 
 
+@pytest.mark.parametrize('returned', [None, 5, 'it is wrong'])
+def test_a_check_that_gives_no_sentences_is_failing_code(
+    path: Path, monkeypatch: pytest.MonkeyPatch, returned: object
+) -> None:
+    monkeypatch.setattr(Diary, 'check', lambda _: returned)
+    (verdict, sentence), = verdicts(path)
+    assert verdict is Verdict.FAILING
+    assert sentence.startswith(f'diary cannot be checked, because its check() returned {returned!r}: it must give')
+
+
 def test_damage_that_a_check_meets_is_damage(path: Path) -> None:
     replace(path, b'}q', b'\xffq')
     assert {finding.verdict for finding in verdicts(path)} == {Verdict.DAMAGE}
