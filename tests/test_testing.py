@@ -213,3 +213,11 @@ def test_what_callers_hear_can_be_had_from_the_kit():
     kinds = {name for name, kind in vars(heard).items() if isinstance(kind, type) and kind.__module__ == heard.__name__}
     assert kinds <= set(testing.__all__)
     assert all(hasattr(testing, name) for name in testing.__all__)
+
+
+def test_a_call_and_its_other_side_are_shown_in_a_line() -> None:
+    call, asterisk = connect(Channel(extension='200', unique_id='17.1', caller_id='555'))
+    assert repr(call) == "<Call 17.1 to '200'>"
+    assert repr(asterisk) == '<PretendCall of agi://127.0.0.1/hits: goes on>'
+    asterisk.close()
+    assert repr(asterisk) == '<PretendCall of agi://127.0.0.1/hits: ended with AGISTATUS=SUCCESS>'

@@ -7,7 +7,6 @@ It is imported, not run: the database refers to Game by its module, and other pr
 """
 
 import signal
-from contextlib import closing
 
 from hitcounter.agi import Call, Server, script
 from hitcounter.state import Component, State, open_database, query, update
@@ -52,8 +51,8 @@ def play(call: Call, state: State) -> None:
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     with (
-        closing(open_database('file:var/game.fs', share=True)) as database,
-        closing(State(database, [Game])) as state,
+        open_database('file:var/game.fs', share=True) as database,
+        State(database, [Game]) as state,
     ):
         server = Server([play.bind(state=state)])
         server.start()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import CallError, ListenError
 from .call import Call
@@ -98,6 +99,17 @@ class Server:
             opened.callback(self._workers.stop, GRACE)
             self._gatherer = Gatherer(listener, networks, self._peers, self._workers)
             opened.pop_all()
+
+    def __repr__(self) -> str:
+        return '<Server on {}:{}>'.format(*self.address)
+
+    def __enter__(self) -> Self:
+        """Serve calls until the block ends, at which those under way are cut: `stop` them before to let them end."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         self._calls.start()

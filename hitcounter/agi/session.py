@@ -81,6 +81,10 @@ class Session:
         self._is_wary = True
         self._value_came = False
 
+    def __repr__(self) -> str:
+        environment = self.environment
+        return f'<{type(self).__name__} {environment.unique_id} to {environment.extension!r:.82}>'
+
     @functools.cached_property
     def query(self) -> Mapping[str, tuple[str, ...]]:
         """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""

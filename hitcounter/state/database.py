@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl, unquote, urlencode
 
 import ZODB
@@ -91,6 +91,15 @@ class Database:
         self._folder = folder
         #: Those who are to close before it.
         self.users: list[User] = []
+
+    def __repr__(self) -> str:
+        return f'<Database {self.description}>'
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def is_outdated(self) -> bool:

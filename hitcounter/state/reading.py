@@ -7,7 +7,7 @@ import ZODB
 
 from ..errors import ReadOnly
 from .component import Access, Component, accesses, label_of, not_offered
-from .state import Parts, no_such_method, over_parts, read, refuse_to_set
+from .state import Parts, described, no_such_method, over_parts, read, refuse_to_set, show_handle
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
@@ -20,6 +20,9 @@ class ReadingState:
     def __init__(self, database: ZODB.DB, components: Iterable[type[Component]]) -> None:
         self._database = database
         self._handles = {component: _Handle(self, component) for component in components}
+
+    def __repr__(self) -> str:
+        return f'<ReadingState of {", ".join(component.name for component in self._handles)}>'
 
     def __getitem__(self, component: type[C]) -> C:
         try:
@@ -42,12 +45,23 @@ class _Handle:
     def __init__(self, state: ReadingState, component: type[Component]) -> None:
         vars(self)['_component'] = component
         for name, access in accesses(component).items():
-            vars(self)[name] = state.update if access is Access.UPDATE else _query(state, component, name)
+            method = _update(state) if access is Access.UPDATE else _query(state, component, name)
+            vars(self)[name] = described(method, component, name)
 
     def __getattr__(self, name: str) -> Any:
         raise no_such_method(self._component, name)
 
+    def __repr__(self) -> str:
+        return show_handle(self._component)
+
     __setattr__ = __delattr__ = refuse_to_set
+
+
+def _update(state: ReadingState) -> Callable[..., Any]:
+    def update(*args: Any, **kwargs: Any) -> NoReturn:
+        state.update(*args, **kwargs)
+
+    return update
 
 
 def _query(state: ReadingState, component: type[Component], name: str) -> Callable[..., Any]:
@@ -57,7 +71,5 @@ def _query(state: ReadingState, component: type[Component], name: str) -> Callab
     def query(*args: Any, **kwargs: Any) -> Any:
         return state.query(ask, *args, **kwargs)
 
-    query.__name__ = name
-    query.__qualname__ = ask.__qualname__ = f'{component.name}.{name}'
-    query.__doc__ = getattr(component, name).__doc__
+    ask.__qualname__ = f'{component.name}.{name}'
     return query

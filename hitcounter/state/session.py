@@ -38,6 +38,10 @@ class Session:
             self.close()
             raise
 
+    def __repr__(self) -> str:
+        name = self._database.storage.getName() or 'a database in memory'
+        return f'<{type(self).__name__} on {name}{", changed" if self.is_changed else ""}>'
+
     @property
     def root(self) -> Any:
         """The top mapping of the database. Raises ComponentError or DatabaseRefused if it cannot be loaded."""

@@ -1,10 +1,11 @@
 """The state: components in a database, their updates in the writer, their queries on snapshots."""
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
@@ -152,6 +153,16 @@ class State:
                 serving.callback(_call, component, 'stop_serving', self)
             yield
 
+    def __repr__(self) -> str:
+        names = ', '.join(component.name for component in self._handles)
+        return f'<State of {names} in {self._database.description}>'
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open.
 
@@ -187,24 +198,46 @@ class _Handle:
         vars(self)['_component'] = component
         for name, access in accesses(component).items():
             run = state._writer.run if access is Access.UPDATE else functools.partial(read, state._database.db)
-            vars(self)[name] = _method(run, component.name, name)
+            vars(self)[name] = _method(run, component, name)
 
     def __getattr__(self, name: str) -> Any:
         raise no_such_method(self._component, name)
 
+    def __repr__(self) -> str:
+        return show_handle(self._component)
+
     __setattr__ = __delattr__ = refuse_to_set
 
 
-def _method(run: Callable[..., Any], component: str, name: str) -> Callable[..., Any]:
-    label = f'{component}.{name}'
-    call = _of_component(component, name)
+def _method(run: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
+    label = f'{component.name}.{name}'
+    call = _of_component(component.name, name)
 
     def method(*args: Any, **kwargs: Any) -> Any:
         return run(call, label, args, kwargs)
 
+    return described(method, component, name)
+
+
+def described(method: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
+    """`method`, which stands for that one of the component, with its name, its docstring and its signature."""
+    original = getattr(component, name)
     method.__name__ = name
-    method.__qualname__ = label
+    method.__qualname__ = f'{component.name}.{name}'
+    method.__doc__ = original.__doc__
+    with suppress(TypeError, ValueError):  # of what Python cannot look into
+        signature = inspect.signature(original)
+        without_self = list(signature.parameters.values())[1:]
+        method.__signature__ = signature.replace(parameters=without_self)  # type: ignore[attr-defined]  # for inspect
     return method
+
+
+def show_handle(component: type[Component]) -> str:
+    """What `state[Class]` offers, in a line."""
+    offered = accesses(component)
+    of_kind = {access: [name for name, found in offered.items() if found is access] for access in Access}
+    parts = [f'{access.value}: {", ".join(names)}' for access, names in of_kind.items() if names]
+    return f'<{component.__name__} ({"; ".join(parts)})>'
 
 
 def _of_component(component: str, name: str) -> Callable[..., Any]:

@@ -592,6 +592,15 @@ def test_a_server_that_was_stopped_can_be_stopped_again_at_once(monkeypatch: pyt
     assert server.stop() is drained
 
 
+def test_a_server_serves_within_a_with_block() -> None:
+    with Server([], port=0) as server:
+        host, port = server.address
+        assert repr(server) == f'<Server on {host}:{port}>'
+        assert place_call(server.address, Channel(url='agi://pbx/missing')).status == 'FAILURE'
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(server.address, PATIENCE)
+
+
 def test_a_server_that_was_never_started_can_be_stopped() -> None:
     server = Server([Script('hits', say_one)], port=0)
     assert server.stop() == Drained(ended=0, closed=0, forced=0)

@@ -1,5 +1,6 @@
 """The state, on a real FileStorage."""
 
+import inspect
 import logging
 import os
 import re
@@ -33,6 +34,7 @@ from hitcounter.errors import (
     StateError,
     UpdateFailed,
 )
+from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import (
     Component,
     Database,
@@ -1020,3 +1022,44 @@ def test_a_database_that_is_closed_before_its_state_closes_that_too_and_says_so(
         closing(State(again, [Notes])) as state,
     ):
         assert state[Notes].add('two') == 2
+
+
+# What is seen at a prompt.
+
+CALLER = Caller('555', 'Bob', '17.1')
+
+
+def test_a_method_of_a_state_has_the_docstring_and_the_signature_of_the_components() -> None:
+    with open_database('memory:') as database, State(database, [HitCounter]) as state:
+        reading = ReadingState(database.db, [HitCounter])
+        for method in (state[HitCounter].count, reading[HitCounter].count):
+            assert method.__doc__ == HitCounter.count.__doc__
+            assert str(inspect.signature(method)) == '(line: str) -> int'
+        refused = reading[HitCounter].hit
+        assert list(inspect.signature(refused).parameters) == ['line', 'caller', 'max_lines']
+        with pytest.raises(ReadOnly):
+            refused('1', CALLER)
+
+
+def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / 'hits.fs'
+    with open_database(f'file:{path}', share=True) as database, State(database, [HitCounter]) as state:
+        assert repr(database) == f'<Database {path}>'
+        assert repr(state) == f'<State of hits in {path}>'
+        assert repr(state[HitCounter]).startswith('<HitCounter (update: forget, hit, take; query: ')
+        reading = ReadingState(database.db, [HitCounter])
+        assert repr(reading) == '<ReadingState of hits>'
+        assert repr(reading[HitCounter]) == repr(state[HitCounter])
+        with closing(WritingSession(database.db)) as session:
+            assert repr(session) == f'<WritingSession on {path}>'
+            session.root['note'] = 1
+            assert repr(session) == f'<WritingSession on {path}, changed>'
+
+
+def test_a_with_block_closes_a_state_and_its_database(tmp_path: Path) -> None:
+    with open_database(f'file:{tmp_path}/hits.fs', share=True) as database, State(database, [HitCounter]) as state:
+        assert state[HitCounter].hit('1', CALLER) == 1
+    with pytest.raises(StateClosed):
+        state[HitCounter].hit('1', CALLER)
+    with open_database(f'file:{tmp_path}/hits.fs', share=True):  # which is free again
+        pass

@@ -67,6 +67,10 @@ class PretendCall:
         self._begun: set[str] = set()
         self._failed = False
 
+    def __repr__(self) -> str:
+        state = f'ended with AGISTATUS={self.status}' if self.ended else 'goes on'
+        return f'<PretendCall of {self.channel.url}: {state}>'
+
     @property
     def variables(self) -> dict[str, str]:
         """The channel's variables as they are now."""
