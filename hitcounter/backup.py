@@ -12,14 +12,14 @@ from .user import act_between
 
 
 class _Backup(settings.Command):
-    """A command that copies bytes between the database and its folder of backups, which may be another user's."""
+    """A command that copies between the database and a folder of backups, which may have different owners."""
 
     def act(self, ctx: click.Context, path: str) -> None:
         act_between(path, os.path.realpath(ctx.params['folder']))
 
 
 class _Restore(_Backup):
-    """The same, of what will be opened."""
+    """The same; but what it copies will be opened, so it must not be a stranger's."""
 
     def act(self, ctx: click.Context, path: str) -> None:
         super().act(ctx, path)

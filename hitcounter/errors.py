@@ -70,11 +70,11 @@ class DatabaseRefused(StateError):
 
 
 class DatabaseMissing(DatabaseRefused):
-    """There is not a database at that place yet."""
+    """There is no database at that place yet."""
 
 
 class DatabaseDamaged(DatabaseRefused):
-    """The database lost what was stored in it, or cannot be read: a backup has it."""
+    """The database has lost what was stored in it, or cannot be read: restore a backup."""
 
 
 class DatabaseOutdated(DatabaseRefused):
@@ -93,11 +93,11 @@ class CodeMissing(DatabaseRefused):
 
 
 class ForeignDatabase(DatabaseRefused):
-    """Another user can write the database, and to open it would run what that user put there."""
+    """Another user can write the database, and opening it would run what that user stored there."""
 
     def __init__(self, message: str, owner: str | None = None) -> None:
         super().__init__(message)
-        #: The user, by name or else by number, who must be trusted to open it; None if it is not one user alone.
+        #: The user, by name or id, who must be trusted to open it; None if it is more than one user.
         self.owner = owner
 
 
@@ -118,7 +118,7 @@ class LostChange(StateError):
 
 
 class LineRefused(StateError):
-    """A call was not counted, for its line has too long a name, or would be one line too many."""
+    """A call was not counted, because its line is too long, or would be one line too many."""
 
 
 class UpdateFailed(StateError):
@@ -130,9 +130,9 @@ class OutcomeUnknown(StateError):
 
 
 class BulkStopped(StateError):
-    """One of many updates failed: those before it are stored, it and those behind it are not.
+    """One of many updates failed: those before it are stored, it and those after it are not.
 
-    Unless it is raised from OutcomeUnknown: then some behind `stored` may be stored.
+    Unless it is raised from OutcomeUnknown: then some after `stored` may be stored.
     """
 
     def __init__(self, stored: int, message: str) -> None:
@@ -162,7 +162,7 @@ class PackFailed(StateError):
 
 
 class ClockAhead(PackFailed):
-    """The last transaction is of a time to come: until then nothing can be packed that keeps some of the history."""
+    """The last transaction has a time in the future: until then a pack that keeps some of the history is impossible."""
 
 
 class PackMetDamage(PackFailed):
@@ -173,7 +173,7 @@ class MigrationFailed(StateError):
     """The database was not migrated, and is as it was."""
 
 
-# No error of ours, and so outside of the tree: who catches those must not swallow a Ctrl-C.
+# Outside of the tree, so that code which catches HitcounterError does not swallow a Ctrl-C.
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C came while something was being stored; the message says what became of it."""
+    """Ctrl-C came while something was being stored; the message says whether it is stored."""

@@ -1,6 +1,6 @@
 """The calls of the hit counter as CSV and as JSON lines, one row for each: what is written reads back the same.
 
-The records of other components are written in the same way, and not read.
+The records of other components are written in the same way, but not read.
 """
 
 import json
@@ -22,7 +22,7 @@ __all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_
 #: The fields of a call.
 FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id', 'withheld')
 
-#: The fields that a call had in schema 1 of the hit counter, whose exports are read, and written for its programs.
+#: The fields of a call in schema 1 of the hit counter. Such exports are read, and also written, for earlier programs.
 EARLIER = FIELDS[:-1]
 
 #: Bytes that a row may have.
@@ -46,18 +46,18 @@ class Row(NamedTuple):
 class Format(NamedTuple):
     """How rows are written and read."""
 
-    #: What stands before the first row of these fields, if anything.
+    #: The line before the first row, for these fields, or nothing.
     heading: Callable[[Sequence[str]], str]
     #: Raises TypeError for what is not a plain value.
     spell: Callable[[Mapping[str, object]], str]
-    #: The call that a text spells whose heading named these fields. Raises ValueError if it spells none.
+    #: The call in a row whose heading named these fields. Raises ValueError if it is not one.
     read: Callable[[str, Sequence[str]], Row]
     #: Whether the end of a text line with so many quotation marks before it ends the row.
     is_whole: Callable[[int], bool]
 
     @property
     def header(self) -> str:
-        """What stands before the first call, if anything."""
+        """The line before the first call, or nothing."""
         return self.heading(FIELDS)
 
     def write(self, row: Row) -> str:
@@ -80,8 +80,8 @@ def export_records(
 ) -> Iterator[bytes]:
     """The heading, which may be empty, and each row of the component `name`, as it was when the session was opened.
 
-    `fields` are those that are written; None: those of the first row, and nothing at all without one. The rows `first`
-    stand before those of the component. Raises ExportFailed for an error of the component.
+    `fields` are those to write; None for those of the first row, and for nothing at all if there is no row. The rows
+    `first` come before those of the component. Raises ExportFailed for an error of the component.
     """
     wanted = fields
     if fields is not None:
@@ -105,7 +105,7 @@ def export_records(
 
 
 def forgotten_calls(session: Session) -> Iterator[Mapping[str, object]]:
-    """A row without a caller for each call that is forgotten, so that an import has all numbers of a line."""
+    """A row without a caller for each forgotten call, so that an import gets all numbers of a line."""
     counter: HitCounter = session.root[HitCounter.name]
     for line in counter.lines():
         for hit in counter.forgotten(line):
@@ -113,7 +113,7 @@ def forgotten_calls(session: Session) -> Iterator[Mapping[str, object]]:
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
-    """Take the calls of `file`, some in each transaction, and tell how far it is.
+    """Take the calls of `file`, some in each transaction, and yield the progress.
 
     Raises ImportRefused for a row that is no call or does not continue its line's numbers; those before it may have
     been taken. Calls that are there already are passed over, so the same file may be imported again. Ctrl-C waits for

@@ -53,7 +53,7 @@ def _exchange(command: F) -> F:
     type=click.IntRange(1, HitCounter.schema),
     default=HitCounter.schema,
     show_default=True,
-    help='Write calls as programs with this schema of "hits" import them.',
+    help='Write calls for programs that have this schema of "hits".',
 )
 @click.option(
     '--forgotten',
@@ -151,13 +151,13 @@ def _new(file: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _part_of(file: str) -> Iterator[BinaryIO]:
-    """A new file beside `file`, of a name that nobody could know; what comes to its end well gets its own name."""
+    """A new file beside `file`, with an unpredictable name; it gets its own name if the block succeeds."""
     descriptor, part = tempfile.mkstemp('.part', f'{os.path.basename(file)}.', os.path.dirname(file) or os.curdir)
     try:
         with open(descriptor, 'wb') as output:
             yield output
         publish(part, file)
-    except FileExistsError as error:  # it came meanwhile
+    except FileExistsError as error:  # it was made meanwhile
         raise _taken(file) from error
     finally:
         with suppress(FileNotFoundError):
@@ -194,5 +194,5 @@ def _old(file: str) -> Iterator[BinaryIO]:
 
 
 def _as_whom(error: OSError) -> str:
-    """Who may not; root has become the owner of the database, and so may be surprised."""
+    """The user who may not: a command that root started runs as the owner of the database."""
     return f' by {name_of(os.geteuid())}' if isinstance(error, PermissionError) else ''

@@ -26,12 +26,12 @@ _HOUR = 3600
 
 
 class Caller(NamedTuple):
-    """Who called, as the phone says. None stands for what Asterisk does not know, or may not say."""
+    """Who called, as the phone says. None is what Asterisk does not know, or may not show."""
 
     caller_id: str | None
     name: str | None
     unique_id: str
-    #: Whether the caller withheld number and name; None of calls that were counted before this was stored.
+    #: Whether the caller withheld number and name; None for calls that were counted before this was stored.
     withheld: bool | None = None
 
     @classmethod
@@ -43,7 +43,7 @@ class Caller(NamedTuple):
         return cls(environment.caller_id, environment.caller_name, environment.unique_id, withheld)
 
     def cut(self) -> 'Caller':
-        """The same, with texts that are no longer than Asterisk's own."""
+        """The same, with texts that are cut to Asterisk's own limits."""
         return Caller(
             cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld)
 
@@ -57,14 +57,14 @@ class Hit(NamedTuple):
     caller: Caller
 
     def agrees(self, other: 'Hit') -> bool:
-        """Whether both are the same call; where one does not say if the caller was withheld, that may be so."""
+        """Whether both are the same call; if one does not say whether the caller was withheld, that is left out."""
         if self.caller.withheld is None or other.caller.withheld is None:
             return self[:2] == other[:2] and self.caller[:3] == other.caller[:3]
         return self == other
 
 
 def fields_of(line: str, hit: Hit) -> dict[str, object]:
-    """One call of a line as an export has it."""
+    """One call of a line, as in an export."""
     return {'line': line, 'number': hit.number, 'time': format_time(hit.time), **hit.caller._asdict()}
 
 
@@ -76,18 +76,18 @@ class HitCounter(Component):
 
     def __init__(self) -> None:
         self._lines = OOBTree()
-        self._size = Length()  # of the lines, which a BTree would have to count
+        self._size = Length()  # how many lines there are, which a BTree would have to count
 
     @migration(to=2)
     def say_who_was_withheld(self) -> None:
-        """Calls say from now on whether the caller was withheld; of those before it is not known."""
+        """From now on calls say whether the caller was withheld; for earlier ones that is not known."""
         self._size = Length(len(self._lines))
 
     @update
     def hit(self, line: str, caller: Caller, max_lines: int = 0) -> int:
         """Count one call and return its number: 1 for a line's first caller, unique, without gaps.
 
-        The caller's texts are cut where they are longer than Asterisk's own. Raises LineRefused, as `admit` does.
+        The caller's texts are cut to Asterisk's own limits. Raises LineRefused, as `admit` does.
         """
         if not isinstance(caller, Caller):
             raise TypeError(f'the caller is a {type(caller).__name__}: give a Caller')
@@ -100,12 +100,13 @@ class HitCounter(Component):
 
     @query
     def admit(self, line: str, max_lines: int = 0) -> None:
-        """Raise LineRefused if `line` would be new, and is too long or beyond `max_lines`, of which 0 is any number."""
+        """Raise LineRefused if `line` is new, and too long or one more than `max_lines`; 0 allows any number."""
         if line not in self._lines:
             check_line(line)
             if 0 < max_lines <= self._size():
-                raise LineRefused(f'line {line!r} would be new, and there are {self._size():,} lines, as many as '
-                                  f'may be: the call is not counted')
+                raise LineRefused(
+                    f'line {line!r} would be new, and there are already {self._size():,} lines, as many as allowed: '
+                    f'the call is not counted')
 
     @update
     def take(self, line: str, hit: Hit) -> bool:
@@ -162,7 +163,7 @@ class HitCounter(Component):
                 yield fields_of(line, hit)
 
     def forgotten(self, line: str) -> Iterator[Hit]:
-        """The calls of `line` that are forgotten, as far as it is known: their numbers, and the hours they were in."""
+        """What is known of the forgotten calls of `line`: their numbers, and the hours in which they were counted."""
         counted = self._lines[line]
         on_record = Counter(_hour(hit.time) for hit in self.since(line, 1))
         hours = (hour for hour, total in counted.hours.items() for _ in range(total - on_record[hour]))
@@ -196,7 +197,7 @@ class HitCounter(Component):
 
 
 def forget(state: State, before: float) -> int:
-    """Forget the calls of every line from before that time, in updates that hold up nobody; returns how many."""
+    """Forget the calls of every line from before that time, in short updates; returns how many."""
     return forgetting.forget(state, HitCounter, before)
 
 
@@ -235,7 +236,7 @@ def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, 
     hits, line = state[HitCounter], call.environment.extension
     call.answer()
     try:
-        if max_lines or len(line) > LINE // 4:  # a refusal here holds up no other update
+        if max_lines or len(line) > LINE // 4:  # refused here, it does not hold up any update
             hits.admit(line, max_lines)
         number = hits.hit(line, Caller.of(call), max_lines)
     except StateError:

@@ -13,13 +13,13 @@ from typing import Any, TextIO
 #: Libraries whose own account of themselves is for those who look for a fault, and what is heard of them else.
 _TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
 
-#: How a message of ZODB's ends that the commands give in their own words, with what to do.
+#: The end of a message of ZODB's that the commands replace by one of their own, which says what to do.
 _SAID_BY_US = ' seconds in the future'
 
-#: Memory for what waits to be written, in bytes; the oldest lines are dropped for newer ones beyond it.
+#: Bytes of memory for lines that wait to be written; beyond that, the oldest are dropped.
 _MEMORY = 8 * 2**20
 
-#: Characters of one record, at most: what a peer says may be long. Longer ones lose their middle.
+#: The most characters of one record, since what a peer sends may be long. Longer ones lose their middle.
 _LONGEST = 8192
 
 #: Seconds after which a stream counts as one that nobody reads.
@@ -53,9 +53,9 @@ class GatheringHandler(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._raw: Any = getattr(stream.buffer, 'raw', stream.buffer)  # it tells how much it wrote, also when it fails
+        self._raw: Any = getattr(stream.buffer, 'raw', stream.buffer)  # it returns how much it wrote
         self._lines: collections.deque[str] = collections.deque()
-        # Each of these is written under one lock: the first two under the handler's own, the others under _writing.
+        # The first two are changed under the handler's own lock, the others under _writing.
         self._put = self._dropped = 0
         self._taken = self._told = self._unwritten = 0
         self._why = ''
@@ -82,7 +82,7 @@ class GatheringHandler(logging.Handler):
             self._some.set()
 
     def _drop(self) -> None:
-        with suppress(IndexError):  # all of them were taken just now
+        with suppress(IndexError):  # `_take` has just taken them all
             while self._put - self._taken > _MEMORY:
                 line = self._lines.popleft()
                 self._put -= getsizeof(line)
@@ -109,7 +109,7 @@ class GatheringHandler(logging.Handler):
         return lines
 
     def _write(self, lines: list[str]) -> None:
-        """Write these, and before them how many were lost. Raises BrokenPipeError."""
+        """Write these lines, after one that says how many were lost. Raises BrokenPipeError."""
         if not lines:
             return
         dropped = self._dropped
@@ -118,7 +118,7 @@ class GatheringHandler(logging.Handler):
         self._unwritten += self._put_out(lines)
 
     def _losses(self, dropped: int) -> list[str]:
-        """The lines that say how many were lost since that was last said."""
+        """Lines that say how many lines were lost since the last such report."""
         said = []
         if self._unwritten:
             said.append(f'{_count_of(self._unwritten)} lost: writing failed ({self._why})')
@@ -127,7 +127,7 @@ class GatheringHandler(logging.Handler):
         return [self.format(logging.LogRecord(__name__, logging.WARNING, '', 0, text, None, None)) for text in said]
 
     def _put_out(self, lines: list[str]) -> int:
-        """Write these lines; gives how many could not be written, on a full disk for example."""
+        """Write these lines; returns how many could not be written, on a full disk for example."""
         if not lines:
             return 0
         start = '\n' if self._in_a_line else ''
@@ -138,7 +138,7 @@ class GatheringHandler(logging.Handler):
                 rest = rest[self._put_some(rest):]
         except BrokenPipeError:
             raise
-        except (OSError, ValueError) as error:  # the latter of a closed file
+        except (OSError, ValueError) as error:  # the latter: the file is closed
             self._why = getattr(error, 'strerror', None) or str(error)
         if begun := len(data) - len(rest):
             self._in_a_line = data[begun - 1:begun] != b'\n'
@@ -146,7 +146,7 @@ class GatheringHandler(logging.Handler):
 
     def _put_some(self, data: memoryview) -> int:
         written: int | None = self._raw.write(data)
-        if written is None:  # it is full, and somebody has set it not to block
+        if written is None:  # the pipe is full, and was set not to block
             select.select([], [self._raw], [], _STUCK)
         return written or 0
 

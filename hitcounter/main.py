@@ -9,7 +9,7 @@ import click
 from . import backup, call, ending, export, forget, migrate, pack, process, serve, shell, status, verify
 
 
-@click.group(cls=ending.Group, epilog='hitcounter COMMAND --help tells more of each.')
+@click.group(cls=ending.Group, epilog='hitcounter COMMAND --help explains each of them.')
 @click.version_option(package_name='hitcounter-agi')
 def main() -> None:
     """Durable call counting for Asterisk."""

@@ -30,14 +30,14 @@ from .state.repeated import Repeated
 
 logger = logging.getLogger(__name__)
 
-#: How the names of the threads begin without which there is no serving: the last one is ZEO's.
+#: Beginnings of the names of the threads that the server cannot do without; the last one is ZEO's.
 _VITAL = (gatherer.NAME, under_way.NAME, 'state writer', 'StorageServer(')
 
 #: After so many new objects Python collects the youngest, after so many of these collections the older ones as well,
 #: and then all. A call has about thirty such objects.
 _COLLECTIONS = (5_000, 50, 100)
 
-#: Seconds between two looks whether there is something to pack or to forget.
+#: Seconds between two checks whether there is something to pack or to forget.
 _LOOK = 60.0
 
 
@@ -174,7 +174,7 @@ def _serve(server: Server, database: Database, life: Life, drain: float) -> None
 
 @contextmanager
 def _naming_options() -> Iterator[None]:
-    """Say by which options to cure what keeps the server from starting."""
+    """Name the options that cure what keeps the server from starting."""
     try:
         yield
     except ListenError as error:
@@ -182,7 +182,7 @@ def _naming_options() -> Iterator[None]:
     except RuntimeError as error:
         if 'start new thread' not in str(error):
             raise
-        raise HitcounterError('the system gives no more threads: allow this user and this service more') from error
+        raise HitcounterError('the system allows no more threads: raise the limit of this user or service') from error
 
 
 def _warn_of_the_clock(database: Database) -> None:

@@ -36,7 +36,7 @@ _PREFIX = 'HITCOUNTER_'
 def _absolute(folder: str) -> str:
     try:
         return os.path.abspath(folder)
-    except OSError:  # the working directory is gone, which matters only to who looks for the database there
+    except OSError:  # the working directory is gone, which matters only if the database is to be found there
         return folder
 
 
@@ -87,7 +87,7 @@ class Command(Ending):
             raise click.ClickException(advised(error)) from error
 
     def prepare(self, ctx: click.Context, storage: str) -> str:
-        """Be the user who may open `storage`, before anything of it is touched; gives its URI, with its real path."""
+        """Become the user who may open `storage`, before it is touched; returns its URI, with the real path."""
         if not storage.startswith('file:'):
             return storage
         path = path_of(storage)
@@ -102,11 +102,11 @@ class Command(Ending):
 
 
 def check_folder(path: str) -> None:
-    """Raise DatabaseRefused if the folder of a file that was named is not there."""
+    """Raise DatabaseRefused if the folder of the file does not exist."""
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise DatabaseRefused(
-            f'{path!r} cannot be opened: {folder!r} is not a folder that is there: make it, mount its disk, or name '
+            f'{path!r} cannot be opened: {folder!r} is not an existing folder: make it, mount its disk, or name '
             f'another file')
 
 
@@ -143,7 +143,7 @@ class Seconds(click.ParamType[float]):
 
 
 class User(click.ParamType[int]):
-    """The name of a user, or an id, as the id."""
+    """A user, by name or id; the value is the id."""
 
     name = 'user'
 
@@ -154,7 +154,7 @@ class User(click.ParamType[int]):
         try:
             return pwd.getpwnam(text).pw_uid
         except KeyError:
-            self.fail(f'{text!r} is not a user here: give a name, or an id', param, ctx)
+            self.fail(f'{text!r} is not a user of this system: give a name or an id', param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -251,7 +251,7 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
 
 
 def storage(command: F) -> F:
-    """The options of which database is opened, and whose."""
+    """The options for the database, and for the users whose databases are opened."""
     return _storage(_trust_owner(command))
 
 
@@ -267,7 +267,7 @@ _trust_owner = option(
     '--trust-owner',
     metavar='USER',
     type=User(),
-    help='Open the database also if it is this user\'s, by name or id: what that user stored in it can run any code.',
+    help='Also open a database of this user, a name or an id: what that user stored in it can run any code.',
 )
 
 line_limit = option(
@@ -298,14 +298,14 @@ max_lines = option(
     '--max-lines',
     type=click.IntRange(0),
     default=0,
-    help='Lines there may be before a call to a new one is refused; 0: any number.',
+    help='The most lines; calls to a further one are refused. 0: any number.',
 )
 
 withheld = option(
     '--withheld',
     type=click.Choice(['hide', 'keep']),
     default='hide',
-    help='Callers who withhold their number: hide who they are, or keep it, as an emergency line may.',
+    help='What to do about callers who withhold their number: hide who they are, or keep it, as an emergency line may.',
 )
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')

@@ -39,7 +39,7 @@ class _Script(click.Path):
 @settings.config
 @settings.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
-@click.option('--unmigrated', is_flag=True, help='With --write, though the database is to be migrated first.')
+@click.option('--unmigrated', is_flag=True, help='With --write: change the database although a migration is due.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
 @click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
@@ -56,7 +56,7 @@ def main(
     if code is not None and script is not None:
         arguments = (script, *arguments)
     if unmigrated and not write:
-        raise click.UsageError('--unmigrated goes with --write: without it nothing is changed')
+        raise click.UsageError('--unmigrated needs --write: without it nothing can be changed')
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
     with (
@@ -78,7 +78,7 @@ def main(
 
 
 def _check_fit(workspace: Workspace, unmigrated: bool) -> None:
-    """Say that the database does not fit the code that is installed. Raises DatabaseRefused if it is to be changed."""
+    """Warn if the database does not fit the installed code. Raises DatabaseRefused if the shell is to write."""
     if workspace.unfit is None:
         return
     if workspace.writes and not unmigrated:

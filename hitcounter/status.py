@@ -29,13 +29,13 @@ def main(storage: str, as_json: bool) -> None:
 
 
 def _fit(database: Database) -> dict[str, Any]:
-    """Whether a migration is due, and why the server would refuse the database, if it would."""
+    """Whether a migration is due, and why the server would refuse the database; None if it would not."""
     with closing(Session(database.db)) as session:
         try:
             components = installed.components()
             error = unfit(session.root, components)
             due = is_due(session.root, components)
-        except HitcounterError as broken:  # a package, or the database
+        except HitcounterError as broken:  # an installed package, or the database
             return {'migration_due': False, 'refusal': advised(broken)}
         return {'migration_due': due, 'refusal': advised(error) if error else None}
 

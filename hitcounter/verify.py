@@ -13,7 +13,7 @@ from .state.database import open_as_stored
 from .state.guard import RESTORE
 from .state.verification import Verdict, findings
 
-#: What is said about the findings of each kind.
+#: What to say about the findings of each kind.
 _VERDICTS = {
     Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
     Verdict.DISK: 'cannot be read from its disk: {} findings; see to the disk, and verify it once more',

@@ -139,14 +139,14 @@ class Workspace:
 
 
 def _unfit(database: Database) -> str | None:
-    """Why the installed components do not fit the database. If so, classes that moved are found where they are now."""
+    """Why the installed components do not fit the database, if so; moved classes are then found where they are now."""
     try:
         components = installed.components()
         with closing(Session(database.db)) as session:
             error = unfit(session.root, components)
         if error is not None:
             database.db.moves = moved_classes(components)
-            database.db.cacheMinimize()  # of objects under their old names
+            database.db.cacheMinimize()  # drop objects that were loaded under old names
     except HitcounterError as broken:  # of a package
         return advised(broken)
     return advised(error) if error else None

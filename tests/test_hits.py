@@ -230,7 +230,7 @@ def test_a_caller_on_a_line_too_many_hears_the_apology_and_the_lines_that_are_th
     for line in ('1', '2'):
         state[HitCounter].take(line, Hit(1, 0.0, BOB))
     call, asterisk = connect(Channel(extension='3'))
-    with pytest.raises(LineRefused, match=r"line '3' would be new, and there are 2 lines, as many as may be"):
+    with pytest.raises(LineRefused, match=r"line '3' would be new, and there are already 2 lines, as many as allowed"):
         tell_the_number(call, state, max_lines=2)
     assert asterisk.heard == [Answered(), *map(Played, APOLOGY)]
     assert dial(Channel(extension='2'), partial(tell_the_number, state=state, max_lines=1)).heard[-1] == SaidNumber(2)

@@ -136,7 +136,7 @@ def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start
     call = server.call(extension='2', unique_id='17.1')
     assert call.heard == [Answered(), *map(Played, APOLOGY)]
     assert call.status == 'FAILURE'
-    server.log.wait("ERROR 17.1: line '2' would be new, and there are 1 lines, as many as may be")
+    server.log.wait("ERROR 17.1: line '2' would be new, and there are already 1 lines, as many as allowed")
     assert server.number(extension='1') == 2
 
 
@@ -519,7 +519,7 @@ def test_a_system_without_threads_is_said_in_a_sentence(start_with: StartWith) -
     server = start_with(code)
 
     assert server.wait() == 1
-    assert str(server.log) == 'Error: the system gives no more threads: allow this user and this service more'
+    assert str(server.log) == 'Error: the system allows no more threads: raise the limit of this user or service'
 
 
 # What keeps it from starting: one sentence each, and status 1.

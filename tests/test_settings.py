@@ -175,7 +175,7 @@ def test_a_folder_that_is_named_must_be_there_and_the_default_one_is_made(
             flag = ('--storage', f'file:{missing}/hits.fs') if how == 'flag' else ()
             refused = run('main', command, *arguments, *flag, env={'HITCOUNTER_STORAGE': f'file:{missing}/hits.fs'})
             assert refused.returncode == 1
-            assert f'{str(missing)!r} is not a folder that is there: make it, mount its disk' in refused.stderr
+            assert f'{str(missing)!r} is not an existing folder: make it, mount its disk' in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
     with subprocess.Popen(
@@ -224,7 +224,7 @@ def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], st
         (['--max-calls', 'many'], "'many' is not a valid integer"),
         (['--prompt', 'a\nb'], "'a\\nb' holds a newline"),
         (['--drain', '-1'], "'-1' is no number of seconds, 0 or more"),
-        (['--trust-owner', 'no such user'], "'no such user' is not a user here: give a name, or an id"),
+        (['--trust-owner', 'no such user'], "'no such user' is not a user of this system: give a name or an id"),
         (['--cpu', '-1'], '-1 is not in the range x>=0'),
         (['--log-level', 'loud'], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
         (['--config', '/no/such.toml'], "'/no/such.toml' cannot be read: No such file or directory"),

@@ -841,7 +841,7 @@ def test_a_database_that_is_to_be_migrated_is_changed_only_if_that_is_said(older
 def test_unmigrated_goes_with_write_alone(counted: None, shell: Run) -> None:
     done = shell('--unmigrated', '-c', COUNT)
     assert (done.returncode, done.stdout) == (2, '')
-    assert '--unmigrated goes with --write' in done.stderr
+    assert '--unmigrated needs --write' in done.stderr
     assert shell('--write', '--unmigrated', '-c', COUNT).stderr == ''  # it fits
 
 

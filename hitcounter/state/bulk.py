@@ -21,7 +21,7 @@ LONGEST = 0.01
 
 
 class _Failed(Exception):
-    """One of a share could not be done, and so none was."""
+    """An update of a share failed, so that none was done."""
 
     def __init__(self, place: int, error: Exception) -> None:
         super().__init__(place, error)
@@ -36,13 +36,13 @@ def store(
     all_arguments: Iterable[Arguments],
     progress: Callable[[int], object],
 ) -> int:
-    """Run `update` with the root and each of `all_arguments`, in order, by `run`; how many were stored.
+    """Run `update` with the root and each of `all_arguments`, in order, by `run`; returns how many.
 
-    `progress` is told that after each transaction. Raises BulkStopped at the first that fails, and Interrupted after
-    the transaction in which Ctrl-C came.
+    `progress` gets that number after each transaction. Raises BulkStopped at the first that fails, and Interrupted
+    after the transaction in which Ctrl-C came.
     """
     if not callable(progress):
-        raise TypeError(f'{progress!r} cannot be told of the progress: give a function of a number')
+        raise TypeError(f'{progress!r} cannot be called with the progress: give a function of a number')
     if isinstance(all_arguments, str | bytes) or not isinstance(all_arguments, Iterable):
         raise TypeError(f'{all_arguments!r} is not a list of arguments: give a tuple for each update')
     arguments = _Arguments(all_arguments)
@@ -55,7 +55,7 @@ def store(
                 done = run(_some(update, share), f'bulk {label}')
         except KeyboardInterrupt as error:
             raise Interrupted(f'{said}, and up to {len(share)} more may be') from error
-        except (UpdateFailed, OutcomeUnknown, StateClosed) as error:  # none of `update`, which would be _Failed
+        except (UpdateFailed, OutcomeUnknown, StateClosed) as error:  # not raised by `update`: that would be _Failed
             raise BulkStopped(stored, f'{said}, and then it stopped: {error}') from error
         except Exception as error:  # noqa: BLE001 -- chained, once it is alone
             size = error.place if isinstance(error, _Failed) else len(share) // 2  # until the one to blame is first
@@ -76,12 +76,12 @@ def store(
 
 
 class _Arguments:
-    """Those that are still to be stored, taken as they are needed."""
+    """The arguments that are still to be stored, read as they are needed."""
 
     def __init__(self, arguments: Iterable[Arguments]) -> None:
         self._rest = iter(arguments)
         self._waiting: list[Arguments] = []
-        #: What was raised in the place of the next ones; those before it are stored first.
+        #: What reading the next ones raised; those before are stored first.
         self.error: Exception | None = None
 
     def next(self, size: int) -> list[Arguments]:
@@ -113,7 +113,7 @@ def _some(update: Callable[..., object], share: list[Arguments]) -> Callable[[Ro
                 update(root, *arguments)
             except TransientError:  # a load may succeed the next time
                 raise
-            except Exception as error:  # noqa: BLE001 -- the update's own, whatever it is
+            except Exception as error:  # noqa: BLE001 -- the update's error, of any type
                 raise _Failed(place, error) from None
             if time.monotonic() > end:
                 return place + 1

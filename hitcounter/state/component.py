@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Method = TypeVar('Method', bound=Callable[..., Any])
 
-#: The hooks that give one thing after the other, as a generator does.
+#: The hooks that may be generator functions.
 _MANY = ('check', 'export', 'overdue')
 
 _ACCESS = '__hitcounter_access__'
@@ -53,8 +53,8 @@ class Component(Persistent):
     moved: ClassVar[Mapping[str, str]] = {}
     #: Components that must be there before this one's first state is made.
     depends: ClassVar[tuple[type['Component'], ...]] = ()
-    #: Attributes that hold a plain list, dictionary or set and are not changed in place, or only with `_p_changed`, so
-    #: that the log need not name them. Any persistent class may have it, and it may also hold collections, such as
+    #: Attributes whose plain lists, dictionaries or sets are not changed in place, or only with `_p_changed`, so that
+    #: the log need not name them. Any persistent class may have it; it may also list classes of collections, such as
     #: OOBTree, whose values are plain. A subclass adds to it.
     plain_on_purpose: ClassVar[tuple[str | type, ...]] = ()
 
@@ -65,35 +65,35 @@ class Component(Persistent):
         _check_migrations(cls)
 
     def check(self) -> Iterable[str]:
-        """What does not agree with itself, each in a sentence; a verification of the database asks each component."""
+        """What is inconsistent in this component, a sentence for each; a verification of the database asks for it."""
         return ()
 
     def export(self) -> Iterable[Mapping[str, object]]:
-        """A row for each record: its fields, all of them in each row, as texts, numbers, booleans or None.
+        """A row for each record, with the same fields in each: texts, numbers, booleans or None.
 
-        `hitcounter export --component NAME` writes them, from a snapshot.
+        `hitcounter export --component NAME` writes them, as of one moment.
         """
         return ()
 
     def overdue(self, before: float) -> Iterable[Any]:
         """A key for each part that has records from before that time, in seconds since 1970, for `forget`.
 
-        It may yield None for a part that has none: where there are very many, the server can end at each.
+        It may yield None for a part that has none: if there are very many, the server can stop at each of these.
 
-        `hitcounter forget` and `--keep-calls` ask, on a snapshot, beside the calls.
+        `hitcounter forget` and `--keep-calls` run it as a query, in addition to forgetting calls.
         """
         return ()
 
     def forget(self, key: Any, /, before: float, most: int) -> int:
         """Forget records of `key` from before that time, at most `most` of them; returns how many.
 
-        It is run as an update, again and again until it returns 0, so that no call waits long.
+        It runs as an update, again and again until it returns 0, so that no call waits long.
         """
         return 0
 
     @classmethod
     def start(cls, state: 'State') -> None:
-        """Begin what lives beside the database, a cache, say; those that this one depends on have started.
+        """Begin what exists beside the database, such as a cache; the components that this one depends on have started.
 
         Each process that opens the state runs it: the server, a shell, hitcounter-agi for each call.
         """
@@ -104,7 +104,7 @@ class Component(Persistent):
 
     @classmethod
     def serve(cls, state: 'State') -> None:
-        """Begin what only one process may do, as to listen on a port; those that this one depends on serve.
+        """Begin what only one process may do, such as to listen on a port; those that this one depends on are serving.
 
         The server alone runs it, once all components have started and before it takes calls; it must return.
         """
@@ -117,13 +117,13 @@ class Component(Persistent):
 def update(method: Method) -> Method:
     """Mark a method that changes its component: atomic, as if alone, and on disk before it returns.
 
-    Raises ComponentError for what does not run when it is called: an async function, a generator function.
+    Raises ComponentError for an async or a generator function, which does not run when it is called.
     """
     return _marked(method, Access.UPDATE)
 
 
 def query(method: Method) -> Method:
-    """Mark a method that reads its component on a snapshot, without waiting for updates. Raises as `update` does."""
+    """Mark a method that reads its component as of one moment, without waiting for updates. Raises as `update` does."""
     return _marked(method, Access.QUERY)
 
 
@@ -184,7 +184,7 @@ def migrations(component: type[Component]) -> list[tuple[int, str]]:
 
 
 def _check_attributes(component: type[Component]) -> None:
-    """Raise ComponentError if what the class says of itself is of a wrong type."""
+    """Raise ComponentError if an attribute by which the class describes itself has the wrong type."""
     name, depends = getattr(component, 'name', 'not given yet'), component.depends
     if not isinstance(name, str) or not name:
         raise ComponentError(f'{component!r} has the name {name!r}: give it a text that is not empty')
@@ -202,7 +202,7 @@ def _check_attributes(component: type[Component]) -> None:
 
 
 def _check_hooks(component: type[Component]) -> None:
-    """Raise ComponentError for a hook of which a call would run nothing, or would give nothing to a `for`."""
+    """Raise ComponentError for a hook that a call would not run, or that a `for` could not iterate over."""
     for name in ('start', 'stop', 'serve', 'stop_serving', 'forget', *_MANY):
         kind = deferred(getattr(component, name))
         if kind and not (name in _MANY and kind == 'a generator function'):
@@ -217,7 +217,7 @@ def is_component(component: object) -> bool:
 
 
 def not_offered(component: object, reason: str) -> ComponentError:
-    """The error of who asks for `component` where there is none; `reason` is what holds if it is one at all."""
+    """The error for `component` where it is not offered, which `reason` says, unless it is not even a component."""
     if is_component(component):
         return ComponentError(f'{component.__name__} {reason}')  # type: ignore[attr-defined]  # it is a class
     return ComponentError(f'{component!r} is not a component: give its class, as in state[Polls]')

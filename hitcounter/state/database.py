@@ -47,7 +47,7 @@ POOL_SIZE = 10_000
 #: For how many seconds another process may take to free the file, or to answer.
 OPEN_TIMEOUT = 5.0
 
-#: For how many seconds a server waits for a process that has the file and does not share it, as one that is ending.
+#: Seconds that a server waits for a process that has the file open and does not share it, as one that is ending.
 ENDING_TIMEOUT = 60.0
 
 _PAUSE = 0.05
@@ -57,7 +57,7 @@ _CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres', 'zeo'})
 
 
 class User(Protocol):
-    """What works on a database from a thread of its own, and must end before it."""
+    """Something that uses a database from a thread of its own, and must be closed before it."""
 
     def close(self) -> None: ...
 
@@ -84,12 +84,12 @@ class Database:
         self.path = path
         #: Whether the storage may go away and come back, so that a writer must look up what it last stored.
         self.is_remote = is_remote
-        #: Whether it is a file in which nothing had been stored before it was opened.
+        #: Whether it is a file, and nothing had been stored in it before it was opened.
         self.is_new = is_new
         self._resources = resources
         self._frozen = frozen
         self._folder = folder
-        #: Those who are to close before it.
+        #: What must be closed before it.
         self.users: list[User] = []
 
     def __repr__(self) -> str:
@@ -107,21 +107,21 @@ class Database:
         return self._frozen is not None and self._frozen.has_changed
 
     def new_turn(self) -> Turn:
-        """What one writer holds from its first read until its commit, so that all change the database in turn.
+        """A new turn: what a writer holds from its first read until its commit, so that one after the other writes.
 
-        It has descriptors, which its `close` gives back.
+        It has open files, which its `close` closes.
         """
         return self._folder.turn() if self._folder else NoTurn()
 
     def end_packing(self) -> None:
-        """Let a pack that this process does be abandoned as soon as it can be, and begin no other one."""
+        """Abandon a pack that this process is running, as soon as possible, and begin no other."""
         if isinstance(self.db.storage, View):
             self.db.storage.end_packing()
 
     def close(self) -> None:
         """Give back the file, the socket and their threads.
 
-        Whoever uses it must be closed before. Raises StateError if one was not; that one is closed then, too.
+        All that uses it must be closed before. Otherwise it is closed now, and StateError raised.
         """
         left = [*self.users]
         with ExitStack() as ending:
@@ -135,7 +135,7 @@ class Database:
     def _give_back(self) -> None:
         try:
             self._resources.close()
-        except NoTransaction as error:  # all is given back nevertheless
+        except NoTransaction as error:  # the file and the socket are closed nevertheless
             raise StateError(
                 f'{self.description} was closed before a connection to it: close the connection first') from error
 
@@ -336,7 +336,7 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
                 logger.warning('%s is open in %s: waiting up to %g s for its end',
                                address.path, _owner(address.path), ENDING_TIMEOUT)
                 waits = True
-        time.sleep(_PAUSE)  # it may just be opened or closed there
+        time.sleep(_PAUSE)  # the other process may be opening or closing it
 
 
 def _own(address: FileAddress) -> Database:
@@ -387,21 +387,21 @@ def _join(address: FileAddress, read_only: bool) -> Database:
 
 
 def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
-    """ZODB would give a storage that lost its root a new one, and everything would begin anew."""
+    """Open it, unless its root is lost: ZODB would make a new root, and everything would start from nothing."""
     try:
         if storage.lastTransaction() != z64:
             storage.load(z64)
         return LookingDB(storage, **address.for_db)
-    except (OSError, ClientDisconnected, ReadOnlyError):  # the last: none was begun in it
+    except (OSError, ClientDisconnected, ReadOnlyError):  # the last: nothing was ever stored in it
         raise
-    except Exception as error:  # whatever damaged bytes lead to
+    except Exception as error:  # damaged bytes may raise anything
         raise DatabaseDamaged(
             f'{address.path!r} is damaged, and was left as it is (its root: {reason(error)}): '
             f'{remedy(address.path)}') from error
 
 
 class FileState:
-    """The size of a file at one moment, and whether it is the same file: what was stored since changes either."""
+    """A file's inode and size at one moment: whatever is stored later changes one of them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -419,7 +419,7 @@ class FileState:
 
 
 def _check_there(path: str) -> None:
-    """Raise LockError if another process has the file open, and perhaps is making it just now."""
+    """Raise LockError if another process has the file open, which it may be creating just now."""
     if _locked(path):
         raise LockError
     _check_made(path)
@@ -436,7 +436,7 @@ def _check_made(path: str) -> None:
 def _locked(path: str) -> bool:
     try:
         with open(f'{path}.lock') as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed, in a moment: see until_free
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released at once, when it is closed: see until_free
     except BlockingIOError:
         return True
     except FileNotFoundError:
@@ -462,7 +462,7 @@ def _open_to_read(address: FileAddress) -> DatabaseFile:
 
 
 def _owner(path: str) -> str:
-    """The process that has the file open, as its lock file tells; in a container it may have another id."""
+    """The process that has the file open, according to its lock file; in a container it may have another id."""
     with suppress(OSError, ValueError), open(f'{path}.lock') as file:
         process = int(file.read())
         if _has_open(process, file.fileno()):

@@ -176,8 +176,8 @@ class GuardedFile(DatabaseFile):
             self._go_on()
             if is_mount_point(self._file_name):
                 raise PackFailed(
-                    f'{self._file_name!r} is mounted by itself, so that a packed file cannot replace it: mount its folder '
-                    f'instead')
+                    f'{self._file_name!r} is mounted by itself, so that a packed file cannot replace it: mount its '
+                    f'folder instead')
             if self._index:
                 stop = TimeStamp(*time.gmtime(t)[:5], t % 60).raw()
                 self._pack(stop, referencesf, self._pack_gc if gc is None else gc)

@@ -8,7 +8,7 @@ from persistent import Persistent
 #: Records in one piece: an append writes the last piece again, half of this many on the average.
 PIECE = 32
 
-#: Letters and bytes after which a piece takes no further record, so that long ones make no later append dear.
+#: Characters and bytes after which a piece takes no further record, so that long records do not slow down appends.
 LONG = 4_000
 
 _TEXTS = (str, bytes)

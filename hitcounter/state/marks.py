@@ -101,8 +101,8 @@ class Marker:
                         f'what became of it: {error}') from error
             time.sleep(_PAUSE)
         logger.warning(
-            'the storage went away while it stored; it is back, and what it stored is %s',
-            'there' if stored else 'not there')
+            'the storage went away while it stored; it is back, and the transaction is %s',
+            'stored' if stored else 'not stored')
         return stored
 
     def _look_up(self, number: int) -> bool:

@@ -106,7 +106,7 @@ class Comparison:
 def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> StateError | None:
     """Why a state of `components` would refuse the database; None if it would not.
 
-    That is about components alone: None, too, for a database that is yet to be begun, or is another program's.
+    Only components count: the result is also None for a new database, and for that of another program.
     """
     if SCHEMAS not in root:
         return None
@@ -120,7 +120,7 @@ def unfit(root: Mapping[str, Any], components: Iterable[type[Component]]) -> Sta
 
 
 def is_due(root: Mapping[str, Any], components: Iterable[type[Component]]) -> bool:
-    """Whether a migration is what would make the database fit `components`."""
+    """Whether a migration would make the database fit `components`."""
     if SCHEMAS not in root:
         return False
     comparison = Comparison(root, components)
@@ -272,7 +272,7 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
         try:
             found = connection.get(oid)
             found._p_activate()
-        except Exception as error:  # whatever a damaged record or failing code leads to
+        except Exception as error:  # a damaged record or failing code may raise anything
             todo = 'correct that code' if raised_at(error) else 'verify the database'
             raise MigrationFailed(
                 f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({told(error)}): {todo}'
@@ -311,7 +311,7 @@ def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[
 def _step(found: Component, name: str, to: int) -> None:
     try:
         getattr(found, name)()
-        found._p_jar.savepoint()  # pickles what it changed; that of the transaction would log its own failure
+        found._p_jar.savepoint()  # pickles what it changed; at the commit, ZODB would also log a failure
     except (Exception, SystemExit) as error:
         failed = failure(type(found), f'be migrated to schema {to}', error, name)
         logger.exception('%s', failed)

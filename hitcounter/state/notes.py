@@ -11,7 +11,7 @@ from .disk import new_file
 
 logger = logging.getLogger(__name__)
 
-#: No link is followed, and no pipe waited for.
+#: Flags by which no link is followed, and a pipe is not waited for.
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -28,7 +28,7 @@ class Note:
         try:
             with open(os.open(path + cls.SUFFIX, _TO_READ), encoding='ascii') as file:
                 return cls(**json.load(file))
-        except (OSError, ValueError, TypeError):  # missing, somebody else's, or left unwritten by a power failure
+        except (OSError, ValueError, TypeError):  # missing, another user's, or unwritten because of a power failure
             return None
 
     def write(self, path: str) -> None:

@@ -41,7 +41,7 @@ class _Collector(_Watchful, GC):
             return super().findrefs(position)
         except (StateError, StorageError, OSError):
             raise
-        except Exception as error:  # whatever damaged bytes lead to
+        except Exception as error:  # damaged bytes may raise anything
             raise PackMetDamage(
                 f'{self._name!r} was not packed and is as it was: the object at byte {position} cannot be read '
                 f'({type(error).__name__}: {error})') from error

@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 SMALL = 16 * 1024 * 1024
 
 
-#: Seconds by which the last transaction may be ahead of the clock, which may be set now and then.
+#: Seconds by which the last transaction may be ahead of the clock, which may have been set back a little.
 _AHEAD = 60.0
 
 
 def to_come(database: Database) -> float | None:
-    """When the last transaction was stored, in seconds since 1970, UTC, if the clock has not come there yet, or again.
+    """The time of the last transaction, in seconds since 1970, UTC, if the clock has not reached it; otherwise None.
 
-    ZODB gives each transaction a later time than the one before: where the clock was once ahead, all are from then.
+    ZODB gives each transaction a later time than the one before: once the clock was ahead, all later ones are, too.
     """
     last = database.db.storage.lastTransaction()
     when = float(TimeStamp(last).timeTime()) if last != z64 else 0.0
@@ -38,7 +38,7 @@ def to_come(database: Database) -> float | None:
 
 
 def check_clock(database: Database) -> None:
-    """Raise ClockAhead if the last transaction is of a time to come."""
+    """Raise ClockAhead if the time of the last transaction is in the future."""
     when = to_come(database)
     if when is not None:
         raise ClockAhead(
@@ -59,7 +59,7 @@ def pack(database: Database, keep: float) -> Packed:
     until = started - keep if keep else max(started, 1.0 + (to_come(database) or 0.0))
     try:
         refusal = database.db.storage.pack(max(0.0, until), referencesf)
-        if refusal:  # from the server
+        if refusal:  # by the server that shares it
             kind, message = refusal
             raise getattr(errors, kind)(message)
     except StateError:

@@ -27,7 +27,7 @@ class ReadingState:
     def __getitem__(self, component: type[C]) -> C:
         try:
             return cast(C, self._handles[component])  # it has the methods that others may call
-        except (KeyError, TypeError):  # the latter for what cannot be a key
+        except (KeyError, TypeError):  # the latter: what was given cannot be a key
             raise not_offered(component, 'is not a component of this database: see what root holds') from None
 
     def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

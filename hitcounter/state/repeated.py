@@ -9,20 +9,20 @@ from ..errors import HitcounterError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which it is tried again when it failed, unless it is done less often; twice as many each time that it
-#: fails again, up to the second number.
+#: Seconds after which it is retried when it failed, unless its period is longer; they double with each further failure,
+#: up to MOST_AFTER_FAILURE.
 AFTER_FAILURE = 3600.0
 MOST_AFTER_FAILURE = 24 * 3600.0
 
 
-#: How many times as long as it took it pauses at least, so that it has a small part of the processor.
+#: It pauses at least this many times as long as it ran, so that it takes only a small part of the processor.
 _PAUSES = 10
 
 
 class Repeated:
     """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed.
 
-    Where the function takes long it is called less often.
+    A function that takes long is called less often.
     """
 
     def __init__(self, name: str, seconds: float, function: Callable[[], object]) -> None:

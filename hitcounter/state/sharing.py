@@ -41,7 +41,7 @@ _JOIN_TIMEOUT = 10.0
 _CREDENTIALS = struct.Struct('iII')
 
 
-# An error of the server's disk is one for its clients, too; ZEO would make another of it, which looks like damage.
+# Clients get an error of the server's disk as it is; ZEO would turn it into another, which looks like damage.
 _DISK_ERRORS: tuple[type[OSError], ...] = (OSError, FileNotFoundError, InterruptedError, PermissionError)
 exc_factories.update({f'builtins.{kind.__name__}': lambda _, arguments: OSError(*arguments) for kind in _DISK_ERRORS})
 
@@ -96,7 +96,7 @@ def folder_of(path: str) -> str:
 
 
 def is_shared(path: str) -> bool:
-    """Whether a server shares the database at `path`, or was killed; one that is ending has removed its socket."""
+    """Whether a server shares the database at `path`, or was killed; a server that is ending has removed its socket."""
     return os.path.exists(f'{folder_of(path)}/{_SOCKET}')
 
 
@@ -132,11 +132,11 @@ def connect(folder: PrivateFolder, **options: Any) -> Any:
 
 
 def always_fresh(storage: Any) -> Any:
-    """Let each transaction begin with all that was committed before, and keep nothing of a server that is gone.
+    """Let each transaction begin with all that was committed before, and keep nothing from a server that is gone.
 
-    ZEO would let it begin with old news. It would use up the ids of new objects that the last server gave: the next one
-    gives them to others as well, and two objects would be one. And it would go on with its cache, though the next
-    server may have the database as a backup restored it, or less than the last one told.
+    ZEO would let it begin with an older state. It would go on to use the object ids that the last server gave out: the
+    next one gives them out again, and two objects would be one. And it would keep its cache, though the next server may
+    serve a restored backup, or have less than the last one sent.
     """
     storage.server_sync = True  # for each connection from the next
     storage.sync = storage.ping
@@ -166,7 +166,7 @@ class _Server(StorageServer):
         return _Client(self, self.read_only)
 
     def server_status(self, storage_id: str) -> dict[str, Any]:
-        """As in ZEO, and which processes are connected, as this one sees them; `status` asks for it."""
+        """As in ZEO, and with the connected processes that this one can see; `status` asks for it."""
         processes = [_process(client.connection) for client in self.stats[storage_id].connections]
         seen = sorted(filter(None, processes))
         return {
@@ -199,7 +199,7 @@ class _Acceptor(Acceptor):
 
 
 def _process(connection: Any) -> int | None:
-    """The id of the process at the other end, if it is still there; 0 if it cannot be seen from here."""
+    """The id of the process at the other end, if it still exists; 0 if it cannot be seen from here."""
     transport = connection and connection.sm_protocol and connection.sm_protocol.transport
     peer = transport and transport.get_extra_info('socket')
     if peer is None:
@@ -304,7 +304,7 @@ class _Client(ZEOStorage):
         return super().pack(*options)
 
     def _pack_impl(self, time: float) -> tuple[str, str] | None:
-        """As in ZEO, in a thread of its own, but the client gets the class and the words of a foreseen failure."""
+        """As in ZEO, in a thread of its own, but the client gets the class and message of a foreseen failure."""
         try:
             super()._pack_impl(time)
         except StateError as error:

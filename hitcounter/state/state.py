@@ -42,7 +42,7 @@ class Parts:
     def __getitem__(self, component: type[C]) -> C:
         try:
             return cast(C, self._root[component.name])
-        except POSKeyError:  # the root itself cannot be loaded
+        except POSKeyError:  # the root itself cannot be loaded: not a missing component
             raise
         except (AttributeError, KeyError):
             raise not_offered(component, 'is not a component of this database') from None
@@ -77,7 +77,7 @@ class State:
     def __getitem__(self, component: type[C]) -> C:
         try:
             return cast(C, self._handles[component])  # it has the methods that others may call
-        except (KeyError, TypeError):  # the latter for what cannot be a key
+        except (KeyError, TypeError):  # the latter: what was given cannot be a key
             raise not_offered(component, 'is not a component of this state: open the state with it') from None
 
     def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -166,8 +166,8 @@ class State:
     def close(self) -> None:
         """Stop the components, let the updates that wait be stored, then take no more. The database stays open.
 
-        Raises ComponentError when a component cannot be stopped, StateError when the updates could not be stored, as
-        one did not end or the writer had failed, and at once within an update or a callback of one.
+        Raises ComponentError when a component cannot be stopped; StateError when the updates could not be stored,
+        because one did not end or the writer had failed, and at once within an update or a callback of one.
         """
         self._writer.refuse_own_thread('the state')
         self._started.close()
@@ -187,7 +187,7 @@ def no_such_method(component: type[Component], name: str) -> NoSuchMethod:
 
 
 def refuse_to_set(handle: object, name: str, *_: object) -> None:
-    """For the handles, `state[Class]`: raise NoSuchMethod, because what is set there would be stored nowhere."""
+    """For the handles, `state[Class]`: raise NoSuchMethod, because what is set there would not be stored."""
     raise NoSuchMethod(f'{name!r} cannot be set or deleted from outside the component: let an update of it do that')
 
 
@@ -261,7 +261,7 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
 def read(
     database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> R:
-    """What `function`, called with the root as it now is and the arguments, returned; it may only read.
+    """What `function` returns for the root as it is now and the arguments; it may only read.
 
     Raises StateError within an update, whose changes it would not see.
     """
@@ -275,7 +275,7 @@ def read(
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
     """Make what is missing; refuse a database that is not of these components."""
-    with blaming('the database cannot be read'), MissingClasses():  # of components, which the comparison names
+    with blaming('the database cannot be read'), MissingClasses():  # the comparison names those of components
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
         raise DatabaseDamaged(f'the database holds objects, and its root leads to none: {RESTORE}')
@@ -292,7 +292,7 @@ def _begin(component: type[Component], root: Root) -> None:
     """Make the first state of `component`. Raises ComponentError if that fails, or what it makes cannot be stored."""
     try:
         root[component.name] = component()
-        root._p_jar.savepoint()  # pickles it; that of the transaction would log what it cannot take back
+        root._p_jar.savepoint()  # pickles it; at the commit, ZODB would also log what cannot be pickled
     except (Exception, SystemExit) as error:
         raise ComponentError(
             f'{failure(component, "make its first state", error, "__init__")}: correct its __init__()') from error

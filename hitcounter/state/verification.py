@@ -17,7 +17,7 @@ from .component import SCHEMAS, Component
 from .database import Database
 from .session import Session
 
-#: Objects between two times that the cache is brought back to its size.
+#: Objects after which the cache is trimmed to its size.
 _BREATH = 1000
 
 #: Object ids in a row that cannot be read, after which the others are given up.
@@ -26,17 +26,17 @@ _FAILURES = 1000
 
 
 class Verdict(Enum):
-    """What is wrong, and so what there is to do."""
+    """What kind of fault it is, and so what to do."""
 
-    #: Bytes that are not what was stored.
+    #: The bytes are not what was stored.
     DAMAGE = 'damage'
-    #: Bytes that the disk, or the way to it, did not give: they may be what was stored.
+    #: The disk, or the server, did not return the bytes: they may be what was stored.
     DISK = 'failing disk'
-    #: What was stored is there, and a class that it needs is not.
+    #: What was stored is intact, but a class that it needs is missing.
     MISSING = 'missing code'
-    #: What was stored is there, and the code of a class or of a component fails with it.
+    #: What was stored is intact, but the code of a class or of a component fails with it.
     FAILING = 'failing code'
-    #: A component that says itself that it does not agree with itself.
+    #: A component reports that it is inconsistent.
     DISAGREES = 'disagreement'
 
 
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
     """One thing that is wrong with a database."""
 
     verdict: Verdict
-    #: What it is and where.
+    #: What is wrong, and where.
     sentence: str
 
     def __str__(self) -> str:
@@ -55,8 +55,8 @@ def findings(database: Database) -> Iterator[Finding]:
     """What is wrong with the database; nothing if it is whole.
 
     Every transaction is read, every object is loaded if the storage can list them, each that it refers to must be
-    there, and each component checks itself. A byte of a text that has changed into another one is not found: no
-    storage of ZODB keeps sums.
+    there, and each component checks itself. A byte of a text that changed into another byte is not found: the
+    storages of ZODB keep no checksums.
     """
     storage = database.db.storage
     yield from _transactions(storage)
@@ -68,7 +68,7 @@ def findings(database: Database) -> Iterator[Finding]:
         try:
             components = [part for part in session.root.values() if isinstance(part, Component)]
             lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())
-        except Exception as error:  # noqa: BLE001 -- whatever damaged bytes or code lead to, here and below
+        except Exception as error:  # noqa: BLE001 -- damaged bytes and failing code may raise anything, here and below
             yield _found(error.__cause__ or error, 'the root cannot be read')
             return
         yield from (_damage(f'the root has lost the component {name!r}') for name in lost)

@@ -582,7 +582,7 @@ def test_plain_results_come_as_they_are(state: State) -> None:
         (lambda state: state.bulk(Notes.add, 5), TypeError, '5 is not a list of arguments'),
         (lambda state: state.bulk(Notes.add, 'ab'), TypeError, "'ab' is not a list of arguments"),
         (lambda state: state.bulk(Notes.add, ['ab']), BulkStopped, "'ab' is not a tuple"),
-        (lambda state: state.bulk(Notes.add, [('a',)], progress=5), TypeError, '5 cannot be told of the progress'),
+        (lambda state: state.bulk(Notes.add, [('a',)], progress=5), TypeError, '5 cannot be called with the progress'),
         (lambda state: state[Notes].add(), TypeError, "missing 1 required positional argument: 'text'"),
         (lambda state: State('memory:', [Notes]), TypeError, "'memory:' is not an open database"),
         (lambda state: WritingSession(state._database), TypeError, 'give the db of an open one, as in database.db'),
