@@ -872,13 +872,17 @@ def test_a_script_that_waits_for_something_else_sees_the_hangup() -> None:
 
 
 def test_a_close_is_as_good_as_a_hangup(caplog: pytest.LogCaptureFixture) -> None:
+    taken = threading.Event()
+
     def wait(call: Call) -> None:
+        taken.set()
         assert call.wait_for_hangup(timedelta(minutes=1))
 
     caplog.set_level(logging.INFO)
     with serving(wait) as server:
         with socket.create_connection(server.address) as asterisk:
             asterisk.sendall(Channel().environment_block())
+        assert taken.wait(PATIENCE)
         assert server._workers.wait_idle(PATIENCE)
     assert 'hung up after' in caplog.text
 
