@@ -193,9 +193,10 @@ def _check_attributes(component: type[Component]) -> None:
     if not isinstance(depends, tuple | list) or not all(map(is_component, depends)):
         raise ComponentError(
             f'{component!r} depends on {depends!r}: give it the classes of the components, as in (Polls,)')
-    if not isinstance(component.plain_on_purpose, tuple | list | set | frozenset):
+    purpose = component.plain_on_purpose
+    if not isinstance(purpose, tuple | list | set | frozenset) or not all(isinstance(p, str | type) for p in purpose):
         raise ComponentError(
-            f"{component!r} has the plain_on_purpose {component.plain_on_purpose!r}: give it a tuple, as in ('names',)")
+            f"{component!r} has the plain_on_purpose {purpose!r}: give it a tuple, as in ('names',)")
     if not isinstance(component.moved, Mapping) or not all(map(_is_class_name, _flat(component.moved))):
         raise ComponentError(
             f"{component!r} has moved {component.moved!r}: give it {{'old.module:Old': 'new.module:New'}}")

@@ -7,7 +7,8 @@ out whether a change is really lost: lost_changes.py does, in tests.
 import logging
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from BTrees import family32, family64
@@ -15,6 +16,8 @@ from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
 from ZODB.broken import Broken
 from ZODB.Connection import Connection
+
+from .plain import slots
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ _steady: set[type] = set()
 
 #: For each class, the function that examines its objects.
 _looks: dict[type, Callable[[Any], None]] = {}
+
+#: Slots that hold no attributes of a class's own.
+_OF_PYTHON = ('__dict__', '__weakref__')
 
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
@@ -86,8 +92,17 @@ def _looking_at(kind: type) -> Callable[[Any], None]:
 
 def _purpose(kind: type) -> set[object]:
     """The `plain_on_purpose` of the class and its bases."""
-    named = (vars(base).get('plain_on_purpose', ()) for base in kind.__mro__)
-    return {part for parts in named for part in ((parts,) if isinstance(parts, str) else parts)}
+    return {part for base in kind.__mro__ for part in _own_purpose(base)}
+
+
+def _own_purpose(kind: type) -> Iterable[object]:
+    named = vars(kind).get('plain_on_purpose', ())
+    parts = (named,) if isinstance(named, str) else named
+    if isinstance(parts, tuple | list | set | frozenset) and all(isinstance(part, str | type) for part in parts):
+        return parts
+    logger.warning(
+        "%r has the plain_on_purpose %r, which names nothing: give it a tuple, as in ('names',)", kind, named)
+    return ()
 
 
 def _nothing(_: Any) -> None:
@@ -104,7 +119,15 @@ def _looking_at_attributes(kind: type, settled: set[object]) -> Callable[[Any], 
                 if not name.startswith('_v_'):  # which is not stored
                     _warn(f'{kind.__qualname__}.{name} is a plain {type(value).__name__}', f'{name!r}', kind)
 
-    return looks
+    in_slots = [name for base in kind.__mro__ for name in slots(base) if name not in _OF_PYTHON]
+    if not in_slots:
+        return looks
+
+    def looks_into_slots(stored: Any) -> None:
+        looks(stored)
+        looks(SimpleNamespace(**{name: getattr(stored, name) for name in in_slots if hasattr(stored, name)}))
+
+    return looks_into_slots
 
 
 def _looking_at_values(kind: type, values: Callable[[Any], Any]) -> Callable[[Any], None]:

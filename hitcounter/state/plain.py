@@ -103,13 +103,14 @@ def _enclosed(function: FunctionType) -> Iterable[object]:
 
 
 def _attributes(value: object) -> Iterable[object]:
-    slots = (name for kind in type(value).__mro__ for name in _slots(kind))
-    there = (getattr(value, name) for name in slots if hasattr(value, name))
+    names = (name for kind in type(value).__mro__ for name in slots(kind))
+    there = (getattr(value, name) for name in names if hasattr(value, name))
     return chain(getattr(value, '__dict__', {}).values(), there)
 
 
-def _slots(kind: type) -> Iterable[str]:
-    slots = vars(kind).get('__slots__', ())
-    for name in (slots,) if isinstance(slots, str) else slots:
+def slots(kind: type) -> Iterable[str]:
+    """The names of the attributes that the class `kind`, without its bases, has slots for."""
+    names = vars(kind).get('__slots__', ())
+    for name in (names,) if isinstance(names, str) else names:
         is_private = name.startswith('__') and not name.endswith('__')
         yield f'_{kind.__name__.lstrip("_")}{name}' if is_private else name

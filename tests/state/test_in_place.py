@@ -189,6 +189,43 @@ def test_a_text_for_what_is_on_purpose_is_refused() -> None:
         type('Wrong', (Component,), {'name': 'wrong', 'plain_on_purpose': 'plain'})
 
 
+class Slotted(Persistent):
+    """Has slots in the place of a dictionary."""
+
+    __slots__ = ('__tags', 'size')
+    plain_on_purpose = ('size',)
+
+    def __init__(self) -> None:
+        self.__tags: list[str] = []
+        self.size = {1}
+
+
+def test_what_is_plain_in_a_slot_is_named_too(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.clear()
+    state[Tags].hold('slotted', Slotted())
+    assert named(caplog) == ['Slotted._Slotted__tags is a plain list']
+
+
+class Wrong(Persistent):
+    """Holds what is plain."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
+@pytest.mark.parametrize('purpose', [5, None, ([],), (5,)])
+def test_what_cannot_name_anything_on_purpose_is_said_and_keeps_nothing_from_being_stored(
+    state: State, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, purpose: object
+) -> None:
+    monkeypatch.setattr(Wrong, 'plain_on_purpose', purpose, raising=False)
+    caplog.clear()
+    state[Tags].hold('wrong', Wrong())
+    said = named(caplog)
+    assert said == [
+        f"{Wrong!r} has the plain_on_purpose {purpose!r}, which names nothing: give it a tuple, as in ('names',)",
+        'Wrong.names is a plain list']
+
+
 def test_a_migration_is_looked_at_as_it_stores(state: State, caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
 

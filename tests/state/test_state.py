@@ -947,8 +947,12 @@ def test_a_state_is_not_closed_within_an_update_or_a_callback(
     with pytest.raises(StateError, match='the state cannot be closed in an update or its callback'):
         state.update(lambda _: state.close())
 
-    state.submit(Notes.add, 'one').add_done_callback(lambda _: state.close())
+    gate = threading.Event()
+    state.submit(lambda _: gate.wait(PATIENCE) and None).add_done_callback(lambda _: state.close())
+    added = state.submit(Notes.add, 'one')
+    gate.set()
 
+    assert added.result(PATIENCE) == 1
     assert state[Notes].add('two') == 2
     assert 'the state cannot be closed in an update' in caplog.text
 
