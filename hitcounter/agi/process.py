@@ -120,6 +120,8 @@ def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Enviro
     The arguments are those of the process, so that a newline in one of them cannot add another.
     """
     texts = [os.fsencode(argument).decode('utf-8', 'surrogateescape') for argument in arguments]
+    if texts:
+        texts[-1] = texts[-1].rstrip('\n')  # a server cannot tell them from the end of the block
     values = {name: value for name, value in environment.items() if not name.startswith('agi_arg_')}
     values |= {f'agi_arg_{number}': text for number, text in enumerate(texts[1:], 1)}
     return Environment({'agi_network_script': ''.join(texts[:1]), **values})

@@ -96,6 +96,17 @@ def test_a_newline_in_an_argument_adds_none(pipes: tuple[StdioStream, int, int])
     assert found == [arguments[1:]]
 
 
+def test_the_newlines_that_end_the_last_argument_are_cut_off_as_on_a_server(
+    pipes: tuple[StdioStream, int, int]
+) -> None:
+    stream, _, to_it = pipes
+    arguments = ('hits', 'one', 'two\n\n')
+    found: list[tuple[str, ...]] = []
+    os.write(to_it, process_channel(arguments=arguments).environment_block())
+    assert run([Script('hits', lambda call: found.append(call.environment.arguments))], stream, arguments)
+    assert found == [('one', 'two')]
+
+
 def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
     pipes: tuple[StdioStream, int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
