@@ -71,7 +71,7 @@ class Command(Ending):
         for other in other_owners():
             click.echo(
                 f'Warning: {other} has installed files into the package hitcounter, too: uninstall it, '
-                'then install hitcounter-agi again',
+                'then install hitcounter-agi again by "pip install --force-reinstall --no-deps"',
                 err=True,
             )
         try:

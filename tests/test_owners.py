@@ -50,7 +50,7 @@ def test_each_command_warns_of_another_owner_of_the_package(site: Path, command:
     warning, *_ = said(site, command).splitlines()
     assert warning == (
         'Warning: hitcounter 0.2 has installed files into the package hitcounter, too: '
-        'uninstall it, then install hitcounter-agi again'
+        'uninstall it, then install hitcounter-agi again by "pip install --force-reinstall --no-deps"'
     )
 
 
