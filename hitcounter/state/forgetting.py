@@ -1,6 +1,6 @@
 """Forgetting: the removal of components' records beyond a given age."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -54,7 +54,10 @@ def forget(
 
 
 def _keys(component: Component, before: float, is_ending: Callable[[], bool]) -> Iterator[Any]:
-    for count, key in enumerate(takewhile(lambda _: not is_ending(), component.overdue(before)), 1):
+    keys = component.overdue(before)
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise ComponentError(f'{component.name}.overdue returned {keys!r:.80}: it must give keys, as in a list')
+    for count, key in enumerate(takewhile(lambda _: not is_ending(), keys), 1):
         if key is not None:
             yield key
         if count % _BREATH == 0:

@@ -149,15 +149,22 @@ def _component(component: Component) -> Iterator[Finding]:
     try:
         sentences = component.check()
         if isinstance(sentences, str) or not isinstance(sentences, Iterable):
-            yield Finding(
-                Verdict.FAILING,
-                f'{name} cannot be checked, because its check() returned {sentences!r:.80}: it must give sentences, '
-                f'as in a list')
+            yield _no_sentences(name, 'returned', sentences)
             return
         for sentence in sentences:
-            yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
+            if isinstance(sentence, str):
+                yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
+            else:
+                yield _no_sentences(name, 'gave', sentence)
     except (Exception, SystemExit) as error:  # noqa: BLE001
         yield _found(error, f'{name} cannot be checked')
+
+
+def _no_sentences(component: str, verb: str, given: object) -> Finding:
+    return Finding(
+        Verdict.FAILING,
+        f'{component} cannot be checked, because its check() {verb} {given!r:.80}: it must give sentences, as in a '
+        f'list')
 
 
 def _name(oid: bytes, data: bytes) -> str:

@@ -84,6 +84,13 @@ def test_it_ends_while_it_looks_and_finds_nothing(state: State) -> None:
     assert len(Diary.looked) == 4
 
 
+@pytest.mark.parametrize('keys', [None, 7, 'day 5'])
+def test_what_gives_no_keys_is_said(state: State, monkeypatch: pytest.MonkeyPatch, keys: object) -> None:
+    monkeypatch.setattr(Diary, 'overdue', lambda *_: keys)
+    with pytest.raises(ComponentError, match=rf'^diary.overdue returned {keys!r}: it must give keys, as in a list$'):
+        forget(state, Diary, 5.0)
+
+
 @pytest.mark.parametrize('count', [-1, 1001, 10**30, 1.5, True, None, 'all', [1]])
 def test_a_count_that_cannot_be_is_said_and_nothing_is_forgotten(
     state: State, monkeypatch: pytest.MonkeyPatch, count: object

@@ -267,6 +267,16 @@ def test_a_check_that_gives_no_sentences_is_failing_code(
     assert sentence.startswith(f'diary cannot be checked, because its check() returned {returned!r}: it must give')
 
 
+def test_a_check_that_gives_something_else_among_sentences_is_failing_code(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Diary, 'check', lambda _: ['it is wrong', 5])
+    first, second = verdicts(path)
+    assert first == (Verdict.DISAGREES, 'diary: it is wrong')
+    assert second.verdict is Verdict.FAILING
+    assert second.sentence.startswith('diary cannot be checked, because its check() gave 5: it must give')
+
+
 def test_damage_that_a_check_meets_is_damage(path: Path) -> None:
     replace(path, b'}q', b'\xffq')
     assert {finding.verdict for finding in verdicts(path)} == {Verdict.DAMAGE}
