@@ -30,7 +30,7 @@ _NEEDED = 3
 @click.option('--dry-run', is_flag=True, help='Do it in memory, and say what would change.')
 @click.option('--backup', metavar='FOLDER', help='Where it is backed up before; beside the file, with .backups behind '
                                                  'its name, if not given.')
-@click.option('--no-backup', is_flag=True, help='Make none, as of a storage that is no file.')
+@click.option('--no-backup', is_flag=True, help='Make none, as for a storage that is not a file.')
 @click.option('--drop', metavar='NAME', multiple=True, help='Give up what a component stored whose code is missing; '
                                                             'repeatable.')
 def main(
@@ -67,7 +67,8 @@ def main(
 
 def _back_up(database: Database, folder: str | None) -> str:
     if database.path is None:
-        raise MigrationFailed(f'{database.description} is no file: back it up by its own means, then give --no-backup')
+        raise MigrationFailed(
+            f'{database.description} is not a file: back it up by its own means, then give --no-backup')
     return full_backup(database.path, folder or f'{database.path}.backups')
 
 

@@ -57,7 +57,7 @@ def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: 
         (('backup', 'backups'), 'is not a database yet: name the file of one'),
         (('restore', 'backups'), 'is not a folder: name the one of the backups'),
         (('backup', 'backups', '--storage', 'hits.fs'), "'hits.fs' is not a URI of a database: write it like file:"),
-        (('backup', 'backups', '--storage', 'memory:'), "'memory:' is no file: use what its own storage offers"),
+        (('backup', 'backups', '--storage', 'memory:'), "'memory:' is not a file: use what its own storage offers"),
     ]:
         done = hitcounter(*arguments)
         assert (done.returncode, done.stdout) == (1, '')

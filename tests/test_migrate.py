@@ -56,7 +56,7 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     refused = hitcounter('serve', '--listen', '127.0.0.1:0', env=now)
     assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
         1, "Error: the database holds schema 1 of 'polls', and this program needs 3: run \"hitcounter migrate\", after "
-           'a look with --status and --dry-run')
+           'trying it with --status and --dry-run')
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
         3, 'hits: is made by the next start of the server\npolls: schema 1, to be migrated to 3\n', '')
@@ -190,7 +190,7 @@ def test_a_storage_that_is_no_file_must_be_backed_up_by_its_own_means(
     env = {**version(3), 'HITCOUNTER_STORAGE': zeo}
     refused = hitcounter('migrate', env=env)
     assert (refused.returncode, refused.stdout) == (1, '')
-    assert refused.stderr.endswith('is no file: back it up by its own means, then give --no-backup\n')
+    assert refused.stderr.endswith('is not a file: back it up by its own means, then give --no-backup\n')
     tried = hitcounter('migrate', '--dry-run', env=env)
     assert (tried.returncode, tried.stdout) == (0, CHANGES + 'nothing of it is stored: this was a dry run\n')
     done = hitcounter('migrate', '--no-backup', env=env)

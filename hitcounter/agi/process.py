@@ -17,7 +17,7 @@ from .call import Call
 from .command import LINE_LIMIT
 from .environment import OF_PROCESS, Environment, is_whole
 from .gatherer import HANDSHAKE_TIMEOUT
-from .script import Script, Scripts, lead
+from .script import Script, Scripts, lead, log_end
 from .stream import FAILURE, StdioStream, Stream
 
 logger = logging.getLogger(__name__)
@@ -80,14 +80,7 @@ def run(
             well, ending = lead(call, script)
         if not well:
             _fail(stream)
-    logger.info(
-        '%s: %s called %.82r, %s after %.3f s',
-        environment.unique_id,
-        call.shown_caller,
-        environment.extension,
-        ending,
-        time.monotonic() - started,
-    )
+    log_end(call, ending, time.monotonic() - started)
     return well
 
 

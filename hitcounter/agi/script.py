@@ -162,6 +162,13 @@ def refuse_what_never_ran(result: object, script: object) -> None:
 
 # What the log may say about a call. The requested path, and the message of an error, may identify the caller.
 
+def log_end(call: Call, ending: str, seconds: float) -> None:
+    """Write the line of a call that has ended."""
+    logger.info(
+        '%s: %s called %.82r, %s after %.3f s',
+        call.environment.unique_id, call.shown_caller, call.environment.extension, ending, seconds)
+
+
 def _missing(call: Call) -> str:
     if call.caller_withheld:
         return 'there is no script of its path, which is not shown, since it may say who called'

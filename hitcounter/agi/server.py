@@ -21,7 +21,7 @@ from .command import LINE_LIMIT
 from .connection import LINGER, Connection
 from .gatherer import BACKLOG, HANDSHAKE_TIMEOUT, Gatherer, Network
 from .peers import Peers
-from .script import Script, Scripts, lead
+from .script import Script, Scripts, lead, log_end
 from .stream import TICK, SocketStream, bound_waits
 from .under_way import Calls, UnderWay
 from .workers import Workers
@@ -170,14 +170,7 @@ class Server:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
             well, ending = _run(script, call, under_way)
-            logger.info(
-                '%s: %s called %.82r, %s after %.3f s',
-                call.environment.unique_id,
-                call.shown_caller,
-                call.environment.extension,
-                ending,
-                time.monotonic() - started,
-            )
+            log_end(call, ending, time.monotonic() - started)
         finally:
             self._calls.end(under_way)
             self._peers.leave(connection.peer)

@@ -187,7 +187,7 @@ def open_alone(uri: str) -> Database:
 def path_of(uri: str) -> str:
     """The real path of the database file that `uri` names. Raises DatabaseRefused if it names none."""
     if _scheme(uri) != 'file':
-        raise DatabaseRefused(f'{public(uri)!r} is no file: use what its own storage offers for that')
+        raise DatabaseRefused(f'{public(uri)!r} is not a file: use what its own storage offers for that')
     with _refusing(uri):
         return FileAddress.parse(uri).path
 
