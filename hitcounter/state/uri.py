@@ -5,18 +5,19 @@ from urllib.parse import unquote
 
 _HIDDEN = '***'
 
-#: After the slashes, or after a scheme without them, up to the last @: USER:PASSWORD, or all of what may be one.
-_LOG_IN = re.compile(r'((?<=//)[^:/?@]*:|^[^:/?]*:(?!//))(.*)(?=@)')
+#: What begins after the slashes, or after a scheme without them: USER:PASSWORD, or all of what may be one.
+_LOG_IN = re.compile(r'((?<=//)[^:/?@]*:|^[^:/?]*:(?!//))(.*)', re.DOTALL)
 
-#: An option whose name says that its value is secret, as in ?password=X or "dbname=hits password=X".
-_OPTION = re.compile(r'([^=&;?\s]+)=([^&;\s]*)')
+#: An option: ?password=X or "dbname=hits password = X"; a value ends where the next one begins, not at a blank.
+_OPTION = re.compile(r'(?<![^=&;?\s])([^=&;?\s]++)(\s*+=\s*+)(.*?)(?=&|[;\s][^=&;?\s]++\s*+=|$)', re.DOTALL)
 
-_IS_SECRET = re.compile(r'pass|pwd|secret|token|key|credential|auth|dsn', re.IGNORECASE)
+_IS_SECRET = re.compile(r'pass|pwd|^pw$|secret|token|key|credential|auth|dsn', re.IGNORECASE)
 
 
 def public(uri: str) -> str:
     """`uri` with asterisks in place of each password."""
-    return _OPTION.sub(_hide_option, uri if uri.startswith('file:') else _LOG_IN.sub(rf'\1{_HIDDEN}', uri))
+    log_in, rest = _split(uri)
+    return _OPTION.sub(_hide_option, _LOG_IN.sub(rf'\1{_HIDDEN}', log_in) + rest)
 
 
 def without_secrets(text: str, uri: str) -> str:
@@ -27,12 +28,17 @@ def without_secrets(text: str, uri: str) -> str:
     return text
 
 
+def _split(uri: str) -> tuple[str, str]:
+    """What may end with a password, up to the last @, and the rest; a path may hold an @."""
+    log_in, at, rest = ('', '', uri) if uri.startswith('file:') else uri.rpartition('@')
+    return log_in, at + rest
+
+
 def _hide_option(option: re.Match[str]) -> str:
-    return f'{option[1]}={_HIDDEN}' if _IS_SECRET.search(unquote(option[1])) else option[0]
+    return f'{option[1]}{option[2]}{_HIDDEN}' if _IS_SECRET.search(unquote(option[1])) else option[0]
 
 
 def _secrets(uri: str) -> set[str]:
-    found = {option[2] for option in _OPTION.finditer(uri) if _hide_option(option) != option[0]}
-    if not uri.startswith('file:'):  # a path may hold an @
-        found |= {login[2] for login in _LOG_IN.finditer(uri)}
+    found = {option[3] for option in _OPTION.finditer(uri) if _hide_option(option) != option[0]}
+    found |= {login[2] for login in _LOG_IN.finditer(_split(uri)[0])}
     return {form for secret in found if secret for form in (secret, unquote(secret))}

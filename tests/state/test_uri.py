@@ -23,6 +23,10 @@ from hitcounter.state.uri import public, without_secrets
         ('postgres://host/hits?p%61ssword=secret', 'postgres://host/hits?p%61ssword=***'),
         ('host/hits?password=secret', 'host/hits?password=***'),
         ('postgres:dbname=hits password=secret host=db', 'postgres:dbname=hits password=*** host=db'),
+        ("postgres:dbname=hits password = 'sec ret' host=db", 'postgres:dbname=hits password = *** host=db'),
+        ('zeo://host?password=sec ret&pw=secret', 'zeo://host?password=***&pw=***'),
+        ('postgres:user=me;password=secret;host=db', 'postgres:user=me;password=***;host=db'),
+        ('postgres://user:sec\nret@host', 'postgres://user:***@host'),
         ('postgres://user:post@host', 'postgres://user:***@host'),
         ('zeo://user@host:8100', 'zeo://user@host:8100'),
         ('file:/srv/me@home/hits.fs', 'file:/srv/me@home/hits.fs'),
@@ -32,6 +36,11 @@ from hitcounter.state.uri import public, without_secrets
 )
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
     assert public(uri) == shown
+
+
+@pytest.mark.parametrize('part', ['a', 'a ', 'a=', 'a=b ', '= ', '//:', '&;', 'a=a '])
+def test_a_long_argument_of_a_process_is_shown_at_once(part: str) -> None:
+    assert public(part * 50_000) == part * 50_000
 
 
 def test_an_error_about_a_uri_does_not_repeat_its_password() -> None:
