@@ -302,6 +302,46 @@ def test_where_root_cannot_become_another_user_it_says_how(run_as: As, bobs: Pat
     assert not trap.exists()
 
 
+def test_root_that_stays_root_shuts_no_owner_out(run_as: As, bobs: Path) -> None:
+    code = (
+        'import sys; from hitcounter.state import open_database, owner; from hitcounter.state.packing import pack; '
+        'owner.trust(int(sys.argv[1])); database = open_database(sys.argv[2], share=True); pack(database, 0.0); '
+        'database.close()')
+    shutil.rmtree(f'{bobs}.shared')
+    for suffix in '.guard', '.lock', '.tmp', '.index':
+        Path(f'{bobs}{suffix}').unlink(missing_ok=True)
+
+    done = run_as(0, str(BOB), f'file:{bobs}', code=code)
+
+    assert done.returncode == 0, done.stderr
+    assert owners(bobs.parent) == {BOB}
+
+
+@pytest.mark.parametrize('suffix', ['.lock', '.tmp', '.guard', '.index.index_tmp', '.pack'])
+@pytest.mark.parametrize('is_link', [True, False])
+def test_what_a_stranger_put_beside_a_database_in_a_sticky_folder_is_not_written_to(
+    run_as: As, bobs: Path, open_folder: Path, suffix: str, is_link: bool
+) -> None:
+    bobs.parent.chmod(0o1777)
+    os.chown(bobs.parent, 0, 0)
+    precious, planted = open_folder / 'precious', Path(f'{bobs}{suffix}')
+    precious.write_text('precious')
+    os.chown(precious, BOB, BOB)
+    planted.unlink(missing_ok=True)
+    if is_link:
+        planted.symlink_to(precious)
+    else:
+        planted.write_text('precious')
+        planted.chmod(0o666)
+    os.chown(planted, EVE, EVE, follow_symlinks=False)
+
+    done = run_as(BOB, 'pack', '--pack-keep', '0d', env={'HITCOUNTER_STORAGE': f'file:{bobs}'})
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert str(planted) in done.stderr
+    assert planted.read_text() == 'precious'
+
+
 def test_the_shell_needs_no_home_and_no_entry_among_the_users(run_as: As) -> None:
     code = (
         "import os, pty; del os.environ['HOME']; shell = 'import hitcounter.shell; hitcounter.shell.main()'; "

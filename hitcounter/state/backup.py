@@ -62,7 +62,7 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
     with _failing(f'{path!r} was not backed up to {folder!r}', 'make a full one, or use another folder'):
         if not check(path, DatabaseFile if _is_mine(path) else UnindexedFile):
             raise BackupFailed(f'{path!r} is not a database yet: name the file of one')
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        make_folder(os.path.abspath(folder))
         with _repository(folder) as repository:
             return _back_up(path, folder, repository, full)
 
@@ -78,17 +78,23 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     with (
         _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'),
         _repository(folder) as repository,
-        _locked(path),
     ):
-        if os.path.exists(path):
-            raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
         files = _chain(repository)
         if not files:
             raise BackupFailed(f'{folder!r} holds no backup: name the folder of one')
-        check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
-        with _private_folder(path) as beside:
-            _restore(repository, beside, path)
-        return os.path.getsize(path)
+        if not os.path.exists(f'{path}.lock'):  # nobody has it open, and no lock is left beside what is not a database
+            _refuse_taken(path)
+        with _locked(path):
+            _refuse_taken(path)
+            check_room(os.path.dirname(path), sum(map(os.path.getsize, files)), 'to restore the database')
+            with _private_folder(path) as beside:
+                _restore(repository, beside, path)
+            return os.path.getsize(path)
+
+
+def _refuse_taken(path: str) -> None:
+    if os.path.exists(path):
+        raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
 
 
 def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:

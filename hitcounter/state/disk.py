@@ -4,10 +4,12 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ..errors import NoRoom
+from ..errors import DatabaseRefused, NoRoom
+from .owner import is_trusted, name_of
 
 
 def check_room(folder: str, size: int, purpose: str) -> None:
@@ -93,11 +95,26 @@ def publish(made: str, path: str) -> None:
 def make_private(*paths: str) -> None:
     """Make each of these files that does not exist, empty, so that only its owner may read it: it will hold caller IDs.
 
-    ZODB opens them later. The umask would do the same, but all threads of a process share it.
+    ZODB opens them later. The umask would do the same, but all threads of a process share it. Raises DatabaseRefused if
+    another user has put a file there, or anyone a link.
     """
     for path in paths:
-        with suppress(FileExistsError):
+        try:
             os.close(new_file(path, os.path.dirname(path)))
+        except FileExistsError:
+            refuse_planted(path)
+
+
+def refuse_planted(path: str) -> None:
+    """Raise DatabaseRefused if what is at `path` is a link, or another user's, who could read what is written to it."""
+    status, folder = os.lstat(path), os.path.dirname(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise DatabaseRefused(f'{path!r} is a link, or else not a file: remove it')
+    if not is_trusted(status.st_uid) and status.st_uid != os.stat(folder).st_uid:
+        owner = name_of(status.st_uid)
+        raise DatabaseRefused(
+            f'{path!r} belongs to {owner}, and is to be written by {name_of(os.geteuid())}: remove it, or use a '
+            f'folder where {owner} can make no files')
 
 
 @contextmanager

@@ -24,10 +24,10 @@ from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, pa
 from ZODB.FileStorage.format import TRANS_HDR, CorruptedError
 from ZODB.POSException import StorageError
 
-from ..errors import DatabaseDamaged, DatabaseRefused, PackFailed, PackMetDamage, StateClosed
-from .disk import check_room, is_mount_point, make_folder, make_private, remove, sync
+from ..errors import DatabaseDamaged, DatabaseRefused, PackFailed, PackMetDamage, StateClosed, StateError
+from .disk import check_room, is_mount_point, make_folder, make_private, new_file, refuse_planted, remove, sync
 from .notes import Packed
-from .owner import is_ours
+from .owner import is_ours, whose
 from .packer import Packer
 from .repeated import Repeated
 
@@ -103,7 +103,7 @@ class GuardedFile(DatabaseFile):
         self._packing = threading.Lock()  # held while the file is packed or closed
         self._ending = False  # whether to abandon a pack
         self._failure: BaseException | None = None
-        make_private(path, f'{path}.tmp')
+        make_private(f'{path}.tmp')
         _begin(path)
         blob_dir = options.get('blob_dir')
         if blob_dir and not os.path.exists(blob_dir):
@@ -160,10 +160,10 @@ class GuardedFile(DatabaseFile):
     def _save_index(self) -> None:
         try:
             super()._save_index()
-        except OSError as error:
+        except (OSError, StateError) as error:
             logger.warning('the index of %s could not be written: the next start takes longer (%s)',
                            self._file_name, error)
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
@@ -188,6 +188,11 @@ class GuardedFile(DatabaseFile):
             yield
         except CorruptedError as error:
             raise PackMetDamage(f'{self._file_name!r} was not packed and is as it was: {error}') from error
+        except DatabaseRefused as error:
+            raise PackFailed(f'{self._file_name!r} was not packed and is as it was: {error}') from error
+        except PermissionError as error:
+            raise PackFailed(
+                f'{self._file_name!r} was not packed and is as it was ({error.strerror}): {whose(error)}') from error
         except OSError as error:
             raise PackFailed(
                 f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk') from error
@@ -202,7 +207,9 @@ class GuardedFile(DatabaseFile):
 
     def _pack(self, stop: bytes, referencesf: Any, collect: bool) -> None:
         path, folder = self._file_name, os.path.dirname(self._file_name)
-        remove(f'{path}.pack', f'{path}.old')  # left by a process that was killed
+        for left in filter(os.path.lexists, (f'{path}.pack', f'{path}.old')):  # by a process that was killed
+            refuse_planted(left)
+            os.remove(left)
         before, started = self.getSize(), time.time()
         check_room(folder, before, 'a pack')
         self._pack_is_in_progress = True  # FileStorage then refuses to undo what may be gone
@@ -217,7 +224,7 @@ class GuardedFile(DatabaseFile):
         logger.info('packed %s: %d bytes, now %d, in %.1f s', path, packed.before, packed.after, packed.seconds)
 
     def _replace(self, stop: bytes, referencesf: Any, collect: bool) -> None:
-        os.close(_open(f'{self._file_name}.pack', os.O_WRONLY | os.O_CREAT))  # or the packer would ask the umask
+        os.close(new_file(f'{self._file_name}.pack', self._file_name))  # or the packer would ask the umask
         packer = Packer(self, referencesf, stop, collect, self._go_on)
         with closing(Repeated('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{self._file_name}.pack'))):
             try:
@@ -284,7 +291,8 @@ class Guard:
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()  # owns _tid and _file, and keeps the writes in order
         self._tid = _BEFORE_ALL
-        self._file = _open(guard_of(path), os.O_WRONLY | os.O_CREAT)
+        make_private(guard_of(path))
+        self._file = os.open(guard_of(path), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def remember(self, tid: bytes) -> None:
         """Note a transaction that is on disk.
@@ -356,7 +364,7 @@ def repair(path: str) -> None:
     A file that an interrupted pack left under another name gets its own again. Raises LockError if another process
     has the file open.
     """
-    _size(path)  # first, so that no lock is left beside what is not a file
+    _check_ours(path)  # first, so that no lock is left beside what is not a database
     with closing(take_lock(path)):  # nobody writes while we look; FileStorage takes it again
         _put_back(path)
         whole = check(path, _IndexedFile)
@@ -367,7 +375,9 @@ def repair(path: str) -> None:
 
 
 def _begin(path: str) -> None:
-    """Make an empty file a database. FileStorage would do so later, and lose it again if the disk is full."""
+    """Make a missing or empty file a database. FileStorage would do so later, and lose it again if the disk is full."""
+    if not os.path.exists(path):
+        make_private(path)
     with open(path, 'r+b') as file:
         if not os.fstat(file.fileno()).st_size:
             file.write(_MAGIC)
@@ -431,16 +441,11 @@ def _put_back(path: str) -> None:
 def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
     """Up to which byte the file holds whole transactions, all that were stored; changes nothing of it."""
     told = _in_guard(path)  # read first, since the file may grow meanwhile
-    size = _size(path)
+    size = _check_ours(path)
     if not size:
         check_new(path)
         return 0
     with open(path, 'rb') as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            strange = f'{path!r} is not a database of ours, and was left as it is'
-            if told or _left(path):
-                raise DatabaseDamaged(f'{strange}: {remedy(path, "name another file")}')
-            raise DatabaseRefused(f'{strange}: name another file')
         whole = _whole(path, file, size, reader)
         _check_last(path, told, _last(file, whole))
         if size > whole and _last(file, size) is not None:
@@ -448,6 +453,20 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
             raise DatabaseDamaged(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}')
     return whole
+
+
+def _check_ours(path: str) -> int:
+    """The size of the file at `path`. Raises DatabaseRefused unless it begins as a database, or there is nothing."""
+    size = _size(path)
+    if size:
+        with open(path, 'rb') as file:
+            begin = file.read(len(_MAGIC))
+        if begin != _MAGIC:
+            strange = f'{path!r} is not a database of ours, and was left as it is'
+            if _in_guard(path) or _left(path):
+                raise DatabaseDamaged(f'{strange}: {remedy(path, "name another file")}')
+            raise DatabaseRefused(f'{strange}: name another file')
+    return size
 
 
 def _size(path: str) -> int:
@@ -571,7 +590,3 @@ def _reopened(file: BinaryIO, mode: str) -> BinaryIO:
 def _sync_if_there(path: str) -> None:
     with suppress(FileNotFoundError):
         sync(path)
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

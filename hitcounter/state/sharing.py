@@ -22,6 +22,7 @@ from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
 from ..errors import DatabaseRefused, PackFailed, StateError
+from .disk import give
 from .owner import is_self, told_of
 from .turn import FileTurn
 from .uri import public
@@ -106,6 +107,7 @@ class Sharing:
     def __init__(self, storage: Any, path: str) -> None:
         with suppress(FileExistsError):
             os.mkdir(folder_of(path), 0o700)
+            give(folder_of(path), path)
         self._folder = PrivateFolder(folder_of(path))
         try:
             self._server = _Server(self._folder.socket, {_STORAGE: storage}, Acceptor=_Acceptor)

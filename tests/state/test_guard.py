@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ZODB.POSException import StorageError
 from ZODB.utils import p64
 
 from hitcounter.errors import DatabaseRefused
-from hitcounter.state.database import open_database
+from hitcounter.state.database import open_alone, open_database
 from hitcounter.state.guard import Guard, guard_of, remembered
 
 COMMITS = 20
@@ -293,3 +294,12 @@ def test_a_packed_file_is_opened_again(path: Path, clear: bool) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert not Path(f'{path}.pack').exists()
     assert counted(path) == COMMITS
+
+
+def test_nothing_is_left_beside_what_is_not_a_database(tmp_path: Path) -> None:
+    path = tmp_path / 'passwd'
+    path.write_text('root:x:0:0\n')
+    for open_it in partial(open_database, share=True), open_database, open_alone:
+        with pytest.raises(DatabaseRefused, match='is not a database of ours'):
+            open_it(f'file:{path}')
+    assert list(tmp_path.iterdir()) == [path]
