@@ -139,6 +139,8 @@ def _refuse_without_records(root: Mapping[str, Any], name: str, description: str
 def _new(file: str) -> Iterator[BinaryIO]:
     """A file that was not there, for its owner alone; it gets its name once it is whole."""
     if file == _STANDARD:
+        if sys.stdout is None:
+            raise HitcounterError('standard output is closed: name a file')
         with _written('standard output'):
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
@@ -182,6 +184,8 @@ def _written(what: str) -> Iterator[None]:
 @contextmanager
 def _old(file: str) -> Iterator[BinaryIO]:
     if file == _STANDARD:
+        if sys.stdin is None:
+            raise HitcounterError('standard input is closed: name a file')
         yield sys.stdin.buffer
         return
     try:

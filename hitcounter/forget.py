@@ -8,7 +8,7 @@ import click
 from . import installed, log, settings
 from .errors import HitcounterError
 from .hits import HitCounter
-from .state import Component, State, open_database
+from .state import State, open_database
 from .state.blame import told
 from .state.forgetting import can_forget, forget
 
@@ -34,14 +34,11 @@ def main(storage: str, keep_calls: float) -> None:
     ):
         for component in filter(can_forget, components):
             try:
-                _forget(state, component, time.time() - keep_calls)
+                forgotten = forget(state, component, time.time() - keep_calls)
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
                 failures.append(f'{component.name} ({told(error)})')
+                continue
+            what = 'calls' if component is HitCounter else f'records of {component.name}'
+            click.echo(f'{forgotten:,} {what} are forgotten')
     if failures:
         raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')
-
-
-def _forget(state: State, component: type[Component], before: float) -> None:
-    forgotten = forget(state, component, before)
-    what = 'calls' if component is HitCounter else f'records of {component.name}'
-    click.echo(f'{forgotten:,} {what} are forgotten')

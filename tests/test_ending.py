@@ -34,6 +34,7 @@ def variables(environment: dict[str, str], storage: str) -> dict[str, str]:
         ('verify',),
         ('export', '-', '--format', 'csv'),
         ('backup', 'backups'),
+        ('forget', '--keep-calls', '1d'),
     ],
 )
 @pytest.mark.parametrize('unbuffered', ['', '1'])
@@ -55,6 +56,24 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(
 
     assert done.returncode == 1
     assert done.stderr == 'Error: standard output cannot be written (No space left on device): choose another place\n'
+
+
+@pytest.mark.parametrize(
+    ('command', 'redirection', 'sentence'),
+    [
+        ('export', '>&-', 'standard output is closed: name a file'),
+        ('import', '<&-', 'standard input is closed: name a file'),
+    ],
+)
+def test_a_stream_that_is_closed_is_said_in_a_sentence(
+    variables: dict[str, str], count: Callable[..., None], command: str, redirection: str, sentence: str
+) -> None:
+    count('31415')
+    done = subprocess.run(
+        ['sh', '-c', f'exec "$@" {redirection}', 'sh', sys.executable, '-c', MAIN, command, '-', '--format', 'csv'],
+        stderr=subprocess.PIPE, text=True, env=variables, timeout=PATIENCE, check=False)
+
+    assert (done.returncode, done.stderr) == (1, f'Error: {sentence}\n')
 
 
 def test_a_script_of_the_shell_that_cannot_print_fails(variables: dict[str, str], count: Callable[..., None]) -> None:
