@@ -75,7 +75,7 @@ def parse_target(url: str) -> Target:
     """The target of an AGI URL; ValueError tells what it lacks."""
     parts = urlsplit(url)
     if parts.scheme != 'agi' or not parts.hostname:
-        raise ValueError('is no AGI URL: write agi://HOST:PORT/SCRIPT')
+        raise ValueError('is not an AGI URL: write agi://HOST:PORT/SCRIPT')
     if not parts.path and (parts.query or parts.fragment):
         raise ValueError('has no path, and Asterisk would take the rest for the port: put a / after it')
     if not url.isprintable():
@@ -86,7 +86,7 @@ def parse_target(url: str) -> Target:
 def _command_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     name = ' '.join(value.upper().split()) if value is not None else None
     if name is not None and name not in COMMANDS:
-        raise click.BadParameter(f'{value!r} is no AGI command: write one such as "SAY NUMBER"')
+        raise click.BadParameter(f'{value!r} is not an AGI command: write one such as "SAY NUMBER"')
     return name
 
 

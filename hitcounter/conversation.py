@@ -90,7 +90,8 @@ def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]
         try:
             arguments = [shell.ev(word) for word in line.split()]
         except Exception as error:
-            raise StateError(f'{line!r} is no number and no object here: write %transactions 20 or hits') from error
+            raise StateError(
+                f'{line!r} is neither a number nor an object here: write %transactions 20 or hits') from error
         count = [argument for argument in arguments if isinstance(argument, int)]
         objects = [argument for argument in arguments if not isinstance(argument, int)]
         return workspace.transactions(count[0] if count else COUNT, objects[0] if objects else None)

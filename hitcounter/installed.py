@@ -19,7 +19,7 @@ def scripts(**arguments: object) -> list[Script[..., object]]:
     bound: list[Script[..., object]] = []
     for offer, script in _offers(_SCRIPTS):
         if not isinstance(script, Script):
-            raise _refusal(offer, f'is {script!r}, no script: mark the function with @script')
+            raise _refusal(offer, f'is {script!r}, not a script: mark the function with @script')
         bound.append(script.bind(**arguments))
     return bound
 

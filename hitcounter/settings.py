@@ -138,7 +138,7 @@ class Seconds(click.ParamType[float]):
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:
-            self.fail(f'{value!r} is no number of seconds, 0 or more', param, ctx)
+            self.fail(f'{value!r} is not a number of seconds, 0 or more', param, ctx)
         return seconds
 
 
@@ -167,7 +167,7 @@ class Duration(click.ParamType[float]):
             return value
         found = re.fullmatch(r' *([0-9]{1,9}(?:\.[0-9]{1,9})?) *([smhdw]) *', str(value))
         if found is None:
-            self.fail(f'{value!r} is no duration: write a number and s, m, h, d or w, as in 12h or 90d', param, ctx)
+            self.fail(f'{value!r} is not a duration: write a number and s, m, h, d or w, as in 12h or 90d', param, ctx)
         return float(found[1]) * _UNITS[found[2]]
 
 
@@ -180,7 +180,7 @@ class Network(click.ParamType[Any]):
         try:
             return ipaddress.ip_network(value)
         except ValueError as error:
-            self.fail(f'{value!r} is no network such as 192.0.2.0/24: {error}', param, ctx)
+            self.fail(f'{value!r} is not a network such as 192.0.2.0/24: {error}', param, ctx)
 
 
 def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -189,7 +189,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     try:
         values = tomllib.loads(path.read_text('utf-8'))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f'{str(path)!r} is no TOML: {error}') from error
+        raise click.BadParameter(f'{str(path)!r} is not TOML: {error}') from error
     except OSError as error:
         raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
     values = {key.replace('_', '-'): value for key, value in values.items()}

@@ -160,14 +160,14 @@ def test_an_interrupt_ends_the_command_calmly(options):
 @pytest.mark.parametrize(
     ('options', 'complaint'),
     [
-        (['--to', 'http://127.0.0.1/'], 'is no AGI URL'),
+        (['--to', 'http://127.0.0.1/'], 'is not an AGI URL'),
         (['--to', 'agi://127.0.0.1:4573?x=1'], 'has no path'),
         (['--to', 'agi://127.0.0.1:123456/'], 'Port out of range'),
         (['--to', 'agi://127.0.0.1/a\nb'], 'would break the lines'),
         (['--extension', '1\n'], 'would break the lines'),
         (['--caller-id', '1\r'], 'would break the lines'),
         (['--digits', '12x'], "has the key 'x'"),
-        (['--hangup-at', 'PLAYBACK'], 'is no AGI command'),
+        (['--hangup-at', 'PLAYBACK'], 'is not an AGI command'),
         (['--calls', '0'], '--calls'),
         (['--calls', '2', '-v'], '-v shows the lines of a single call'),
     ],

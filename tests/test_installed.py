@@ -326,7 +326,7 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         ('raise SystemExit(0)', {'scripts': 'vote = votes:vote'}, '(SystemExit: 0, in '),
         (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of some installed package cannot be read ('),
         (VOTES, {'scripts': 'vote = no such module'}, 'the entry point vote = no such module (hitcounter.scripts'),
-        (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, no script: mark the function with"),
+        (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, not a script: mark the function with"),
         (VOTES, {'components': 'votes = votes:vote'}, 'no component: name a subclass of Component'),
         (VOTES, {'components': 'votes = hitcounter.state:Component'}, "Component'> has no name: give it one"),
         (

@@ -169,7 +169,7 @@ def test_where_the_clock_was_ahead_the_shell_says_nothing_of_it(ahead: None, hit
 def test_a_duration_without_a_unit_is_refused(hitcounter: Run) -> None:
     done = hitcounter('pack', '--pack-keep', '7')
     assert done.returncode == 2
-    assert "'7' is no duration: write a number and s, m, h, d or w, as in 12h or 90d" in done.stderr
+    assert "'7' is not a duration: write a number and s, m, h, d or w, as in 12h or 90d" in done.stderr
 
 
 def test_a_database_that_is_not_there_is_not_packed(hitcounter: Run) -> None:

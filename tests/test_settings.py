@@ -217,13 +217,13 @@ def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], st
         (['--listen', ':4573'], "':4573' is not HOST:PORT"),
         (['--listen', '127.0.0.1:65536'], "'127.0.0.1:65536' is not HOST:PORT"),
         (['--listen', '::1:4573'], "'::1:4573' needs brackets around the IPv6 address, as in [::1]:4573"),
-        (['--allow', 'example'], "'example' is no network such as 192.0.2.0/24"),
+        (['--allow', 'example'], "'example' is not a network such as 192.0.2.0/24"),
         (['--allow', '192.0.2.1/24'], 'has host bits set'),
         (['--max-calls', '0'], '0 is not in the range x>=1'),
         (['--max-calls-per-peer', '0'], '0 is not in the range x>=1'),
         (['--max-calls', 'many'], "'many' is not a valid integer"),
         (['--prompt', 'a\nb'], "'a\\nb' holds a newline"),
-        (['--drain', '-1'], "'-1' is no number of seconds, 0 or more"),
+        (['--drain', '-1'], "'-1' is not a number of seconds, 0 or more"),
         (['--trust-owner', 'no such user'], "'no such user' is not a user of this system: give a name or an id"),
         (['--cpu', '-1'], '-1 is not in the range x>=0'),
         (['--log-level', 'loud'], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
@@ -243,8 +243,8 @@ def test_what_is_wrong_with_an_option_is_said(arguments: list[str], message: str
     [
         ('LISTEN', '4573', "'4573' is not HOST:PORT"),
         ('MAX_CALLS', 'many', "'many' is not a valid integer"),
-        ('DRAIN', 'long', "'long' is no number of seconds"),
-        ('ALLOW', '192.0.2.0/24 example', "'example' is no network"),
+        ('DRAIN', 'long', "'long' is not a number of seconds"),
+        ('ALLOW', '192.0.2.0/24 example', "'example' is not a network"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
@@ -260,16 +260,16 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('max-calls =', 'hitcounter.toml\' is no TOML: '),
+        ('max-calls =', 'hitcounter.toml\' is not TOML: '),
         ('colour = "red"', "has 'colour', which is none of allow, "),
         ('config = "other.toml"', "has 'config', which is none of"),
         ('[serve]\nmax-calls = 1', "has 'serve', which is none of"),
         ('max-calls = "many"', "'many' is not a valid integer"),
         ('listen = 4573', "hitcounter.toml' has listen = 4573: '4573' is not HOST:PORT"),
-        ('allow = 10', "has allow = 10: '10' is no network"),
+        ('allow = 10', "has allow = 10: '10' is not a network"),
         ('max-calls = [1]', 'has max-calls = [1]: write one value, without brackets'),
         ('drain = {}', 'has drain = {}: write a text or a number'),
-        ('drain = nan', "has drain = nan: 'nan' is no number of seconds"),
+        ('drain = nan', "has drain = nan: 'nan' is not a number of seconds"),
         ('max-calls = true', 'has max-calls = True: write a text or a number'),
         ('cpu = 1.5', "has cpu = 1.5: '1.5' is not a valid integer"),
         ('prompt = [[]]', 'has prompt = [[]]: write a text or a number'),
@@ -290,7 +290,7 @@ def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(serve.main, ['--config', str(tmp_path / 'binary')])
 
     assert result.exit_code == 2
-    assert 'is no TOML: ' in result.output
+    assert 'is not TOML: ' in result.output
 
 
 @pytest.mark.parametrize('command', [serve.main, shell.main], ids=['serve', 'shell'])
@@ -314,5 +314,5 @@ def test_a_duration_has_a_unit(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize('text', ['', '7', 'd', '-1d', '1e3s', '1d 2h', '7D', '\u0667d', 'inf', '1' * 10 + 'd'])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(click.BadParameter, match='is no duration: write a number and s, m, h'):
+    with pytest.raises(click.BadParameter, match='is not a duration: write a number and s, m, h'):
         Duration().convert(text, None, None)

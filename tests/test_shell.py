@@ -282,7 +282,7 @@ REFUSED_UNDO = {
     'transactions(4)[-2].id': 'for later ones built upon it',  # the first note
     'transactions(4)[-1].id': 'numbers that were told would be given again: leave it',
     '"0" * 16': 'there is no transaction 0000000000000000: take one that transactions() shows',
-    '"bogus"': "'bogus' is no id of a transaction: take one that transactions() shows",
+    '"bogus"': "'bogus' is not the id of a transaction: take one that transactions() shows",
 }
 
 
@@ -695,7 +695,7 @@ def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(
     assert 'there are changes, which this would forget: commit() or abort() them' in writing.run('%sync')
     assert writing.run('%commit').endswith('write ')
     assert 'shell: root["note"] = 1' in writing.run('%transactions 1 root')
-    assert "StateError: 'nosuch' is no number and no object here" in writing.run('%transactions nosuch')
+    assert "StateError: 'nosuch' is neither a number nor an object here" in writing.run('%transactions nosuch')
     assert writing.run('%undo ' + 16 * '0').count('there is no transaction') == 1
     writing.run('one = transactions(1)[0]')
     assert 'rror' not in writing.run('%undo {one.id}')

@@ -42,7 +42,7 @@ def milliseconds(time: Seconds) -> int:
     """`time` in milliseconds; 1 at least, unless it is 0. Raises CommandRefused for what Asterisk cannot wait."""
     wait = seconds(time)
     if not 0 <= wait < _INT / 1000:
-        raise CommandRefused(f'{time!r} is no time that Asterisk can wait: give 0 to 2147483 seconds')
+        raise CommandRefused(f'{time!r} is not a time that Asterisk can wait: give 0 to 2147483 seconds')
     return max(round(wait * 1000), int(wait > 0))
 
 
@@ -57,7 +57,7 @@ def timestamp(moment: Moment) -> int:
         if not hasattr(moment, '__float__'):
             raise CommandRefused(f'{moment!r} is not a moment: give a datetime, or seconds since 1970')
         if not -_LONG <= moment < _LONG:
-            raise CommandRefused(f'{moment!r} is no moment that Asterisk knows: give seconds since 1970')
+            raise CommandRefused(f'{moment!r} is not a moment that Asterisk knows: give seconds since 1970')
         return int(moment)
     if moment.tzinfo is None:
         raise CommandRefused(f'{moment!r} has no time zone: give it one')
@@ -67,7 +67,7 @@ def timestamp(moment: Moment) -> int:
 def samples(offset: int) -> str:
     """`offset`, a place in a sound file, as a word."""
     if whole(offset) < 0:
-        raise CommandRefused(f'{offset} is no place in a sound file: give 0 or more samples')
+        raise CommandRefused(f'{offset} is not a place in a sound file: give 0 or more samples')
     return c_int(offset)
 
 
@@ -106,7 +106,7 @@ def keys(text: str) -> str:
         raise CommandRefused(f'{text!r} is not a text of keys: give some of {KEYS}')
     for key in text:
         if key not in KEYS:
-            raise CommandRefused(f'{key!r} is no key of a telephone: give some of {KEYS}')
+            raise CommandRefused(f'{key!r} is not a key of a telephone: give some of {KEYS}')
     return text
 
 

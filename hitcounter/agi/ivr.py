@@ -82,7 +82,7 @@ def menu(
     `#` or `*`.
     """
     if not choices or not isinstance(choices, Iterable) or set(choices) - set(KEYS):
-        raise CommandRefused(f'{choices!r} are no choices: give some of the keys {KEYS}')
+        raise CommandRefused(f'{choices!r} are not choices: give some of the keys {KEYS}')
     listen = partial(_listen_for_one, call, prompt, timeout)
     return _try(call, listen, choices.__contains__, attempts, no_input, invalid)
 

@@ -137,5 +137,5 @@ def digit_of(result: str) -> str | None:
 def number_of(result: str) -> int:
     """The number that a reply gives."""
     if not _NUMBER(result):
-        raise ProtocolError(f'{result[:80]!r} is no number')
+        raise ProtocolError(f'{result[:80]!r} is not a number')
     return int(result)

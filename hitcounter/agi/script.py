@@ -94,7 +94,7 @@ class Scripts:
         shapes: dict[tuple[str, ...], Script[..., object]] = {}
         for script in scripts:
             if not isinstance(script, Script):  # easily forgotten where no types are checked
-                raise ScriptError(f'{script!r} is no script: mark the function with @script')
+                raise ScriptError(f'{script!r} is not a script: mark the function with @script')
             script.check()
             shape = tuple('{}' if _is_parameter(segment) else segment for segment in _pattern(script.path))
             if shape in shapes:

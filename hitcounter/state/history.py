@@ -72,7 +72,7 @@ def undo(database: ZODB.DB, id: str, user: str) -> None:
     Raises UpdateFailed if there is none, a later one built upon it, or it changed a journal.
     """
     if not re.fullmatch('[0-9a-f]{16}', id):
-        raise StateError(f'{id!r} is no id of a transaction: take one that transactions() shows')
+        raise StateError(f'{id!r} is not the id of a transaction: take one that transactions() shows')
     tid = bytes.fromhex(id)
     manager = transaction.TransactionManager()
     current = manager.begin()

@@ -270,7 +270,7 @@ def test_nonsense_is_an_error() -> None:
     with pytest.raises(ProtocolError, match='banana'):
         call.answer()
     call, _ = scripted(b'200 result=banana\n')
-    with pytest.raises(ProtocolError, match="'banana' is no number"):
+    with pytest.raises(ProtocolError, match="'banana' is not a number"):
         call.say_number(1)
 
 

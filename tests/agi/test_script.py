@@ -45,7 +45,7 @@ def test_a_script_is_still_the_function_that_it_was() -> None:
 
 
 def test_a_function_that_was_not_marked_is_no_script() -> None:
-    with pytest.raises(ScriptError, match='is no script: mark the function with @script'):
+    with pytest.raises(ScriptError, match='is not a script: mark the function with @script'):
         Scripts([vote.function])  # type: ignore[list-item]  # that is the mistake
 
 

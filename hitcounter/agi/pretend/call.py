@@ -235,7 +235,7 @@ def _check_plans(channel: Channel) -> None:
     plans = [*channel.keys] if channel.hang_up is None else [*channel.keys, channel.hang_up.at]
     for plan in plans:
         if isinstance(plan, str) and plan not in COMMANDS:
-            raise ValueError(f'{plan!r} is no AGI command: write one such as STREAM FILE, or the count of one')
+            raise ValueError(f'{plan!r} is not an AGI command: write one such as STREAM FILE, or the count of one')
     for key in ''.join([channel.digits, *channel.keys.values()]):
         if key not in KEYPAD:
             raise ValueError(f'no telephone has the key {key!r}: use {KEYPAD}')
