@@ -112,7 +112,7 @@ def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: 
         click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
         return 1
     except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
-        if isinstance(error, ReadOnly) and not workspace.writes:
+        if isinstance(error, ReadOnly) and not workspace.writes and '--write' not in str(error):
             error.add_note('This shell only reads: start it with --write to change the database.')
         own = error.__traceback__ and error.__traceback__.tb_next  # without this function
         traceback.print_exception(error.with_traceback(own))
