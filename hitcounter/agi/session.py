@@ -72,7 +72,7 @@ class Session:
         self._line_limit = line_limit
         self._replies = Replies()
         self._replies.feed(received)  # what came right after the environment
-        self._replies.take_unasked()
+        self._refuse_forged_line()
         self._hangup_told = False
         self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
         self._lost = ''  # why nothing more can be sent
@@ -84,6 +84,16 @@ class Session:
     def __repr__(self) -> str:
         environment = self.environment
         return f'<{type(self).__name__} {environment.unique_id} to {environment.extension!r:.82}>'
+
+    def _refuse_forged_line(self) -> None:
+        """Raise ProtocolError if more than a HANGUP came with the environment."""
+        try:
+            self._replies.take_unasked()
+        except ProtocolError:
+            if not self.caller_withheld:
+                raise
+            raise ProtocolError(
+                'a line came with the environment that is not shown, since it may say who called') from None
 
     @functools.cached_property
     def query(self) -> Mapping[str, tuple[str, ...]]:

@@ -180,6 +180,15 @@ def test_what_follows_the_environment_is_a_hangup_or_an_error(forged: bytes) -> 
         Call(Environment({}), Scripted(), forged)
 
 
+@pytest.mark.parametrize('pieces', [b'Ada\n', b'200 555\n'])
+def test_what_follows_the_environment_of_a_withheld_caller_is_not_shown(pieces: bytes) -> None:
+    with pytest.raises(ProtocolError, match=r'^a line came with the environment that is not shown,') as told:
+        Call(Environment({'agi_callingpres': '35'}), Scripted(), pieces)
+    assert told.value.__suppress_context__
+    with pytest.raises(ProtocolError, match=r"begins with '(Ada|200)'"):
+        Call(Environment({'agi_callingpres': '35'}), Scripted(), pieces, keep_withheld=True)
+
+
 @pytest.mark.parametrize('forged', [b'agi_calleridname: Ada\n', b'200 result=1\n', b'x'])
 def test_what_comes_before_the_first_command_is_an_error_and_nothing_is_sent(forged: bytes) -> None:
     call, stream = scripted(b'200 result=0\n')
