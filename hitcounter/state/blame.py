@@ -81,6 +81,8 @@ def _failing_class(error: BaseException) -> str | None:
     damaged cannot.
     """
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if not frame.f_code.co_filename.startswith(_STORAGES):
+            continue  # f_locals of a frame of ours may hold `error`, and then all that led to it would stay alive
         reader, record = frame.f_locals.get('self'), frame.f_locals.get('pickle')
         if isinstance(reader, Connection):
             reader, record = reader._reader, frame.f_locals.get('p')
