@@ -4,19 +4,42 @@ from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while t
 
 # isort: split
 
+import os
+import signal
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Any
 
 import click
 
 from . import hits, installed, log, settings
 from .agi import Script
 from .agi.process import run, standard_stream
+from .agi.stream import FAILURE
 from .state import State, open_database
 
 
+class _Command(settings.Command):
+    """A command that lets the dialplan see AGISTATUS=FAILURE also if it ends before its call, as by a wrong option."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except BaseException as error:
+            if not isinstance(error, SystemExit) or error.code:
+                _fail()
+            raise
+
+
+def _fail() -> None:
+    if not os.path.sameopenfile(1, 2):  # else the call has taken standard output, or both are a terminal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which Asterisk answers with
+        with suppress(OSError):
+            os.write(1, FAILURE)
+
+
 @click.command(
-    cls=settings.Command,
+    cls=_Command,
     short_help='Take one call, started by Asterisk.',
     context_settings={'allow_interspersed_args': False},  # what follows the script may be what a caller said
 )

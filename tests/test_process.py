@@ -99,7 +99,7 @@ def test_a_process_begins_no_line_too_many(server: ServerProcess, begin: Begin) 
     assert begin('--max-lines', '1', extension='1').lead().number == 1
     refused = begin('--max-lines', '1', extension='2').lead()
     assert (refused.status, refused.pretend.status) == (1, 'FAILURE')
-    assert "line '2' would be new, and there are 1 lines" in refused.said
+    assert "line '2' would be new, and there are already 1 lines" in refused.said
     assert begin('--max-lines', '1', extension='1').lead().number == 2
 
 
@@ -139,6 +139,18 @@ def test_without_a_database_the_call_fails_with_a_sentence(begin: Begin) -> None
     assert call.status == 1
     assert 'is not a database yet: start hitcounter-serve, which makes it' in call.said
     assert 'Traceback' not in call.said
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'status'),
+    [(('--storage', 'file:/no/such/folder/hits.fs'), 1), (('--bogus',), 2), (('--config', '/no/such/file.toml'), 2)],
+)
+def test_a_command_that_ends_before_its_call_is_a_failure_too(
+    arguments: tuple[str, ...], status: int, begin: Begin
+) -> None:
+    call = begin(*arguments).lead()
+
+    assert (call.pretend.status, call.status) == ('FAILURE', status)
 
 
 def test_a_script_that_is_not_there_fails(server: ServerProcess, begin: Begin) -> None:
