@@ -140,7 +140,7 @@ def test_asterisk_may_vanish_in_any_command(small: ServerProcess) -> None:
 
     assert [small.number() for _ in range(3)] == [4, 5, 6]  # the first was not counted
     assert small.stop() == 0
-    assert len(small.log.lines(r" 1\.1: None called '31415', lost \(")) == len(commands)
+    assert len(small.log.lines(r" 1\.1: unknown called '31415', lost \(")) == len(commands)
     assert small.log.lines('Traceback|ERROR') == []
 
 

@@ -249,7 +249,7 @@ def test_each_call_is_one_line_of_the_log(server: ServerProcess) -> None:
     lines = [line for line in server.log.lines() if ' is a new database' not in line]
     assert len(lines) == 5  # listening, two calls, stopping, stopped
     assert "INFO 1795384173.311: '+44123' called '31415', ended after " in lines[1]
-    assert "INFO 1795384173.312: None called '31415', ended after " in lines[2]
+    assert "INFO 1795384173.312: unknown called '31415', ended after " in lines[2]
 
 
 def test_a_caller_cannot_forge_a_line_of_the_log(server: ServerProcess) -> None:

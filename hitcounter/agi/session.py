@@ -102,8 +102,11 @@ class Session:
 
     @property
     def shown_caller(self) -> str:
-        """The caller's number for a log: in quotes, or `None` if it is not known, or `withheld`."""
-        return 'withheld' if self.caller_withheld else f'{self.environment.caller_id!r:.82}'
+        """The caller's number for a log: in quotes, or `unknown`, or `withheld`."""
+        if self.caller_withheld:
+            return 'withheld'
+        caller_id = self.environment.caller_id
+        return 'unknown' if caller_id is None else f'{caller_id!r:.82}'
 
     @property
     def hung_up(self) -> bool:
