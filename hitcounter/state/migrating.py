@@ -15,6 +15,7 @@ from ZODB.DemoStorage import DemoStorage
 from ZODB.POSException import POSKeyError
 from ZODB.utils import get_pickle_metadata, p64, u64
 
+from ..deferred import never_run
 from ..errors import (
     CodeMissing,
     ComponentError,
@@ -310,7 +311,8 @@ def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[
 
 def _step(found: Component, name: str, to: int) -> None:
     try:
-        getattr(found, name)()
+        if never_run(getattr(found, name)()):
+            raise TypeError('it returned what would run only later')
         found._p_jar.savepoint()  # pickles what it changed; at the commit, ZODB would also log a failure
     except (Exception, SystemExit) as error:
         failed = failure(type(found), f'be migrated to schema {to}', error, name)

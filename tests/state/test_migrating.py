@@ -144,6 +144,22 @@ def test_a_rehearsal_tells_the_same_and_only_reads(old: str, polls: Any) -> None
     assert migrated(old, polls.Polls) == told
 
 
+def test_a_step_that_returns_what_never_ran_fails(old: str, polls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = content(old)
+
+    def later(component: Any) -> Iterator[None]:
+        component.options = None
+        yield
+
+    def wrapped(component: Any) -> object:
+        return later(component)
+
+    monkeypatch.setattr(polls.Polls, 'call_them_options', migration(to=2)(wrapped))
+    with pytest.raises(MigrationFailed, match='it returned what would run only later'):
+        migrated(old, polls.Polls)
+    assert content(old) == before
+
+
 @pytest.mark.parametrize('name', ['call_them_options', 'count_by_themselves'])
 def test_a_step_that_fails_changes_nothing(
     old: str, polls: Any, monkeypatch: pytest.MonkeyPatch, name: str
