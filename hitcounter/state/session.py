@@ -172,7 +172,10 @@ class WritingSession(Session):
             else:
                 self._abort_if_possible()
             raise
-        self._abort_if_possible()
+        try:
+            self._abort_if_possible()
+        except KeyboardInterrupt as error:
+            raise Interrupted('the changes had been stored') from error
 
     def _abort_if_possible(self) -> None:
         with suppress(Exception):  # the next use says that the storage is still away

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from persistent.mapping import PersistentMapping
 from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError, POSKeyError, StorageError
 
-from hitcounter.errors import OutcomeUnknown, ReadOnly, StateError, UpdateFailed
+from hitcounter.errors import Interrupted, OutcomeUnknown, ReadOnly, StateError, UpdateFailed
 from hitcounter.state import Session, State, WritingSession, commit, open_database
 
 
@@ -150,6 +150,24 @@ def test_a_session_on_a_closed_database_can_be_closed(tmp_path: Path) -> None:
     session.root['a'] = 1
     database.close()
     session.close()
+
+
+@pytest.mark.parametrize('store', [
+    lambda session: session.run(lambda root: root['mapping'].update(a=7)),
+    lambda session: (session.root['mapping'].update(a=7), session.commit()),
+])
+def test_ctrl_c_after_a_commit_says_that_it_was_stored(
+    db: Any, monkeypatch: pytest.MonkeyPatch, store: Callable[[WritingSession], object]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with closing(WritingSession(db)) as session:
+        monkeypatch.setattr(session, '_abort_if_possible', interrupt)
+        with pytest.raises(Interrupted, match='the changes had been stored'):
+            store(session)
+    with closing(Session(db)) as session:
+        assert session.root['mapping']['a'] == 7
 
 
 def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first(
