@@ -479,6 +479,7 @@ def _size(path: str) -> int:
 
 def check_new(path: str) -> None:
     """Raise DatabaseRefused unless the missing or empty file at `path` may become a new database."""
+    _size(path)  # a device is not to become one
     told, left = remembered(path), _left(path)
     until = '' if told in (None, _BEFORE_ALL) else f' until {_when(told)}'
     if left:

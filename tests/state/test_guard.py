@@ -303,3 +303,9 @@ def test_nothing_is_left_beside_what_is_not_a_database(tmp_path: Path) -> None:
         with pytest.raises(DatabaseRefused, match='is not a database of ours'):
             open_it(f'file:{path}')
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('read_only', [False, True])
+def test_a_device_is_not_called_a_database_that_is_to_be_made(read_only: bool) -> None:
+    with pytest.raises(DatabaseRefused, match='is a directory, a device or a pipe: name a file'):
+        open_database('file:/dev/null', read_only=read_only)
