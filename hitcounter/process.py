@@ -32,9 +32,9 @@ class _Command(settings.Command):
 
 
 def _fail() -> None:
-    if not os.path.sameopenfile(1, 2):  # else the call has taken standard output, or both are a terminal
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which Asterisk answers with
-        with suppress(OSError):
+    with suppress(OSError):  # it is closed
+        if not os.path.sameopenfile(1, 2):  # else the call has taken standard output, or both are a terminal
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which Asterisk answers with
             os.write(1, FAILURE)
 
 

@@ -124,12 +124,13 @@ def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Enviro
 def _hangup_by_signal(call: Call) -> Iterator[None]:
     """Let `call` know of SIGHUP, also of one that came before. Asterisk sends the line HANGUP to servers only."""
     before = signal.signal(signal.SIGHUP, lambda *_: call.note_hangup())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         signal.signal(signal.SIGHUP, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _fail(stream: Stream) -> None:

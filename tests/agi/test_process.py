@@ -192,6 +192,14 @@ def test_a_wait_for_the_hangup_ends_with_its_signal(
     assert ', hung up after' in caplog.text
 
 
+def test_the_signals_of_the_thread_are_as_before_once_the_call_is_over(pipes: tuple[StdioStream, int, int]) -> None:
+    stream, _, to_it = pipes
+    os.write(to_it, PretendCall(process_channel()).opening())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGHUP)
+    assert run([Script('', lambda call: None)], stream)
+    assert (signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGHUP)) == before
+
+
 def test_a_wait_for_the_hangup_ends_with_the_pipe(pipes: tuple[StdioStream, int, int]) -> None:
     stream, _, to_it = pipes
     os.write(to_it, as_for_a_process())
