@@ -258,6 +258,7 @@ class _Client(ZEOStorage):
 
     def notify_disconnected(self) -> None:
         self._cancel_stalled()
+        self.iterator_gc([*self._iterators])  # ZEO would leave the file open for each that was not read to its end
         super().notify_disconnected()
 
     def close(self) -> Any:

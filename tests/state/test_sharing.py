@@ -1,5 +1,6 @@
 """Sharing a database: a second process, its conflicts, and what it must not hold up."""
 
+import gc
 import os
 import signal
 import stat
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,34 @@ say(root['a'])
         assert process.hear() == 'ClientDisconnected'
         assert process.hear() == 'fresh'
     assert 'it read nothing' in caplog.text
+
+
+def test_what_a_process_was_reading_is_closed_when_it_disconnects(
+    path: Path, server: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, disconnected = threading.Event(), sharing._Client.notify_disconnected
+    monkeypatch.setattr(sharing._Client, 'notify_disconnected', lambda client: (disconnected(client), gone.set()))
+    put(server, 'a', 1)
+    gc.disable()  # or it may come first
+    try:
+        before = descriptors_of(path)
+        with closing(open_database(f'file:{path}')) as client:
+            reading = client.db.storage.iterator()
+            next(reading)
+            assert descriptors_of(path) == before + 1
+        assert gone.wait(PATIENCE)
+        assert descriptors_of(path) == before
+    finally:
+        gc.enable()
+
+
+def descriptors_of(path: Path) -> int:
+    """How many descriptors of this process are of the file at `path`."""
+    count = 0
+    for name in os.listdir('/proc/self/fd'):
+        with suppress(FileNotFoundError):  # that of the folder itself
+            count += os.readlink(f'/proc/self/fd/{name}') == str(path)
+    return count
 
 
 def test_a_reader_is_refused_by_the_server(path: Path, server: Database) -> None:
