@@ -111,7 +111,21 @@ def _failing(reader: Any, record: bytes) -> Iterator[object]:
             yield kind
 
 
-class _Anything(Persistent):
+def is_whole(record: bytes) -> bool:
+    """Whether the bytes of a record can be read, whatever the classes that it names are like."""
+    return _can_be_read(record, lambda *_: _Anything)
+
+
+class _AnyMember(type):
+    """Gives a class every member: Python stores one of an Enum by the names of both, or by its value."""
+
+    def __getattr__(cls, name: str) -> object:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return _Anything
+
+
+class _Anything(Persistent, metaclass=_AnyMember):
     """Stands for a class, and takes whatever is stored of it."""
 
     def __new__(cls, *_: object) -> Any:
@@ -145,6 +159,8 @@ def _referred(reference: Any) -> object:
 
 
 def _is_of_others(kind: Any) -> bool:
+    if _is_missing(kind):
+        return True
     try:
         file = inspect.getsourcefile(kind)
     except TypeError:  # it is built in, or of a module that is gone
@@ -152,8 +168,15 @@ def _is_of_others(kind: Any) -> bool:
     return file is not None and not _is_ground(file)
 
 
+def _is_missing(kind: object) -> bool:
+    """Whether it stands for a class whose code is missing."""
+    return isinstance(kind, type) and issubclass(kind, Broken)
+
+
 def defined_at(function: object) -> str:
-    """`FILE, line N` at which `function`, or a class, is defined; its name if it has no source."""
+    """`FILE, line N` at which `function`, or a class, is defined; its name if it has no source, or is missing."""
+    if _is_missing(function):
+        return f'the class {function.__module__}.{function.__name__}, which is not there'  # type: ignore[attr-defined]  # a class
     try:
         file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)  # type: ignore[arg-type]  # TypeError below
     except (TypeError, OSError):

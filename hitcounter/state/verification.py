@@ -11,7 +11,7 @@ from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64
 
-from .blame import UNREADABLE, raised_at, reason, told, why_missing
+from .blame import UNREADABLE, is_whole, raised_at, reason, told, why_missing
 from .classes import MissingClasses
 from .component import SCHEMAS, Component
 from .database import Database
@@ -128,11 +128,12 @@ def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
 def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[Finding]:
     with MissingClasses() as missing:
         try:
-            connection.get(oid)._p_activate()
             references = set(referencesf(data))
+            connection.get(oid)._p_activate()
         except Exception as error:  # noqa: BLE001
-            yield _found(error, f'{_name(oid, data)} cannot be loaded')
-            return
+            if not (missing.names and is_whole(data)):
+                yield _found(error, f'{_name(oid, data)} cannot be loaded')
+                return
     for module, name in missing.names:
         yield Finding(
             Verdict.MISSING,

@@ -149,12 +149,20 @@ class Price:
 class Seal(Persistent):
     pass
 
+class Shade(Enum):
+    DARK = 'dark'
+    LIGHT = 'light'
+
+    def __reduce_ex__(self, _):  # as Enum itself does in some versions of Python
+        return getattr, (Shade, self.name)
+
 class Stamp(Persistent):
     def __init__(self):
         self.price = Price()
         self.color = Color.BLUE
         self.size = Size(3)
         self.seal = Seal()
+        self.shade = Shade.DARK
 """
 
 
@@ -214,11 +222,12 @@ def test_missing_and_failing_code_are_told_from_damage(
 @pytest.mark.parametrize(
     ('old', 'new', 'said', 'line'),
     [
-        ("    BLUE = 'blue'\n", '', "ValueError: 'blue' is not a valid Color", 6),
+        ("    BLUE = 'blue'\n", '', 'blue', 6),  # by its value or its name, as the version of Python stores it
+        ("    DARK = 'dark'\n", '', 'AttributeError: DARK', 19),
         ('    width: int', '    width: int\n    height: int', "missing 1 required positional argument: 'height'", 10),
         ('class Price:', "class Price:\n    __slots__ = ('a',)", "'Price' object has no attribute", 13),
         ('class Price:', 'class Price:\n    def __setstate__(self): 0', 'takes 1 positional argument but 2', 13),
-        ('class Stamp(Persistent):', 'class Stamp(Persistent):\n    def __setstate__(self): pass', 'takes 1', 19),
+        ('class Stamp(Persistent):', 'class Stamp(Persistent):\n    def __setstate__(self): pass', 'takes 1', 26),
         ('class Seal(Persistent):', 'class Seal:', 'must be persistent', 16),
         ('class Seal(Persistent):', 'class Seal(Persistent):\n    def __new__(cls, x): 0', "argument: 'x'", 16),
     ],
@@ -238,7 +247,7 @@ def test_a_class_that_does_not_take_what_is_stored_of_it_is_failing_code(
     found = verdicts(path)
 
     assert {finding.verdict for finding in found} == {Verdict.FAILING}
-    assert all(said in finding.sentence for finding in found), found
+    assert all(said.lower() in finding.sentence.lower() for finding in found), found
     assert all(f'stamps.py, line {line})' in finding.sentence for finding in found), found
     with (
         closing(open_database(f'file:{path}', share=True)) as database,
