@@ -29,5 +29,5 @@ def test_each_call_is_counted_once_though_the_server_is_killed_hundreds_of_times
     looked_up = [record.message for record in caplog.records if record.name == 'hitcounter.state.marks']
     assert set(fates) == set(FATES)
     assert fates.total() == DEATHS
-    assert any(message.endswith('is there') for message in looked_up)
-    assert any(message.endswith('is not there') for message in looked_up)
+    assert any(message.endswith('is stored') for message in looked_up)
+    assert any(message.endswith('is not stored') for message in looked_up)
