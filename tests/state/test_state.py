@@ -738,20 +738,20 @@ def test_one_that_cannot_serve_is_named_and_those_that_do_are_stopped(database: 
 
 # The writer's thread.
 
-@pytest.fixture
-def ends(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
-    """The errors that ended threads."""
+def ends_of_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
+    """The errors that end threads from now on: no fixture, since pytest sets a hook of its own after those."""
     ended: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, 'excepthook', ended.append)
     return ended
 
 
 def test_a_writer_that_fails_leaves_nobody_waiting_and_says_so_to_the_process(
-    database: Database, ends: list[threading.ExceptHookArgs], monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise MemoryError('no memory')
 
+    ends = ends_of_threads(monkeypatch)
     state = State(database, [Notes])
     with state.subscribe() as updates, ThreadPoolExecutor(2) as callers:
         with held_up(state):
