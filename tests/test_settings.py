@@ -162,7 +162,7 @@ def test_a_working_directory_that_is_gone_matters_only_where_the_database_is_loo
     for storage, status in ((), 1), (('--storage', 'memory:'), 0):
         gone.mkdir(exist_ok=True)
         done = subprocess.run(
-            [sys.executable, '-c', code, *storage, '-c', '1'],
+            [sys.executable, '-P', '-c', code, *storage, '-c', '1'],  # the folder is not in the path, as in a command's
             capture_output=True, text=True, env=unmeasured, cwd=gone, check=False)
         assert done.returncode == status
         assert len(done.stderr.splitlines()) == status
