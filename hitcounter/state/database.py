@@ -123,6 +123,7 @@ class Database:
 
         All that uses it must be closed before. Otherwise it is closed now, and StateError raised.
         """
+        self.end_packing()
         left = [*self.users]
         with ExitStack() as ending:
             ending.callback(self._give_back)
