@@ -1,6 +1,6 @@
 """Calls and a shell that count on the same line at the same time: how long a call waits, and how far the shell comes.
 
-    python benchmarks/contention.py [THREADS] [SECONDS]
+python benchmarks/contention.py [THREADS] [SECONDS]
 """
 
 import subprocess

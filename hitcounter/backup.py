@@ -26,9 +26,7 @@ class _Restore(_Backup):
         refuse_strangers(os.path.realpath(ctx.params['folder']))
 
 
-@click.command(
-    cls=_Backup, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits'
-)
+@click.command(cls=_Backup, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits')
 @settings.config
 @settings.storage
 @click.option('--full', is_flag=True, help='Copy all of it, also where what was added would do.')
@@ -45,7 +43,9 @@ def main(storage: str, full: bool, folder: str) -> None:
     if made.is_unlike:
         click.echo(
             'The database is not what was backed up here before, though nobody packed it: keep the older files, and '
-            'look with "hitcounter verify".', err=True)
+            'look with "hitcounter verify".',
+            err=True,
+        )
 
 
 @click.command(

@@ -28,7 +28,8 @@ def check_line(line: str) -> None:
         raise TypeError(f'the line {line!r} is not a text: give the extension that was dialled')
     if (size := _size(line)) > LINE:
         raise LineRefused(
-            f'line {line[:LINE]!r}... has {size:,} bytes, more than the {LINE} allowed: the call is not counted')
+            f'line {line[:LINE]!r}... has {size:,} bytes, more than the {LINE} allowed: the call is not counted'
+        )
 
 
 def cut(text: Text, most: int) -> Text:

@@ -60,9 +60,7 @@ class Target:
 class _TargetType(click.ParamType[Target]):
     name = 'agi-url'
 
-    def convert(
-        self, value: str | Target, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Target:
+    def convert(self, value: str | Target, param: click.Parameter | None, ctx: click.Context | None) -> Target:
         if isinstance(value, Target):
             return value
         try:
@@ -135,9 +133,7 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     callback=_command_name,
     help='The caller hangs up while this AGI command runs for the first time.',
 )
-@click.option(
-    '--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.'
-)
+@click.option('--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.')
 @click.option(
     '--pace',
     type=click.FloatRange(min=0),
@@ -222,6 +218,7 @@ Speak = Callable[[PretendCall], Iterator[Event]]
 
 # One call, shown as it goes.
 
+
 def _one_call(dial: Dial, speak: Speak, verbose: bool) -> bool:
     call = PretendCall(dial())
     try:
@@ -287,6 +284,7 @@ def _moment(format_: str, seconds: int) -> str:
 
 
 # Many calls, measured.
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -383,6 +381,7 @@ def _doubled(measured: Sequence[Measured]) -> set[int]:
 
 
 # What both share.
+
 
 def _is_well(call: PretendCall) -> bool:
     """Whether the dialplan would have gone on as planned; a hangup is no failure."""

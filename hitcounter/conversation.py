@@ -50,14 +50,16 @@ def _banner(workspace: Workspace) -> str:
         rule = '%commit stores your changes, %abort forgets them; until then you do not see those of others.'
     else:
         rule = 'For reading only: start with --write to change it. Each line sees what is stored by then.'
-    return '\n'.join([
-        workspace.database.description,
-        *components,
-        f'  root: {", ".join(workspace.names["root"])}',
-        '  state: what scripts have, as in state[HitCounter].count("31415")',
-        f'{rule} %transactions tells the last ones.',
-        '',
-    ])
+    return '\n'.join(
+        [
+            workspace.database.description,
+            *components,
+            f'  root: {", ".join(workspace.names["root"])}',
+            '  state: what scripts have, as in state[HitCounter].count("31415")',
+            f'{rule} %transactions tells the last ones.',
+            '',
+        ]
+    )
 
 
 def _first_line(component: Component) -> str:
@@ -91,7 +93,8 @@ def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]
             arguments = [shell.ev(word) for word in line.split()]
         except Exception as error:
             raise StateError(
-                f'{line!r} is neither a number nor an object here: write %transactions 20 or hits') from error
+                f'{line!r} is neither a number nor an object here: write %transactions 20 or hits'
+            ) from error
         count = [argument for argument in arguments if isinstance(argument, int)]
         objects = [argument for argument in arguments if not isinstance(argument, int)]
         return workspace.transactions(count[0] if count else COUNT, objects[0] if objects else None)

@@ -7,6 +7,7 @@ class HitcounterError(Exception):
 
 # The call: raised by hitcounter.agi.
 
+
 class CallError(HitcounterError):
     """A call could not go on as the script meant."""
 
@@ -41,11 +42,13 @@ class ScriptError(HitcounterError):
 
 # What other packages bring: raised by the commands.
 
+
 class EntryPointError(HitcounterError):
     """An installed package offers a script or a component that cannot be used."""
 
 
 # Records that go to a file or come from one: raised by hitcounter.exchange.
+
 
 class ExportFailed(HitcounterError):
     """The records of a component could not be written; what was written before may be incomplete."""
@@ -56,6 +59,7 @@ class ImportRefused(HitcounterError):
 
 
 # The database: raised by hitcounter.state.
+
 
 class StateError(HitcounterError):
     """The state could not do as asked; what was stored before is as it was."""
@@ -87,7 +91,8 @@ class CodeMissing(DatabaseRefused):
     def __init__(self, component: str) -> None:
         super().__init__(
             f'the database holds the component {component!r}, whose code is missing here: install its package, or drop '
-            f'it with what it stored')
+            f'it with what it stored'
+        )
         #: The name of the component.
         self.component = component
 
@@ -174,6 +179,7 @@ class MigrationFailed(StateError):
 
 
 # Outside of the tree, so that code which catches HitcounterError does not swallow a Ctrl-C.
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C came while something was being stored; the message says whether it is stored."""

@@ -16,8 +16,19 @@ from .state.blame import told
 from .state.interrupts import put_off
 from .times import Moment, format_time, parse_time
 
-__all__ = ['EARLIER', 'FIELDS', 'FORMATS', 'Format', 'Imported', 'Row', 'export_records', 'forgotten_calls',
-           'format_time', 'import_calls', 'parse_time']
+__all__ = [
+    'EARLIER',
+    'FIELDS',
+    'FORMATS',
+    'Format',
+    'Imported',
+    'Row',
+    'export_records',
+    'forgotten_calls',
+    'format_time',
+    'import_calls',
+    'parse_time',
+]
 
 #: The fields of a call.
 FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id', 'withheld')
@@ -139,7 +150,8 @@ def _take(parts: Parts, rows: Iterable[tuple[int, Row]]) -> int:
         except ValueError as error:
             raise ImportRefused(
                 f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: fix it, and import '
-                f'the whole file again') from error
+                f'the whole file again'
+            ) from error
     return taken
 
 
@@ -181,9 +193,7 @@ def _parse(text: bytes, form: Format, fields: Sequence[str], place: int) -> Row:
     return row
 
 
-def _row(
-    line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id: Any, withheld: Any = None
-) -> Row:
+def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id: Any, withheld: Any = None) -> Row:
     """What the fields say, if it can be said of a call."""
     for text in (line, time, unique_id, caller_id or '', name or ''):
         if not isinstance(text, str):
@@ -198,6 +208,7 @@ def _row(
 
 # JSON lines. All of it is ASCII, for JSON has no other way to say a byte that is no UTF-8.
 
+
 def _to_json(row: Mapping[str, object]) -> str:
     return json.dumps(row, allow_nan=False) + '\n'
 
@@ -210,6 +221,7 @@ def _from_json(text: str, _: Sequence[str]) -> Row:
 
 
 # CSV. A text stands in quotes, also an empty one; nothing at all is what Asterisk did not know.
+
 
 def _csv_heading(fields: Sequence[str]) -> str:
     return ','.join(field if _PLAIN(field) else _spelled(field) for field in fields) + '\n'

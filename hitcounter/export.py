@@ -126,11 +126,13 @@ def _refuse_without_records(root: Mapping[str, Any], name: str, description: str
         raise HitcounterError(f'the database ({description}) holds no calls of the hit counter: choose another')
     if not isinstance(component, Component):
         raise HitcounterError(
-            f'the database ({description}) holds no component {name!r} of installed code: see "hitcounter status"')
+            f'the database ({description}) holds no component {name!r} of installed code: see "hitcounter status"'
+        )
     if (schema := root[SCHEMAS][name]) > component.schema:
         raise HitcounterError(
             f'{description} holds schema {schema} of {name!r}, newer than the {component.schema} of this program: '
-            f'install the version that wrote it')
+            f'install the version that wrote it'
+        )
     if type(component).export is Component.export:
         raise HitcounterError(f'the component {name!r} exports nothing: give its class an export()')
 
@@ -178,7 +180,8 @@ def _written(what: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise HitcounterError(
-            f'{what} cannot be written{_as_whom(error)} ({error.strerror}): choose another place') from error
+            f'{what} cannot be written{_as_whom(error)} ({error.strerror}): choose another place'
+        ) from error
 
 
 @contextmanager
@@ -192,7 +195,8 @@ def _old(file: str) -> Iterator[BinaryIO]:
         input_ = open(file, 'rb')  # noqa: SIM115 -- what is read from it has errors of its own
     except OSError as error:
         raise HitcounterError(
-            f'{file!r} cannot be read{_as_whom(error)} ({error.strerror}): name another file') from error
+            f'{file!r} cannot be read{_as_whom(error)} ({error.strerror}): name another file'
+        ) from error
     with input_:
         yield input_
 

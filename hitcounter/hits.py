@@ -45,7 +45,8 @@ class Caller(NamedTuple):
     def cut(self) -> 'Caller':
         """The same, with texts that are cut to Asterisk's own limits."""
         return Caller(
-            cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld)
+            cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld
+        )
 
 
 class Hit(NamedTuple):
@@ -106,7 +107,8 @@ class HitCounter(Component):
             if 0 < max_lines <= self._size():
                 raise LineRefused(
                     f'line {line!r} would be new, and there are already {self._size():,} lines, as many as allowed: '
-                    f'the call is not counted')
+                    f'the call is not counted'
+                )
 
     @update
     def take(self, line: str, hit: Hit) -> bool:
@@ -118,7 +120,8 @@ class HitCounter(Component):
         if hit.number > 1 and not last:
             raise ValueError(
                 f'line {line!r} would begin with call {hit.number}: where those before are forgotten, '
-                f'a backup of the whole database moves it')
+                f'a backup of the whole database moves it'
+            )
         if not 1 <= hit.number <= last:
             raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {last + 1}')
         if hit.number >= self._lines[line].calls.first and not self.call(line, hit.number).agrees(hit):

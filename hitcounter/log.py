@@ -135,13 +135,13 @@ class GatheringHandler(logging.Handler):
         rest = memoryview(data)
         try:
             while rest:
-                rest = rest[self._put_some(rest):]
+                rest = rest[self._put_some(rest) :]
         except BrokenPipeError:
             raise
         except (OSError, ValueError) as error:  # the latter: the file is closed
             self._why = getattr(error, 'strerror', None) or str(error)
         if begun := len(data) - len(rest):
-            self._in_a_line = data[begun - 1:begun] != b'\n'
+            self._in_a_line = data[begun - 1 : begun] != b'\n'
         return min(sum(map(_lines_in, lines)), bytes(rest).count(b'\n')) if rest else 0
 
     def _put_some(self, data: memoryview) -> int:

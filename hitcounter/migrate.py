@@ -28,11 +28,15 @@ _NEEDED = 3
 @settings.storage
 @click.option('--status', 'is_asked', is_flag=True, help='Only say how each component stands; 3 if one is older.')
 @click.option('--dry-run', is_flag=True, help='Do it in memory, and say what would change.')
-@click.option('--backup', metavar='FOLDER', help='Where it is backed up before; beside the file, with .backups behind '
-                                                 'its name, if not given.')
+@click.option(
+    '--backup',
+    metavar='FOLDER',
+    help='Where it is backed up before; beside the file, with .backups behind its name, if not given.',
+)
 @click.option('--no-backup', is_flag=True, help='Make none, as for a storage that is not a file.')
-@click.option('--drop', metavar='NAME', multiple=True, help='Give up what a component stored whose code is missing; '
-                                                            'repeatable.')
+@click.option(
+    '--drop', metavar='NAME', multiple=True, help='Give up what a component stored whose code is missing; repeatable.'
+)
 def main(
     storage: str, is_asked: bool, dry_run: bool, backup: str | None, no_backup: bool, drop: tuple[str, ...]
 ) -> None:
@@ -68,7 +72,8 @@ def main(
 def _back_up(database: Database, folder: str | None) -> str:
     if database.path is None:
         raise MigrationFailed(
-            f'{database.description} is not a file: back it up by its own means, then give --no-backup')
+            f'{database.description} is not a file: back it up by its own means, then give --no-backup'
+        )
     return full_backup(database.path, folder or f'{database.path}.backups')
 
 

@@ -67,9 +67,7 @@ _LOOK = 60.0
 @settings.withheld
 @settings.call_timeout
 @settings.line_limit
-@settings.option(
-    '--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.'
-)
+@settings.option('--drain', type=settings.Seconds(), default=30.0, help='How long calls may go on at the end.')
 @settings.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
 @settings.log_level
 def main(

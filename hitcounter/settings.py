@@ -44,10 +44,27 @@ def _absolute(folder: str) -> str:
 _HOME = _absolute(os.environ.get(_PREFIX + 'HOME', '.'))
 
 #: What can stand in the file, so that one file serves all commands: each takes its own options from it.
-KEYS = frozenset({
-    'allow', 'call-timeout', 'cpu', 'drain', 'keep-calls', 'line-limit', 'listen', 'log-level', 'max-calls',
-    'max-calls-per-peer', 'max-lines', 'pack-every', 'pack-keep', 'prompt', 'storage', 'trust-owner', 'withheld',
-})
+KEYS = frozenset(
+    {
+        'allow',
+        'call-timeout',
+        'cpu',
+        'drain',
+        'keep-calls',
+        'line-limit',
+        'listen',
+        'log-level',
+        'max-calls',
+        'max-calls-per-peer',
+        'max-lines',
+        'pack-every',
+        'pack-keep',
+        'prompt',
+        'storage',
+        'trust-owner',
+        'withheld',
+    }
+)
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 
@@ -107,7 +124,8 @@ def check_folder(path: str) -> None:
     if not os.path.isdir(folder):
         raise DatabaseRefused(
             f'{path!r} cannot be opened: {folder!r} is not an existing folder: make it, mount its disk, or name '
-            f'another file')
+            f'another file'
+        )
 
 
 class Address(click.ParamType[tuple[str, int]]):

@@ -50,9 +50,13 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield 'migration due' if told['migration_due'] else 'does not fit', told['refusal']
     yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
     if told['packs_from'] is not None:
-        yield 'next pack', (
-            f'from {_time(told["packs_from"])} on, because the clock was ahead or is behind now: '
-            f'"hitcounter pack --pack-keep 0d" packs it now, and keeps nothing of the history')
+        yield (
+            'next pack',
+            (
+                f'from {_time(told["packs_from"])} on, because the clock was ahead or is behind now: '
+                f'"hitcounter pack --pack-keep 0d" packs it now, and keeps nothing of the history'
+            ),
+        )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:
         yield 'server', 'none runs'

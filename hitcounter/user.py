@@ -40,7 +40,8 @@ def act_between(path: str, backups: str) -> None:
         raise ForeignDatabase(
             f'{backups!r} belongs to {owner}, and the database {path!r} to {name_of(of_database.st_uid)}: name a '
             f'folder of root, or one of the user whose database it is, or, if you trust {owner}, give --trust-owner '
-            f'{owner}')
+            f'{owner}'
+        )
 
 
 def _become(status: os.stat_result, path: str) -> None:
@@ -61,7 +62,9 @@ def _become(status: os.stat_result, path: str) -> None:
     if not is_trusted(status.st_uid):
         raise ForeignDatabase(
             f'{path!r} belongs to {owner}, and to open the database as root would run what {owner} stored in it '
-            f'({reason})', owner)
+            f'({reason})',
+            owner,
+        )
 
 
 def _put_on(user: int, group: int) -> str:

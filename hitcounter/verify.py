@@ -18,10 +18,10 @@ _VERDICTS = {
     Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
     Verdict.DISK: 'cannot be read from its disk: {} findings; see to the disk, and verify it once more',
     Verdict.MISSING: 'needs code that is missing here: {} findings; install the packages that stored it, in a version '
-                     'that has that code',
+    'that has that code',
     Verdict.FAILING: 'meets code that fails: {} findings; correct that code, where they say',
     Verdict.DISAGREES: 'does not agree with itself: {} findings; correct what was stored (hitcounter-shell --write), '
-                       f'or {RESTORE}',
+    f'or {RESTORE}',
 }
 
 

@@ -131,7 +131,7 @@ class ServerProcess:
 
     def number(self, **channel: object) -> int:
         """Lead a whole call, and give the number it heard."""
-        number, = (heard.number for heard in self.call(**channel).heard if isinstance(heard, SaidNumber))
+        (number,) = (heard.number for heard in self.call(**channel).heard if isinstance(heard, SaidNumber))
         return number
 
     @contextmanager
@@ -230,7 +230,10 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
     """Run one of the commands, by the command `inside` if there is one, to its end: its status and what it said."""
 
     def run(
-        command: str, *arguments: str, input: str = '', env: Mapping[str, str] | None = None,
+        command: str,
+        *arguments: str,
+        input: str = '',
+        env: Mapping[str, str] | None = None,
         inside: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
         code = f'from hitcounter.{command} import main; main()'
@@ -252,7 +255,8 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
 def hitcounter(run: Run, storage: str) -> Run:
     """Run `hitcounter COMMAND ...` on this test's database."""
     return lambda *arguments, **options: run(
-        'main', *arguments, **{**options, 'env': {'HITCOUNTER_STORAGE': storage, **(options.get('env') or {})}})
+        'main', *arguments, **{**options, 'env': {'HITCOUNTER_STORAGE': storage, **(options.get('env') or {})}}
+    )
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Sound:
     @property
     def sample(self) -> list[int]:
         """Some of these bytes: the fields at both ends of each transaction, and a few between."""
-        begins, ends = self.ends[-LAST - 1:-1], self.ends[-LAST:]
+        begins, ends = self.ends[-LAST - 1 : -1], self.ends[-LAST:]
         fields = [begin + offset for begin in begins for offset in (*FIELDS, *LENGTH[::3])]
         last = [end - distance for end in ends for distance in (8, 1)]
         return sorted({*fields, *last, *self.tail[::29]})

@@ -85,7 +85,8 @@ class Counted:
                 name = f'session-{number}'
                 try:
                     self.in_sessions.append(
-                        session.run(lambda root, name=name: root['hits'].hit('2', Caller(None, None, name))))
+                        session.run(lambda root, name=name: root['hits'].hit('2', Caller(None, None, name)))
+                    )
                     self.stored.append(name)
                 except UpdateFailed:
                     self.failed.append(name)

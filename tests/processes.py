@@ -84,7 +84,7 @@ class ProcessCall:
 
     @property
     def number(self) -> int:
-        number, = (heard.number for heard in self.pretend.heard if isinstance(heard, SaidNumber))
+        (number,) = (heard.number for heard in self.pretend.heard if isinstance(heard, SaidNumber))
         return number
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ COMMAND = [sys.executable, '-c', 'from hitcounter.call import main; main()']
 
 # One call.
 
+
 def test_a_call_shows_what_the_caller_would_hear():
     with serving(tell_the_number()) as url:
         result = run('--to', url)
@@ -207,6 +208,7 @@ def test_each_event_is_one_line_fit_for_a_terminal(event, line):
 
 
 # Many calls.
+
 
 def test_many_calls_end_with_figures_and_different_numbers():
     with serving(tell_the_number()) as url:

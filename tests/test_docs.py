@@ -128,9 +128,7 @@ def test_the_example_of_each_command_works_when_it_is_pasted(
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
-def test_every_snippet_runs(
-    path: Path, fastagi: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_snippet_runs(path: Path, fastagi: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     document = Document.parse(str(path), PythonCodeBlockParser())
     module = ModuleType(path.stem)

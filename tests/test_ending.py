@@ -71,7 +71,12 @@ def test_a_stream_that_is_closed_is_said_in_a_sentence(
     count('31415')
     done = subprocess.run(
         ['sh', '-c', f'exec "$@" {redirection}', 'sh', sys.executable, '-c', MAIN, command, '-', '--format', 'csv'],
-        stderr=subprocess.PIPE, text=True, env=variables, timeout=PATIENCE, check=False)
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+        timeout=PATIENCE,
+        check=False,
+    )
 
     assert (done.returncode, done.stderr) == (1, f'Error: {sentence}\n')
 
@@ -82,7 +87,13 @@ def test_a_script_of_the_shell_that_cannot_print_fails(variables: dict[str, str]
         with open('/dev/full', 'w') as full:
             done = subprocess.run(
                 [sys.executable, '-c', MAIN, 'shell', '-c', f'print("x" * {size})'],
-                stdout=full, stderr=subprocess.PIPE, text=True, env=variables, timeout=PATIENCE, check=False)
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=variables,
+                timeout=PATIENCE,
+                check=False,
+            )
         assert done.returncode == 1
         assert 'No space left on device' in done.stderr
         assert 'Exception ignored' not in done.stderr
@@ -94,7 +105,13 @@ def test_a_reader_that_has_had_enough_is_no_error(variables: dict[str, str], cou
     os.close(reading)
     done = subprocess.run(
         [sys.executable, '-c', MAIN, 'status'],
-        stdout=writing, stderr=subprocess.PIPE, text=True, env=variables, timeout=PATIENCE, check=False)
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+        timeout=PATIENCE,
+        check=False,
+    )
     os.close(writing)
 
     assert done.stderr == ''
@@ -129,9 +146,11 @@ def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
 ) -> None:
     code = (
         'import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); '
-        f'os.kill(os.getpid(), signal.SIGINT); from hitcounter.{command} import main; main()')
+        f'os.kill(os.getpid(), signal.SIGINT); from hitcounter.{command} import main; main()'
+    )
     done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, env=variables, timeout=PATIENCE, check=False)
+        [sys.executable, '-c', code], capture_output=True, text=True, env=variables, timeout=PATIENCE, check=False
+    )
 
     assert (done.returncode, done.stdout, done.stderr) == (130, '', '')
 
@@ -178,7 +197,12 @@ def interrupted(code: str, variables: dict[str, str]) -> tuple[int, str]:
     """The status and standard error of a process that gets SIGINT where it says that it is there."""
     process = subprocess.Popen(
         [sys.executable, '-c', code],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+    )
     with process:
         assert process.stdout
         while (line := process.stdout.readline()) != 'here\n':

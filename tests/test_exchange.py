@@ -116,8 +116,15 @@ def test_what_a_spreadsheet_makes_of_the_csv_is_read_too(state: State) -> None:
 def test_what_an_earlier_version_exported_is_imported(state: State) -> None:
     csv = b'line,number,time,caller_id,name,unique_id\n"31415",1,2026-11-25T13:02:44.000000Z,"555","Bob","17.1"\n'
     jsonl = json.dumps(
-        {'line': '27182', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': '555', 'name': 'Bob',
-         'unique_id': '17.1'}).encode()
+        {
+            'line': '27182',
+            'number': 1,
+            'time': '2026-11-25T13:02:44Z',
+            'caller_id': '555',
+            'name': 'Bob',
+            'unique_id': '17.1',
+        }
+    ).encode()
     assert imported(state, FORMATS['csv'], csv) == (1, 0)
     assert imported(state, FORMATS['jsonl'], jsonl) == (1, 0)
     assert state[HitCounter].call('31415', 1).caller == state[HitCounter].call('27182', 1).caller == BOB

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 #: What was started in the background would ignore Ctrl-C.
 _IMPORT = (
-    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from hitcounter.main import main; main()')
+    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from hitcounter.main import main; main()'
+)
 
 ODD = Caller(None, b'Zo\xeb "x",\r\n=1+1'.decode('utf-8', 'surrogateescape'), '')
 
@@ -54,7 +55,9 @@ def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_t
 ) -> None:
     rows = ''.join(
         f'{{"line": "1", "number": {number}, "time": "2026-01-31T12:00:00.000000Z", "caller_id": null, "name": null, '
-        f'"unique_id": "{number}"}}\n' for number in range(1, AT_ONCE + 11))
+        f'"unique_id": "{number}"}}\n'
+        for number in range(1, AT_ONCE + 11)
+    )
     with subprocess.Popen(
         [sys.executable, '-c', _IMPORT, 'import', '--format', 'jsonl', '-'],
         stdin=subprocess.PIPE,
@@ -73,8 +76,7 @@ def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_t
         assert importing.stderr
         said = importing.stderr.read()
         importing.stdin.close()
-    assert said.endswith(
-        f'interrupted: {AT_ONCE} calls taken, 0 were there; import the whole file again to go on\n')
+    assert said.endswith(f'interrupted: {AT_ONCE} calls taken, 0 were there; import the whole file again to go on\n')
     assert importing.returncode == 130
     again = hitcounter('import', '--format', 'jsonl', '-', input=rows)
     assert again.stdout == f'10 calls taken, {AT_ONCE} were there\n'
@@ -138,8 +140,7 @@ def test_a_full_disk_behind_standard_output_is_said(
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == (
-        'Error: standard output cannot be written (No space left on device): choose another place\n')
+    assert done.stderr == ('Error: standard output cannot be written (No space left on device): choose another place\n')
 
 
 def test_an_existing_file_is_not_replaced(hitcounter: Run, count: Callable[..., None], tmp_path: Path) -> None:
@@ -172,9 +173,7 @@ def test_calls_are_written_as_the_program_of_the_earlier_schema_imports_them(
     assert hitcounter('import', '--format', 'csv', '-', input=earlier).stdout == '0 calls taken, 1 were there\n'
 
 
-def test_a_database_of_an_earlier_schema_is_exported_as_that_schema_did(
-    hitcounter: Run, tmp_path: Path
-) -> None:
+def test_a_database_of_an_earlier_schema_is_exported_as_that_schema_did(hitcounter: Run, tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parent / 'frozen' / 'hits-1.fs', tmp_path / 'hits.fs')
     before = hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout
     assert (before.count('\n'), 'withheld' in before) == (322, False)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Bad peers. The servers have two workers, so that three further calls tell whether one was lost.
 
+
 @pytest.fixture
 def small(start: Start) -> ServerProcess:
     return start('--max-calls', '2')
@@ -175,6 +176,7 @@ def test_a_call_beyond_the_limit_waits_for_the_next_worker(small: ServerProcess)
 
 # Callers who hang up.
 
+
 def test_who_hangs_up_after_being_counted_is_counted_once(server: ServerProcess) -> None:
     points = ['SET VARIABLE', 'STREAM FILE', 'SAY NUMBER', 3, 4, 5]
     manners = [Manner.DURING, Manner.CROSSING, Manner.AFTER]
@@ -204,6 +206,7 @@ def test_who_hangs_up_before_the_answer_is_not_counted(server: ServerProcess) ->
 
 
 # A server that is killed.
+
 
 def test_no_number_that_was_heard_is_lost_when_the_server_is_killed(start: Start) -> None:
     chance = random.Random(20)
@@ -312,9 +315,7 @@ def counter(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HitCounte
 
 
 @pytest.fixture
-def stopped_shell(
-    counter: HitCounter, storage: str, environment: dict[str, str]
-) -> Iterator[subprocess.Popen[str]]:
+def stopped_shell(counter: HitCounter, storage: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A shell that has voted for its change, and has not finished it."""
     with subprocess.Popen(
         [

@@ -26,7 +26,7 @@ def test_who_called_is_gone_from_the_disk_after_a_pack_and_the_counts_stay(
     assert server.number() == 4
     asked = hitcounter('shell', '-c', 'print(hits.count("31415")); hits.call("31415", 2)')
     assert asked.stdout == '4\n'
-    assert 'KeyError: \'record 2 is forgotten, as are all below 4\'' in asked.stderr
+    assert "KeyError: 'record 2 is forgotten, as are all below 4'" in asked.stderr
 
 
 def holds_the_caller(folder: Path) -> list[str]:

@@ -122,9 +122,7 @@ def test_the_first_calls_are_forgotten_and_nothing_else(state: State, monkeypatc
     assert hits.hit('31415', BOB) == 5
 
 
-def test_forgetting_many_holds_up_the_calls_for_a_moment_only(
-    state: State, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_forgetting_many_holds_up_the_calls_for_a_moment_only(state: State, caplog: pytest.LogCaptureFixture) -> None:
     def hit_often(parts: Parts) -> None:
         for _ in range(5000):
             parts[HitCounter].hit('31415', BOB)
@@ -150,7 +148,7 @@ def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> Non
 
 def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> None:
     state[HitCounter].hit('31415', BOB)
-    hour, = state[HitCounter].hours('31415')
+    (hour,) = state[HitCounter].hours('31415')
 
     def move(parts: Parts) -> None:
         parts[HitCounter]._lines['31415'].hours.add(hour, -1)
@@ -158,7 +156,8 @@ def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> N
 
     state.update(move)
     assert state.query(lambda parts: list(parts[HitCounter].check())) == [
-        f"line '31415' has 1 calls on record of the hour {hour}, and 0 among its hours"]
+        f"line '31415' has 1 calls on record of the hour {hour}, and 0 among its hours"
+    ]
     forget(state, time.time() + 1)
     assert state.query(lambda parts: list(parts[HitCounter].check())) == []
 
@@ -177,7 +176,8 @@ def test_a_withheld_caller_is_counted_and_nothing_else_is_known(state: State) ->
 def test_a_caller_whose_number_is_allowed_or_unavailable_is_stored_as_it_came(state: State, presentation: int) -> None:
     dial(
         Channel(presentation=presentation, unique_id='17.3', caller_id='555', caller_name='Bob'),
-        partial(tell_the_number, state=state))
+        partial(tell_the_number, state=state),
+    )
     assert state[HitCounter].call('31415', 1).caller == Caller('555', 'Bob', '17.3', withheld=False)
 
 

@@ -218,7 +218,9 @@ def test_a_component_that_cannot_forget_is_named_and_keeps_no_other_from_it(
     assert (done.returncode, done.stdout) == (1, '1 calls are forgotten\n')
     assert re.fullmatch(
         rf'Error: not all is forgotten of guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix that, and do '
-        r'it again\n', done.stderr)
+        r'it again\n',
+        done.stderr,
+    )
 
 
 def test_the_server_forgets_for_another_component_whatever_becomes_of_a_third(
@@ -227,7 +229,8 @@ def test_the_server_forgets_for_another_component_whatever_becomes_of_a_third(
     with_guests()
     source = GUESTS.replace("'guests'", "'odd'").replace("odd = ''", "odd = 'forget'").replace('guest/', 'odd/')
     source = source.replace('ValueError', 'StateError').replace(
-        'from hitcounter.agi', 'from hitcounter.errors import StateError\nfrom hitcounter.agi', 1)
+        'from hitcounter.agi', 'from hitcounter.errors import StateError\nfrom hitcounter.agi', 1
+    )
     env = install('odd', source, scripts='odd = odd:add', components='odd = odd:Guests')
     server = start('--keep-calls', '0s', env=env)
     assert server.number(url='agi://127.0.0.1/odd/1') == 1
@@ -362,14 +365,20 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
     ],
 )
 def test_what_cannot_be_served_is_said_at_the_start(
-    refusal: Callable[[dict[str, str]], str], install: Install, source: str, groups: dict[str, str], said: str,
+    refusal: Callable[[dict[str, str]], str],
+    install: Install,
+    source: str,
+    groups: dict[str, str],
+    said: str,
     tmp_path: Path,
 ) -> None:
     env = install('votes', source, **groups)
     assert said.replace('{file}', f'{tmp_path}/site/votes.py') in refusal(env)
 
 
-BOARD = VOTES + """
+BOARD = (
+    VOTES
+    + """
 import socket
 from pathlib import Path
 
@@ -385,6 +394,7 @@ class Board(Component):
         cls.socket.close()
         Path(__file__).with_name('stopped').touch()
 """
+)
 
 
 def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_process(
@@ -417,8 +427,11 @@ def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_p
 @pytest.mark.parametrize(
     'command',
     [
-        ('export', 'calls.csv'), ('import', '--format', 'csv', '/dev/null'), ('forget', '--keep-calls', '1d'),
-        ('migrate', '--status'), ('serve', '--listen', '127.0.0.1:0'),
+        ('export', 'calls.csv'),
+        ('import', '--format', 'csv', '/dev/null'),
+        ('forget', '--keep-calls', '1d'),
+        ('migrate', '--status'),
+        ('serve', '--listen', '127.0.0.1:0'),
     ],
     ids=lambda command: command[0],
 )

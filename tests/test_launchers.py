@@ -114,8 +114,8 @@ def change(tree: Path) -> None:
 def test_a_built_tree_starts_at_once_with_the_arguments_and_the_exit_status(
     name: str, built: Path, environment: dict[str, str]
 ) -> None:
-    again = start(built / 'bin' / name, '--a b', "'\"$HOME", env=environment)
-    assert (again.stdout, again.stderr, again.returncode) == ("--a b|'\"$HOME\n", '', 2)
+    again = start(built / 'bin' / name, '--a b', '\'"$HOME', env=environment)
+    assert (again.stdout, again.stderr, again.returncode) == ('--a b|\'"$HOME\n', '', 2)
 
 
 def test_ctrl_c_waits_until_the_command_can_end_quietly(
@@ -123,8 +123,12 @@ def test_ctrl_c_waits_until_the_command_can_end_quietly(
 ) -> None:
     (tmp_path / 'sitecustomize.py').write_text("import sys; print('here', flush=True); sys.stdin.read()")
     with subprocess.Popen(
-        [built / 'bin/hitcounter'], env=environment | {'PYTHONPATH': str(tmp_path)}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [built / 'bin/hitcounter'],
+        env=environment | {'PYTHONPATH': str(tmp_path)},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as started:
         assert started.stdout
         assert started.stdout.readline() == 'here\n'
@@ -196,7 +200,7 @@ def test_another_package_of_the_name_does_not_come_before_the_tree(
     where: str, built: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     start(built / 'bin/hitcounter', env=environment)
-    folder, = built.glob('.venv/lib/*/site-packages') if where == 'site-packages' else [tmp_path]
+    (folder,) = built.glob('.venv/lib/*/site-packages') if where == 'site-packages' else [tmp_path]
     other = folder / 'hitcounter'
     other.mkdir()
     (other / '__init__.py').write_text('raise SystemExit("another one")')
@@ -260,9 +264,7 @@ def test_packages_of_ones_own_are_those_that_packages_txt_lists(
         main.write_text(SHOW_ARGUMENTS)
 
 
-def test_a_package_of_ones_own_that_cannot_be_installed_is_said(
-    built: Path, environment: dict[str, str]
-) -> None:
+def test_a_package_of_ones_own_that_cannot_be_installed_is_said(built: Path, environment: dict[str, str]) -> None:
     (built / 'packages.txt').write_text('./nowhere\n')
     try:
         said = refusal(built, environment)

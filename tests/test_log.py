@@ -36,7 +36,7 @@ class Stream(io.TextIOWrapper):
             return True
 
         def write(self, data: bytes) -> int:  # type: ignore[override]  # of all that may be written
-            taken = bytes(data)[:self.room]
+            taken = bytes(data)[: self.room]
             if not taken:
                 raise OSError(28, 'No space left on device')
             self.room -= len(taken)
@@ -194,7 +194,7 @@ def test_a_long_record_keeps_its_beginning_and_its_end() -> None:
     stream = Stream()
     with closing(GatheringHandler(stream)) as handler:
         log(handler, 'begin ' + 'x' * 30_000 + ' end')
-    line, = stream.lines
+    (line,) = stream.lines
     assert line.startswith('begin xx')
     assert ' [... 21818 characters left out ...] ' in line
     assert line.endswith('xx end')

@@ -33,7 +33,8 @@ objects made: 4 (3 BTrees.Length.Length, 1 BTrees.OOBTree.OOBTree)
 def version(environment: dict[str, str]) -> Callable[[int], dict[str, str]]:
     """The variables of a process that has the polls of that version installed."""
     return lambda version: {
-        'PYTHONPATH': os.pathsep.join([str(FROZEN / 'polls' / str(version)), environment['PYTHONPATH']])}
+        'PYTHONPATH': os.pathsep.join([str(FROZEN / 'polls' / str(version)), environment['PYTHONPATH']])
+    }
 
 
 @pytest.fixture
@@ -55,14 +56,22 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     now, before = version(3), file.read_bytes()
     refused = hitcounter('serve', '--listen', '127.0.0.1:0', env=now)
     assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
-        1, "Error: the database holds schema 1 of 'polls', and this program needs 3: run \"hitcounter migrate\", after "
-           'trying it with --status and --dry-run')
+        1,
+        'Error: the database holds schema 1 of \'polls\', and this program needs 3: run "hitcounter migrate", after '
+        'trying it with --status and --dry-run',
+    )
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
-        3, 'hits: is made by the next start of the server\npolls: schema 1, to be migrated to 3\n', '')
+        3,
+        'hits: is made by the next start of the server\npolls: schema 1, to be migrated to 3\n',
+        '',
+    )
     tried = hitcounter('migrate', '--dry-run', env=now)
     assert (tried.returncode, tried.stdout, tried.stderr) == (
-        0, CHANGES + 'nothing of it is stored: this was a dry run\n', '')
+        0,
+        CHANGES + 'nothing of it is stored: this was a dry run\n',
+        '',
+    )
     assert file.read_bytes() == before
 
     done = hitcounter('migrate', env=now)
@@ -75,7 +84,10 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     assert start(env=now).number() == 1
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
-        0, 'hits: schema 2, as it should be\npolls: schema 3, as it should be\n', '')
+        0,
+        'hits: schema 2, as it should be\npolls: schema 3, as it should be\n',
+        '',
+    )
     shown = shell('-c', 'print(polls.result())', env=now)
     assert (shown.stdout, shown.stderr) == ("{'coffee': 34, 'maté': 33, 'tea': 33}\n", '')
 
@@ -101,8 +113,12 @@ def test_a_step_that_fails_is_told_with_its_traceback_and_changes_nothing(
     code = (site / 'polls.py').read_text()
     (site / 'polls.py').write_text(code.replace('Length(option.votes)', 'Length(option.vote)'))
     before = file.read_bytes()
-    failed = hitcounter('migrate', '--backup', 'kept', env={
-        'PYTHONPATH': version(3)['PYTHONPATH'].replace(str(FROZEN / 'polls' / '3'), str(site))})
+    failed = hitcounter(
+        'migrate',
+        '--backup',
+        'kept',
+        env={'PYTHONPATH': version(3)['PYTHONPATH'].replace(str(FROZEN / 'polls' / '3'), str(site))},
+    )
     assert failed.returncode == 1
     assert [line.partition(':')[0] for line in failed.stdout.splitlines()] == ['backed up']
     assert len(list((tmp_path / 'kept').glob('*.fs'))) == 1
@@ -110,15 +126,14 @@ def test_a_step_that_fails_is_told_with_its_traceback_and_changes_nothing(
     said = failed.stderr.splitlines()[-1]
     assert said.startswith(
         "Error: component 'polls' could not be migrated to schema 3 (AttributeError: 'Option' object has no attribute "
-        "'vote', in ")
+        "'vote', in "
+    )
     assert '/polls.py, line ' in said
     assert said.endswith(', and nothing was changed: correct its count_by_themselves()')
     assert file.read_bytes() == before
 
 
-def test_a_newer_database_is_refused(
-    hitcounter: Run, version: Callable[[int], dict[str, str]], file: Path
-) -> None:
+def test_a_newer_database_is_refused(hitcounter: Run, version: Callable[[int], dict[str, str]], file: Path) -> None:
     assert hitcounter('migrate', '--no-backup', env=version(3)).returncode == 0
     refused = hitcounter('serve', '--listen', '127.0.0.1:0', env=version(1))
     assert refused.returncode == 1
@@ -126,19 +141,25 @@ def test_a_newer_database_is_refused(
     for options in ('--status',), ():
         refused = hitcounter('migrate', *options, env=version(1))
         assert (refused.returncode, refused.stderr) == (
-            1, "Error: the database holds schema 3 of 'polls', newer than the 1 of this program: install the version "
-               'that wrote it\n')
+            1,
+            "Error: the database holds schema 3 of 'polls', newer than the 1 of this program: install the version "
+            'that wrote it\n',
+        )
         assert refused.stdout == (
             'hits: is made by the next start of the server\npolls: schema 3, newer than the 1 of this program\n'
-            if options == ('--status',) else '')
+            if options == ('--status',)
+            else ''
+        )
     assert not Path(f'{file}.backups').exists()
 
 
 def test_a_component_whose_code_is_missing_is_given_up_only_by_its_name(
     hitcounter: Run, start: Start, version: Callable[[int], dict[str, str]], file: Path
 ) -> None:
-    missing = ("Error: the database holds the component 'polls', whose code is missing here: install its package, or "
-               'drop it with what it stored ("hitcounter migrate --drop polls")\n')
+    missing = (
+        "Error: the database holds the component 'polls', whose code is missing here: install its package, or "
+        'drop it with what it stored ("hitcounter migrate --drop polls")\n'
+    )
     for command in ('migrate', '--status'), ('migrate',), ('serve', '--listen', '127.0.0.1:0'):
         refused = hitcounter(*command)
         assert (refused.returncode, refused.stderr) == (1, missing)
@@ -147,8 +168,10 @@ def test_a_component_whose_code_is_missing_is_given_up_only_by_its_name(
     assert "'hits' cannot be dropped" in wrong.stderr
     done = hitcounter('migrate', '--drop', 'polls', '--no-backup')
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout == 'polls: removed\nobjects changed: 2 (2 persistent.mapping.PersistentMapping)\n' \
-                          'objects made: none\n'
+    assert (
+        done.stdout == 'polls: removed\nobjects changed: 2 (2 persistent.mapping.PersistentMapping)\n'
+        'objects made: none\n'
+    )
     assert start().number() == 1
 
 

@@ -34,9 +34,7 @@ def test_it_makes_the_file_smaller_and_says_so(hitcounter: Run, count: Callable[
     count('31415')
 
 
-def test_it_works_beside_the_server_which_logs_it_and_goes_on(
-    hitcounter: Run, start: Start, tmp_path: Path
-) -> None:
+def test_it_works_beside_the_server_which_logs_it_and_goes_on(hitcounter: Run, start: Start, tmp_path: Path) -> None:
     server = start()
     for number in range(1, 6):
         assert server.number() == number
@@ -83,7 +81,9 @@ def test_a_reference_to_what_is_missing_is_said_and_sends_to_verify(
     assert (done.returncode, done.stdout) == (1, '')
     assert re.fullmatch(
         r"Error: '.*/hits\.fs' was not packed and is as it was: an object refers to object 0x\w+, which is missing: "
-        r'"hitcounter verify" lists what is damaged\n', done.stderr)
+        r'"hitcounter verify" lists what is damaged\n',
+        done.stderr,
+    )
     assert re.search(r'refers to object 0x\w+, which cannot be read', hitcounter('verify').stdout)
 
 
@@ -133,7 +133,9 @@ def test_where_the_clock_was_ahead_a_pack_names_the_date_and_the_cure(
     assert re.fullmatch(
         r'Error: .*/hits\.fs has transactions until 203\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, because the clock was ahead or '
         r'is behind now: until then nothing can be packed, unless nothing of the history is kept: check the clock; '
-        r'"hitcounter pack --pack-keep 0d" packs it now\n', done.stderr)
+        r'"hitcounter pack --pack-keep 0d" packs it now\n',
+        done.stderr,
+    )
     assert (tmp_path / 'hits.fs').read_bytes() == before
 
     done = hitcounter('pack', '--pack-keep', '0d')

@@ -81,7 +81,7 @@ def test_a_caller_hears_the_number(arguments: tuple[str, ...], server: ServerPro
 def test_the_log_has_one_line_for_the_call(server: ServerProcess, begin: Begin) -> None:
     call = begin('hits', unique_id='7.1', caller_id='1001').lead()
 
-    line, = call.said.splitlines()
+    (line,) = call.said.splitlines()
     assert "INFO 7.1: '1001' called '31415', ended after" in line
 
 
@@ -161,6 +161,7 @@ def test_a_script_that_is_not_there_fails(server: ServerProcess, begin: Begin) -
 
 
 # Hangups.
+
 
 @pytest.mark.parametrize('manner', [Manner.DURING, Manner.CROSSING])
 def test_who_hangs_up_before_the_answer_is_not_counted(
@@ -251,8 +252,9 @@ def test_asterisk_that_goes_away_ends_the_process(server: ServerProcess, begin: 
 
 # Scripts of one's own.
 
+
 def test_a_script_finds_its_own_arguments_as_in_the_server(begin: Begin) -> None:
-    code = SCRIPT.format("call.verbose(repr((call.environment.script, call.environment.arguments, call.audio)))")
+    code = SCRIPT.format('call.verbose(repr((call.environment.script, call.environment.arguments, call.audio)))')
 
     call = begin('script', '', 'b c', code=code).lead()
 
@@ -264,7 +266,7 @@ def test_what_a_script_prints_is_no_command(begin: Begin) -> None:
     call = begin('script', code=SCRIPT.format("print('HANGUP'); print(repr(input.__name__)); call.answer()")).lead()
 
     assert call.pretend.lines == [b'ANSWER']
-    assert "HANGUP\n" in call.said
+    assert 'HANGUP\n' in call.said
 
 
 @pytest.mark.parametrize('wrong', ['1 / 0', 'sys.exit()', 'call.command("NO SUCH")'])
@@ -304,8 +306,13 @@ def test_under_eagi_the_script_hears_the_caller(begin: Begin) -> None:
 def test_what_is_no_asterisk_gets_a_failure(environment: dict[str, str], tmp_path: Path) -> None:
     call = subprocess.run(
         [sys.executable, '-c', SCRIPT.format('pass')],
-        input=b'hello\n', capture_output=True, env=environment, cwd=tmp_path, check=False,
-        timeout=PATIENCE)
+        input=b'hello\n',
+        capture_output=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+        timeout=PATIENCE,
+    )
 
     assert call.returncode == 1
     assert call.stdout == b'FAILURE\n'

@@ -16,9 +16,7 @@ def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.splitlines() == ['100,000 calls read', '200,000 calls read', '250,000 calls read']
 
 
-def test_on_a_terminal_one_line_counts_up(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_one_line_counts_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     monkeypatch.setattr(progress, '_PAUSE', -1.0)
     calls = Progress('calls read')

@@ -157,7 +157,8 @@ def test_each_thread_sees_its_own_numbers_rise_and_in_their_place(state: State) 
     for thread, numbers in enumerate(count(state)):
         assert numbers == sorted(numbers)
         assert [state[HitCounter].call('1', number).caller.unique_id for number in numbers] == [
-            f'{thread}-{hit}' for hit in range(HITS)]
+            f'{thread}-{hit}' for hit in range(HITS)
+        ]
 
 
 def test_queries_see_whole_calls_while_others_are_counted(state: State) -> None:
@@ -183,7 +184,7 @@ def test_queries_see_whole_calls_while_others_are_counted(state: State) -> None:
 
 
 def test_another_process_adds_to_the_same_total_at_the_same_time(state: State, other: Other) -> None:
-    hour, = state[HitCounter].hours('1')
+    (hour,) = state[HitCounter].hours('1')
 
     numbers, added = count_beside(state, other(TALLY, TIMES, hour))
 

@@ -28,6 +28,7 @@ StartWith = Callable[[str], ServerProcess]
 
 # Calls.
 
+
 def test_a_caller_hears_the_prompts_and_then_the_number(server: ServerProcess) -> None:
     call = server.call()
 
@@ -140,9 +141,7 @@ def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start
     assert server.number(extension='1') == 2
 
 
-def test_what_a_hostile_peer_says_costs_neither_the_database_nor_the_log_much(
-    start: Start, tmp_path: Path
-) -> None:
+def test_what_a_hostile_peer_says_costs_neither_the_database_nor_the_log_much(start: Start, tmp_path: Path) -> None:
     server = start()
     server.number()
     before = (tmp_path / 'hits.fs').stat().st_size
@@ -191,6 +190,7 @@ def test_a_deep_folder_is_served(start: Start, tmp_path: Path) -> None:
 
 # Peers.
 
+
 def test_other_machines_may_call_when_they_are_allowed(start: Start) -> None:
     server = start('--listen', '0.0.0.0:0', '--allow', '198.51.100.0/24', '--allow', _own_address())
 
@@ -235,6 +235,7 @@ def _own_address() -> str:
 
 # The log.
 
+
 def test_the_log_names_the_address_and_the_database(server: ServerProcess, tmp_path: Path) -> None:
     line = server.log.wait('listening')
 
@@ -256,7 +257,7 @@ def test_a_caller_cannot_forge_a_line_of_the_log(server: ServerProcess) -> None:
     server.call(unique_id='1.1', caller_id='1\r2\x1b[2J\u2028', caller_name='\x07')
     server.stop()
 
-    line, = server.log.lines(r' 1\.1: ')
+    (line,) = server.log.lines(r' 1\.1: ')
     assert line.isprintable()
 
 
@@ -282,6 +283,7 @@ def test_a_server_whose_log_nobody_reads_any_more_goes_on(start: Start) -> None:
 
 
 # The end.
+
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_calls_end_and_closes_all(server: ServerProcess, number: int, tmp_path: Path) -> None:
@@ -414,7 +416,8 @@ serve.main()
 
 
 @pytest.mark.parametrize(
-    ('number', 'status'), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 128 + signal.SIGINT)])
+    ('number', 'status'), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 128 + signal.SIGINT)]
+)
 def test_a_signal_ends_a_start_at_once_and_closes_the_database(
     number: signal.Signals, status: int, start_with: StartWith, tmp_path: Path
 ) -> None:
@@ -470,7 +473,8 @@ def test_the_death_of_a_vital_thread_ends_the_process_with_status_1_and_a_senten
     assert server.log.lines(f"CRITICAL the thread '{name}' died")
     assert server.log.lines()[-1] == (
         f"Error: the thread '{name}' died of OSError ([Errno 28] No space left on device), and no call can be counted "
-        f'without it: start the server again')
+        f'without it: start the server again'
+    )
     FileStorage(str(tmp_path / 'hits.fs')).close()
 
 
@@ -524,12 +528,13 @@ def test_a_system_without_threads_is_said_in_a_sentence(start_with: StartWith) -
 
 # What keeps it from starting: one sentence each, and status 1.
 
+
 def test_a_second_server_on_the_same_file_says_who_has_it(server: ServerProcess, run: Run) -> None:
     second = run('serve', '--listen', '127.0.0.1:0', '--storage', server.storage)
 
     assert second.returncode == 1
     assert second.stderr.startswith('Error: ')
-    assert f'hits.fs\' is open in the process with id {server.process.pid}' in second.stderr
+    assert f"hits.fs' is open in the process with id {server.process.pid}" in second.stderr
     assert len(second.stderr.splitlines()) == 1
     assert server.number() == 1
 
@@ -559,7 +564,8 @@ def test_other_machines_are_let_in_only_by_name(run: Run, host: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr == (
-        f'Error: {host.strip("[]")} is open to other machines: name the networks that may call (--listen, --allow)\n')
+        f'Error: {host.strip("[]")} is open to other machines: name the networks that may call (--listen, --allow)\n'
+    )
 
 
 def test_a_core_that_is_not_there_is_said(run: Run) -> None:

@@ -58,7 +58,10 @@ def test_one_file_serves_every_command(config: Callable[[str], str], tmp_path: P
     file = config(f'listen = "127.0.0.1:4574"\nstorage = "file://{tmp_path}/nosuch.fs"')
     done = subprocess.run(
         [sys.executable, '-c', 'from hitcounter.shell import main; main()', '--config', file, '-c', '1'],
-        capture_output=True, text=True, check=False)  # a process, which has imported no other command
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # a process, which has imported no other command
     assert f"'{tmp_path}/nosuch.fs' is not a database yet" in done.stderr
 
 
@@ -100,8 +103,13 @@ def test_every_option_of_the_server_is_tried_here() -> None:
 
 @pytest.mark.parametrize(('name', 'text', 'line', 'value'), OPTIONS)
 def test_each_option_can_be_given_in_three_ways(
-    settle: Settle, monkeypatch: pytest.MonkeyPatch, config: Callable[[str], str],
-    name: str, text: str, line: str, value: object,
+    settle: Settle,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Callable[[str], str],
+    name: str,
+    text: str,
+    line: str,
+    value: object,
 ) -> None:
     default = settle()[name]
     flag = '--' + name.replace('_', '-')
@@ -163,7 +171,12 @@ def test_a_working_directory_that_is_gone_matters_only_where_the_database_is_loo
         gone.mkdir(exist_ok=True)
         done = subprocess.run(
             [sys.executable, '-P', '-c', code, *storage, '-c', '1'],  # the folder is not in the path, as in a command's
-            capture_output=True, text=True, env=unmeasured, cwd=gone, check=False)
+            capture_output=True,
+            text=True,
+            env=unmeasured,
+            cwd=gone,
+            check=False,
+        )
         assert done.returncode == status
         assert len(done.stderr.splitlines()) == status
 
@@ -182,7 +195,10 @@ def test_a_folder_that_is_named_must_be_there_and_the_default_one_is_made(
 
     with subprocess.Popen(
         [sys.executable, '-c', 'from hitcounter.serve import main; main()', '--listen', '127.0.0.1:0'],
-        stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
     ) as server:
         assert server.stderr
         said = [server.stderr.readline(), server.stderr.readline()]
@@ -262,7 +278,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('max-calls =', 'hitcounter.toml\' is not TOML: '),
+        ('max-calls =', "hitcounter.toml' is not TOML: "),
         ('colour = "red"', "has 'colour', which is none of allow, "),
         ('config = "other.toml"', "has 'config', which is none of"),
         ('[serve]\nmax-calls = 1', "has 'serve', which is none of"),

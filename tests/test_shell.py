@@ -48,6 +48,7 @@ def beside(start: Start, counted: None) -> Callable[[bool], None]:
 
 # Scripts.
 
+
 def test_code_can_be_given_as_an_argument(counted: None, shell: Run) -> None:
     done = shell('-c', COUNT)
 
@@ -122,7 +123,8 @@ def test_a_missing_database_is_said_and_not_made(shell: Run, tmp_path: Path) -> 
 
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: '{tmp_path}/hits.fs' is not a database yet: start hitcounter-serve, which makes it\n")
+        f"Error: '{tmp_path}/hits.fs' is not a database yet: start hitcounter-serve, which makes it\n"
+    )
     assert list(tmp_path.glob('hits.fs*')) == []
 
 
@@ -140,7 +142,8 @@ def test_a_script_finds_its_arguments_and_what_lies_beside_it(counted: None, she
     (tmp_path / 'reports').mkdir()
     (tmp_path / 'reports' / 'wording.py').write_text('TEXT = "calls"\n')
     (tmp_path / 'reports' / 'report.py').write_text(
-        'import sys\nfrom wording import TEXT\nprint(sys.argv, hits.count(sys.argv[1]), TEXT)\n')
+        'import sys\nfrom wording import TEXT\nprint(sys.argv, hits.count(sys.argv[1]), TEXT)\n'
+    )
 
     done = shell('reports/report.py', '31415', '--write')
     piped = shell('-', '31415', input='import sys; print(sys.argv)')
@@ -166,9 +169,11 @@ def test_a_commit_that_is_interrupted_ends_first_and_the_message_says_what_becam
         'class Pressing(Persistent):\n'
         '    def __getstate__(self):\n'
         '        os.kill(os.getpid(), signal.SIGINT)\n'
-        '        return super().__getstate__()\n')
+        '        return super().__getstate__()\n'
+    )
     (tmp_path / 'change.py').write_text(
-        'from pressing import Pressing\nroot["pressed"] = Pressing()\ncommit()\nprint("never")\n')
+        'from pressing import Pressing\nroot["pressed"] = Pressing()\ncommit()\nprint("never")\n'
+    )
 
     done = shell('--write', 'change.py')
 
@@ -177,15 +182,15 @@ def test_a_commit_that_is_interrupted_ends_first_and_the_message_says_what_becam
 
 
 @WITH_SERVER
-def test_an_update_that_is_interrupted_ends_first_too(
-    shared: bool, beside: Callable[[bool], None], shell: Run
-) -> None:
+def test_an_update_that_is_interrupted_ends_first_too(shared: bool, beside: Callable[[bool], None], shell: Run) -> None:
     beside(shared)
-    code = ('import os, signal\n'
-            'def pressed(parts):\n'
-            '    parts[HitCounter].forget("1", 0.0)\n'
-            '    os.kill(os.getpid(), signal.SIGINT)\n'
-            'state.update(pressed)')
+    code = (
+        'import os, signal\n'
+        'def pressed(parts):\n'
+        '    parts[HitCounter].forget("1", 0.0)\n'
+        '    os.kill(os.getpid(), signal.SIGINT)\n'
+        'state.update(pressed)'
+    )
 
     done = shell('--write', '-c', code)
 
@@ -205,7 +210,8 @@ while True:
 
     assert done.returncode == 1
     assert done.stderr == (
-        'Error: -, line 6: the process that serves the database is gone, or hangs: go on when it is back.\n')
+        'Error: -, line 6: the process that serves the database is gone, or hangs: go on when it is back.\n'
+    )
 
 
 def test_a_script_needs_no_ipython(counted: None, shell: Run) -> None:
@@ -215,6 +221,7 @@ def test_a_script_needs_no_ipython(counted: None, shell: Run) -> None:
 
 
 # The state.
+
 
 def test_queries_of_the_state_can_be_asked_and_updates_not(counted: None, shell: Run) -> None:
     code = """
@@ -257,8 +264,9 @@ def test_a_transaction_tells_who_stored_what_and_is_taken_back(
     shell('--write', '-c', 'root["note"] = 1; commit()')
     shell('--write', input='root["note"] = 2\ncommit("a better note")\n')
 
-    seen = shell('-c', 'import getpass\nfor one in transactions(3):\n'
-                 ' print(one.user == getpass.getuser(), one.description)')
+    seen = shell(
+        '-c', 'import getpass\nfor one in transactions(3):\n print(one.user == getpass.getuser(), one.description)'
+    )
     undone = shell('--write', '-c', f'{LAST}undo(one.id); print(root["note"], *transactions(1))')
 
     assert seen.stdout == 'True shell: a better note\nTrue shell: root["note"] = 1; commit()\nFalse hits.hit\n'
@@ -270,12 +278,16 @@ def test_a_transaction_tells_who_stored_what_and_is_taken_back(
 def test_what_changed_an_object_is_told(counted: None, shell: Run) -> None:
     shell('--write', '-c', 'root["note"] = 1; commit("a note")')
 
-    done = shell('-c', 'print(*[one.description for one in transactions(9, hits._lines["31415"].calls)])\n'
-                 'print(transactions(1, root)[0].description)\ntransactions(1, "a text")')
+    done = shell(
+        '-c',
+        'print(*[one.description for one in transactions(9, hits._lines["31415"].calls)])\n'
+        'print(transactions(1, root)[0].description)\ntransactions(1, "a text")',
+    )
 
     assert done.stdout == 'hits.hit\nshell: a note\n'
     assert done.stderr.splitlines()[-1] == (
-        'hitcounter.errors.StateError: str is not stored as an object of its own: ask for the one that holds it')
+        'hitcounter.errors.StateError: str is not stored as an object of its own: ask for the one that holds it'
+    )
 
 
 REFUSED_UNDO = {
@@ -314,14 +326,17 @@ for which in ({', '.join(REFUSED_UNDO)}):
 
 def test_undo_comes_not_between_a_change_and_its_commit(counted: None, shell: Run) -> None:
     reading = shell('-c', f'{LAST}undo(one.id)')
-    changed = shell('--write', input=f"""
+    changed = shell(
+        '--write',
+        input=f"""
 {LAST}root["note"] = 1
 for change in (lambda: undo(one.id), sync):
     try:
         change()
     except Exception as error:
         print(error)
-""")
+""",
+    )
 
     assert 'ReadOnly: this shell only reads: start it with --write to undo a transaction' in reading.stderr
     assert changed.stdout.splitlines() == [
@@ -370,8 +385,10 @@ def test_a_script_migrates_in_batches_while_calls_come_in(server: ServerProcess,
 
     assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, '', 0, '')
     assert len(first.stdout.splitlines()) >= 3
-    counts = shell('-c', 'print(root["callers"]["+40"], root["callers"]["+41"], '
-                   'sum(root["callers"].values()) == hits.count("31415"))')
+    counts = shell(
+        '-c',
+        'print(root["callers"]["+40"], root["callers"]["+41"], sum(root["callers"].values()) == hits.count("31415"))',
+    )
     assert counts.stdout == '3 2 True\n'
 
 
@@ -415,7 +432,8 @@ def test_nothing_can_be_committed_without_the_option(counted: None, shell: Run) 
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        'hitcounter.errors.ReadOnly: this shell only reads: start it with --write to change the database')
+        'hitcounter.errors.ReadOnly: this shell only reads: start it with --write to change the database'
+    )
 
 
 # Writing.
@@ -501,9 +519,13 @@ def test_a_hot_loop_in_the_shell_and_the_calls_both_go_on(server: ServerProcess,
 
 
 def test_what_is_run_is_stored_with_its_description_and_nothing_of_what_fails(counted: None, shell: Run) -> None:
-    done = shell('--write', '-c', 'print(run(lambda root: root.update(note=1), "a note"), root["note"])\n'
-                 'print(transactions(1)[0].description)\n'
-                 'run(lambda root: (root.update(note=2), 1 / 0))')
+    done = shell(
+        '--write',
+        '-c',
+        'print(run(lambda root: root.update(note=1), "a note"), root["note"])\n'
+        'print(transactions(1)[0].description)\n'
+        'run(lambda root: (root.update(note=2), 1 / 0))',
+    )
     reading = shell('-c', 'run(print)')
 
     assert done.stdout == 'None 1\nshell: a note\n'
@@ -592,6 +614,7 @@ class Terminal:
 
 
 # At a terminal.
+
 
 def test_a_conversation_begins_with_what_there_is_and_sees_each_call(
     server: ServerProcess, open_shell: Callable[..., Terminal], tmp_path: Path
@@ -761,9 +784,8 @@ def test_the_conversation_in_the_documentation_is_what_happens(
 
 # When the server goes.
 
-def test_a_conversation_goes_on_with_the_next_server(
-    start: Start, open_shell: Callable[..., Terminal]
-) -> None:
+
+def test_a_conversation_goes_on_with_the_next_server(start: Start, open_shell: Callable[..., Terminal]) -> None:
     first = start()
     first.call()
     terminal = open_shell()
@@ -810,13 +832,15 @@ def test_no_file_of_the_database_is_for_others(server: ServerProcess, tmp_path: 
 
 # A database that is to be migrated.
 
+
 @pytest.fixture
 def older(storage: str, tmp_path: Path) -> str:
     """A database of schema 1 of the hit counter; what is wrong with it."""
     shutil.copy(FROZEN / 'hits-1.fs', tmp_path / 'hits.fs')
     return (
         f"the database holds schema 1 of 'hits', and this program needs {HitCounter.schema}: run "
-        '"hitcounter migrate", after trying it with --status and --dry-run')
+        '"hitcounter migrate", after trying it with --status and --dry-run'
+    )
 
 
 def test_a_database_that_is_to_be_migrated_is_shown_with_a_warning(older: str, shell: Run) -> None:

@@ -37,7 +37,11 @@ def test_people_are_told_of_a_database_that_nobody_has_open(
     assert told['size'] == f'{(tmp_path / "hits.fs").stat().st_size:,} bytes, 12 objects'
     assert told['last change'].endswith(' UTC, hits.hit')
     assert (told['schemas'], told['last pack'], told['last backup'], told['server']) == (
-        'hits 2', 'none', 'none', 'none runs')
+        'hits 2',
+        'none',
+        'none',
+        'none runs',
+    )
 
 
 def test_programs_are_told_of_the_server_and_who_works_with_it(
@@ -54,8 +58,9 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
     assert told['server']['processes'][0]['id'] == os.getpid()
     assert told['server']['processes'][0]['command'].startswith(' '.join(sys.orig_argv[:3]))
     assert f'connected        {os.getpid()} ' in people
-    assert told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (
-        tmp_path / 'hits.fs').stat().st_size
+    assert (
+        told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (tmp_path / 'hits.fs').stat().st_size
+    )
     assert told['schemas'] == {'hits': 2}
     assert told['last_transaction']['what'] == 'hits.hit'
     for moment in (
@@ -156,4 +161,5 @@ def test_code_that_keeps_the_root_from_being_read_is_said_in_a_sentence(
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr.splitlines()[-1] == (
         "Error: the root of the database cannot be read, because code fails (AttributeError: module 'sys' has no "
-        f"attribute 'nosuch', in {tmp_path}/ballots.py, line 2): correct that code")
+        f"attribute 'nosuch', in {tmp_path}/ballots.py, line 2): correct that code"
+    )

@@ -201,16 +201,20 @@ def test_root_becomes_the_owner_of_the_folder_of_a_database_to_be_made(run_as: A
     folder.mkdir()
     give(folder, BOB)
 
-    done = run_as(0, '-c', 'import os; print(os.getresuid(), os.getgroups(), os.environ["HOME"])', command='shell',
-                  env={'HITCOUNTER_STORAGE': f'file:{folder}/hits.fs'})
+    done = run_as(
+        0,
+        '-c',
+        'import os; print(os.getresuid(), os.getgroups(), os.environ["HOME"])',
+        command='shell',
+        env={'HITCOUNTER_STORAGE': f'file:{folder}/hits.fs'},
+    )
 
     assert 'is not a database yet' in done.stderr
     assert owners(folder) == {BOB}
 
 
 def test_as_the_owner_root_keeps_nothing_of_its_own(run_as: As, bobs: Path) -> None:
-    code = (
-        'import os; print(os.getresuid() + os.getresgid(), os.getgroups(), os.environ["HOME"], os.environ["USER"])')
+    code = 'import os; print(os.getresuid() + os.getresgid(), os.getgroups(), os.environ["HOME"], os.environ["USER"])'
 
     done = run_as(0, 'shell', '-c', code, env={'HITCOUNTER_STORAGE': f'file:{bobs}'})
 
@@ -253,9 +257,7 @@ def test_what_everyone_can_write_is_not_opened_but_a_group_is_the_owners_choice(
         assert ('take that right from others (chmod o-w)' in done.stderr) == is_refused
 
 
-def test_an_index_that_a_stranger_left_in_a_sticky_folder_is_not_loaded(
-    run_as: As, bobs: Path, trap: Path
-) -> None:
+def test_an_index_that_a_stranger_left_in_a_sticky_folder_is_not_loaded(run_as: As, bobs: Path, trap: Path) -> None:
     bobs.parent.chmod(0o1777)
     os.chown(f'{bobs}.index', EVE, EVE)
     code = 'from hitcounter.state.guard import check; import sys; check(sys.argv[1])'
@@ -293,7 +295,8 @@ def test_where_root_cannot_become_another_user_it_says_how(run_as: As, bobs: Pat
         pytest.skip('setpriv cannot take the right to become another user')
     code = (
         'import subprocess, sys; sys.exit(subprocess.call(["setpriv", "--bounding-set", "-setuid", sys.executable, '
-        '"-c", "from hitcounter.main import main; main()", "status"]))')
+        '"-c", "from hitcounter.main import main; main()", "status"]))'
+    )
     done = run_as(0, env={'HITCOUNTER_STORAGE': f'file:{bobs}'}, code=code)
 
     assert done.returncode == 1
@@ -306,7 +309,8 @@ def test_root_that_stays_root_shuts_no_owner_out(run_as: As, bobs: Path) -> None
     code = (
         'import sys; from hitcounter.state import open_database, owner; from hitcounter.state.packing import pack; '
         'owner.trust(int(sys.argv[1])); database = open_database(sys.argv[2], share=True); pack(database, 0.0); '
-        'database.close()')
+        'database.close()'
+    )
     shutil.rmtree(f'{bobs}.shared')
     for suffix in '.guard', '.lock', '.tmp', '.index':
         Path(f'{bobs}{suffix}').unlink(missing_ok=True)
@@ -350,7 +354,8 @@ def test_the_shell_needs_no_home_and_no_entry_among_the_users(run_as: As) -> Non
         "said = b''\n"
         "while b'In [1]' not in said: said += os.read(terminal, 1000)\n"
         "os.write(terminal, b'exit\\n')\n"
-        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), b'rror' in said, b'arning' in said)")
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), b'rror' in said, b'arning' in said)"
+    )
 
     done = run_as(EVE, code=code)
 
@@ -358,6 +363,7 @@ def test_the_shell_needs_no_home_and_no_entry_among_the_users(run_as: As) -> Non
 
 
 # A copy of bytes.
+
 
 @pytest.mark.parametrize('user', [EVE, 0])
 def test_a_backup_of_another_users_database_runs_nothing_of_it(

@@ -31,10 +31,12 @@ def test_each_finding_is_a_line_and_the_status_is_1(
     path.write_bytes(content.replace(b'_records', b'_recordz'))
     done = hitcounter('verify')
     assert done.returncode == 1
-    assert done.stdout.splitlines() == ["hits cannot be checked (AttributeError: '_Piece' object has no attribute "
-                                        "'_records')"]
+    assert done.stdout.splitlines() == [
+        "hits cannot be checked (AttributeError: '_Piece' object has no attribute '_records')"
+    ]
     assert done.stderr == (
-        f'the database ({path}, as it was when opened) is damaged: 1 findings; {with_restore("restore a backup")}\n')
+        f'the database ({path}, as it was when opened) is damaged: 1 findings; {with_restore("restore a backup")}\n'
+    )
 
 
 def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
@@ -54,7 +56,8 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
     assert done.stderr == (
         f'the database ({tmp_path}/hits.fs, as it was when opened) needs code that is missing here: '
         f'{len(done.stdout.splitlines())} findings; install the packages that stored it, in a version that has that '
-        f'code\n')
+        f'code\n'
+    )
 
     source = (FROZEN / 'polls' / '1' / 'ballots.py').read_text()
     (tmp_path / 'ballots.py').write_text(f'{source}\n    def check(self):\n        return self.nosuch\n')
@@ -65,4 +68,5 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
         f"polls cannot be checked, because its code fails (AttributeError: 'Ballots' object has no attribute 'nosuch', "
         f'in {tmp_path}/ballots.py, line {line})\n',
         f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 findings; correct that '
-        f'code, where they say\n')
+        f'code, where they say\n',
+    )

@@ -1,6 +1,6 @@
 """Runs a command in which the system call flock fails, as it does on some network file systems.
 
-    without_flock.py ENOLCK COMMAND ...
+without_flock.py ENOLCK COMMAND ...
 """
 
 import ctypes

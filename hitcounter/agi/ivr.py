@@ -110,6 +110,7 @@ def _try(
 
 # By GET DATA, which reads all keys within one command, but always ends at #.
 
+
 def _listen(call: Call, prompt: str, digits: int, timeout: Seconds) -> Entry:
     answer = call.get_data(prompt, timeout=timeout, max_digits=digits)
     if not answer.played:  # there is no such sound file, or the caller is gone, which the next command tells
@@ -126,6 +127,7 @@ def _listen_for_one(call: Call, prompt: str, timeout: Seconds) -> Entry:
 
 
 # By WAIT FOR DIGIT.
+
 
 def _listen_key_by_key(call: Call, prompt: str, digits: int, timeout: Seconds, terminator: str) -> Entry:
     key = call.stream_file(prompt, escape_digits=KEYS).digit if prompt else None

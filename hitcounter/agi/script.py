@@ -157,16 +157,23 @@ def refuse_what_never_ran(result: object, script: object) -> None:
     if never_run(result):
         raise ScriptError(
             f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
-            f'plain function')
+            f'plain function'
+        )
 
 
 # What the log may say about a call. The requested path, and the message of an error, may identify the caller.
+
 
 def log_end(call: Call, ending: str, seconds: float) -> None:
     """Write the line of a call that has ended."""
     logger.info(
         '%s: %s called %.82r, %s after %.3f s',
-        call.environment.unique_id, call.shown_caller, call.environment.extension, ending, seconds)
+        call.environment.unique_id,
+        call.shown_caller,
+        call.environment.extension,
+        ending,
+        seconds,
+    )
 
 
 def _missing(call: Call) -> str:
@@ -187,8 +194,7 @@ def _said(call: Call, error: BaseException) -> str:
 
 def _log_failure(call: Call, script: Script[..., object], error: BaseException) -> None:
     if not call.caller_withheld:
-        logger.error(
-            '%s: the script %r failed', call.environment.unique_id, call.environment.script, exc_info=error)
+        logger.error('%s: the script %r failed', call.environment.unique_id, call.environment.script, exc_info=error)
         return
     lines = [f'{call.environment.unique_id}: the script {script.path!r} failed\nTraceback (most recent call last):\n']
     for raised in _chain(error):
@@ -236,7 +242,8 @@ def _check_function(function: object, path: str) -> None:
     if kind := deferred(function):
         raise ScriptError(
             f'the script {path!r} is {kind} ({getattr(function, "__qualname__", function)}), which does not run when '
-            f'it is called: make it a plain function')
+            f'it is called: make it a plain function'
+        )
 
 
 def _check(path: str) -> None:

@@ -93,7 +93,8 @@ class Session:
             if not self.caller_withheld:
                 raise
             raise ProtocolError(
-                'a line came with the environment that is not shown, since it may say who called') from None
+                'a line came with the environment that is not shown, since it may say who called'
+            ) from None
 
     @functools.cached_property
     def query(self) -> Mapping[str, tuple[str, ...]]:

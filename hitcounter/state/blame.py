@@ -107,7 +107,8 @@ def _failing(reader: Any, record: bytes) -> Iterator[object]:
         return
     for name, kind in reversed([*zip(names, kinds, strict=True)]):
         if _is_of_others(kind) and _can_be_read(
-                record, lambda *other, name=name: _Anything if other == name else reader._get_class(*other)):
+            record, lambda *other, name=name: _Anything if other == name else reader._get_class(*other)
+        ):
             yield kind
 
 
@@ -243,5 +244,6 @@ def blaming(what: str) -> Iterator[None]:
             raise ComponentError(f'{what}, because code fails ({told(error)}): correct that code') from error
         if isinstance(error, UNREADABLE):
             raise DatabaseRefused(
-                f'{what} ({reason(error)}): see to its disk, or to the process that serves it') from error
+                f'{what} ({reason(error)}): see to its disk, or to the process that serves it'
+            ) from error
         raise DatabaseDamaged(f'{what} ({reason(error)}): {RESTORE}') from error

@@ -57,4 +57,8 @@ def _miss(module: str, name: str) -> None:
         _logged.add((module, name))
         logger.error(
             'what is stored needs the class %s.%s, which is not there (%s): install its package, or name it in the '
-            'moved of its component', module, name, why_missing(module, name))
+            'moved of its component',
+            module,
+            name,
+            why_missing(module, name),
+        )

@@ -91,7 +91,8 @@ def given_up(error: BaseException) -> str:
 def is_of_storage(error: BaseException) -> bool:
     """Whether `error` is one by which a storage asks for a retry, which a guest may get when it loads an object."""
     return isinstance(error, ConflictError | LookedUp) or (
-        isinstance(error, TransientError) and isinstance(error, StorageError))
+        isinstance(error, TransientError) and isinstance(error, StorageError)
+    )
 
 
 class _Phase(IntEnum):

@@ -140,7 +140,8 @@ def _check_method(method: object, mark: str) -> None:
     if kind := deferred(method):
         raise ComponentError(
             f'{label_of(method)} is {kind}, which does not run when it is called: make it a plain function to mark it '
-            f'with @{mark}')
+            f'with @{mark}'
+        )
 
 
 def label_of(function: object) -> str:
@@ -192,14 +193,15 @@ def _check_attributes(component: type[Component]) -> None:
         raise ComponentError(f'{component!r} has the schema {component.schema!r}: give it a number from 1 on')
     if not isinstance(depends, tuple | list) or not all(map(is_component, depends)):
         raise ComponentError(
-            f'{component!r} depends on {depends!r}: give it the classes of the components, as in (Polls,)')
+            f'{component!r} depends on {depends!r}: give it the classes of the components, as in (Polls,)'
+        )
     purpose = component.plain_on_purpose
     if not isinstance(purpose, tuple | list | set | frozenset) or not all(isinstance(p, str | type) for p in purpose):
-        raise ComponentError(
-            f"{component!r} has the plain_on_purpose {purpose!r}: give it a tuple, as in ('names',)")
+        raise ComponentError(f"{component!r} has the plain_on_purpose {purpose!r}: give it a tuple, as in ('names',)")
     if not isinstance(component.moved, Mapping) or not all(map(_is_class_name, _flat(component.moved))):
         raise ComponentError(
-            f"{component!r} has moved {component.moved!r}: give it {{'old.module:Old': 'new.module:New'}}")
+            f"{component!r} has moved {component.moved!r}: give it {{'old.module:Old': 'new.module:New'}}"
+        )
 
 
 def _check_hooks(component: type[Component]) -> None:
@@ -209,7 +211,8 @@ def _check_hooks(component: type[Component]) -> None:
         if kind and not (name in _MANY and kind == 'a generator function'):
             raise ComponentError(
                 f'{component!r} has a {name}() that is {kind}, which does not run when it is called: make it a plain '
-                f'method')
+                f'method'
+            )
 
 
 def is_component(component: object) -> bool:
@@ -243,11 +246,13 @@ def _check_migrations(component: type[Component]) -> None:
         if to != expected and (to is None or (expected is not None and to > expected)):
             raise ComponentError(
                 f'{component!r} has schema {component.schema}, and no migration to {expected}: mark the method that '
-                f'does it with @migration(to={expected})')
+                f'does it with @migration(to={expected})'
+            )
         if to != expected:
             raise ComponentError(
                 f'{component!r} has schema {component.schema}, and a migration to {to} too many: there is one to '
-                f'each schema from 2 on')
+                f'each schema from 2 on'
+            )
 
 
 def accesses(component: type[Component]) -> dict[str, Access]:

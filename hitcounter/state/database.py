@@ -131,14 +131,16 @@ class Database:
                 ending.callback(user.close)
         if left:
             raise StateError(
-                f'{self.description} was closed before the state on it, which now takes no more: close it first')
+                f'{self.description} was closed before the state on it, which now takes no more: close it first'
+            )
 
     def _give_back(self) -> None:
         try:
             self._resources.close()
         except NoTransaction as error:  # the file and the socket are closed nevertheless
             raise StateError(
-                f'{self.description} was closed before a connection to it: close the connection first') from error
+                f'{self.description} was closed before a connection to it: close the connection first'
+            ) from error
 
 
 def open_database(uri: str, *, share: bool = False, read_only: bool = False) -> Database:
@@ -210,9 +212,7 @@ def _refusing(uri: str) -> Iterator[None]:
     except StateError:
         raise
     except PermissionError as error:
-        raise DatabaseRefused(
-            f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(error)}'
-        ) from error
+        raise DatabaseRefused(f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(error)}') from error
     except OSError as error:
         todo = 'name a file in a folder that can be written, on a disk with room'
         if error.errno == errno.EIO:
@@ -231,7 +231,8 @@ def _reason(error: OSError) -> str:
 def _refused(uri: str, error: Exception) -> DatabaseRefused:
     return DatabaseRefused(
         f'{public(uri)!r} cannot be opened, {type(error).__name__}: {without_secrets(str(error), uri)}: see to its '
-        f'options, and that what it names is there')
+        f'options, and that what it names is there'
+    )
 
 
 def _open_other(uri: str, scheme: str, read_only: bool) -> Database:
@@ -256,7 +257,8 @@ def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
     except zodburi.NoResolverForScheme as error:
         raise DatabaseRefused(
             f'{public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
-            f'demo: and zconfig: are, postgres: comes with RelStorage') from error
+            f'demo: and zconfig: are, postgres: comes with RelStorage'
+        ) from error
     except Exception as error:  # each kind of storage has errors of its own
         raise _refused(uri, error) from error
 
@@ -277,7 +279,8 @@ def _with_slashes(uri: str) -> str:
 def _read_only(uri: str, scheme: str) -> str:
     if scheme not in _CAN_READ_ONLY:
         raise DatabaseRefused(
-            f'{public(uri)!r} cannot be opened only to be read: name the storage behind it, or open it for writing')
+            f'{public(uri)!r} cannot be opened only to be read: name the storage behind it, or open it for writing'
+        )
     return f'{uri}{"&" if "?" in uri else "?"}read_only=1'
 
 
@@ -332,10 +335,15 @@ def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
             if time.monotonic() - began > (ENDING_TIMEOUT if may_end else OPEN_TIMEOUT):
                 raise DatabaseInUse(
                     f'{address.path!r} is open in {_owner(address.path)}{"" if share else ", which does not answer"}: '
-                    f'stop that one, or wait until it is done') from error
+                    f'stop that one, or wait until it is done'
+                ) from error
             if may_end and not waits and time.monotonic() - began > OPEN_TIMEOUT:
-                logger.warning('%s is open in %s: waiting up to %g s for its end',
-                               address.path, _owner(address.path), ENDING_TIMEOUT)
+                logger.warning(
+                    '%s is open in %s: waiting up to %g s for its end',
+                    address.path,
+                    _owner(address.path),
+                    ENDING_TIMEOUT,
+                )
                 waits = True
         time.sleep(_PAUSE)  # the other process may be opening or closing it
 
@@ -369,8 +377,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
         if folder is not None and folder.answers():
             shared_by = folder
-            storage = connect(
-                folder, name=path, wait_timeout=OPEN_TIMEOUT, read_only=read_only, **address.for_client)
+            storage = connect(folder, name=path, wait_timeout=OPEN_TIMEOUT, read_only=read_only, **address.for_client)
             description = f'{path}, shared by {_owner(path)}'
         else:
             _check_there(path)
@@ -383,8 +390,14 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         if read_only:
             description += ', read only'
         return Database(
-            db, description, resources.pop_all(),
-            path=path, frozen=frozen, folder=shared_by, is_remote=shared_by is not None)
+            db,
+            description,
+            resources.pop_all(),
+            path=path,
+            frozen=frozen,
+            folder=shared_by,
+            is_remote=shared_by is not None,
+        )
 
 
 def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
@@ -397,8 +410,8 @@ def _database_in(storage: Any, address: FileAddress) -> ZODB.DB:
         raise
     except Exception as error:  # damaged bytes may raise anything
         raise DatabaseDamaged(
-            f'{address.path!r} is damaged, and was left as it is (its root: {reason(error)}): '
-            f'{remedy(address.path)}') from error
+            f'{address.path!r} is damaged, and was left as it is (its root: {reason(error)}): {remedy(address.path)}'
+        ) from error
 
 
 class FileState:

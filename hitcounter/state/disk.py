@@ -16,8 +16,7 @@ def check_room(folder: str, size: int, purpose: str) -> None:
     """Raise NoRoom unless `folder` can take `size` bytes more."""
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise NoRoom(
-            f'{purpose} may need {size:,} bytes in {folder!r}, and {free:,} are free: make room there')
+        raise NoRoom(f'{purpose} may need {size:,} bytes in {folder!r}, and {free:,} are free: make room there')
 
 
 def sync(path: str) -> None:
@@ -114,7 +113,8 @@ def refuse_planted(path: str) -> None:
         owner = name_of(status.st_uid)
         raise DatabaseRefused(
             f'{path!r} belongs to {owner}, and is to be written by {name_of(os.geteuid())}: remove it, or use a '
-            f'folder where {owner} can make no files')
+            f'folder where {owner} can make no files'
+        )
 
 
 @contextmanager

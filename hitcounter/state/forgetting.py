@@ -31,12 +31,14 @@ def forget(
     It stops between two updates, or two keys, once `is_ending()`. Raises what the component raises, and ComponentError
     for a count that cannot be or for updates without an end; what was forgotten by then stays forgotten.
     """
+
     def some(parts: Parts, key: Any) -> int:
         count = parts[component].forget(key, before, MOST)
         if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST:
             raise ComponentError(
                 f'{component.name}.forget returned {count!r:.80}: it must return how many records it forgot, '
-                f'0 to {MOST}')
+                f'0 to {MOST}'
+            )
         return count
 
     some.__qualname__ = f'{component.name}.forget'  # its name in the log
@@ -49,7 +51,8 @@ def forget(
         else:
             raise ComponentError(
                 f'{component.name}.forget still returns records of {key!r:.80} after {_UPDATES:,} updates: it must '
-                f'return 0 once none is left from before that time')
+                f'return 0 once none is left from before that time'
+            )
     return forgotten
 
 

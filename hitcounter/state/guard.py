@@ -120,7 +120,8 @@ class GuardedFile(DatabaseFile):
         if self._failure:
             raise StorageError(
                 f'{self._file_name!r} can only be read since its disk failed ({self._failure}): see to the disk, and '
-                f'start the server again')
+                f'start the server again'
+            )
         super().tpc_begin(*transaction)
 
     def tpc_finish(self, transaction: Any, f: Any = None) -> bytes:
@@ -161,8 +162,9 @@ class GuardedFile(DatabaseFile):
         try:
             super()._save_index()
         except (OSError, StateError) as error:
-            logger.warning('the index of %s could not be written: the next start takes longer (%s)',
-                           self._file_name, error)
+            logger.warning(
+                'the index of %s could not be written: the next start takes longer (%s)', self._file_name, error
+            )
             with suppress(OSError):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
@@ -177,7 +179,8 @@ class GuardedFile(DatabaseFile):
             if is_mount_point(self._file_name):
                 raise PackFailed(
                     f'{self._file_name!r} is mounted by itself, so that a packed file cannot replace it: mount its '
-                    f'folder instead')
+                    f'folder instead'
+                )
             if self._index:
                 stop = TimeStamp(*time.gmtime(t)[:5], t % 60).raw()
                 self._pack(stop, referencesf, self._pack_gc if gc is None else gc)
@@ -192,10 +195,12 @@ class GuardedFile(DatabaseFile):
             raise PackFailed(f'{self._file_name!r} was not packed and is as it was: {error}') from error
         except PermissionError as error:
             raise PackFailed(
-                f'{self._file_name!r} was not packed and is as it was ({error.strerror}): {whose(error)}') from error
+                f'{self._file_name!r} was not packed and is as it was ({error.strerror}): {whose(error)}'
+            ) from error
         except OSError as error:
             raise PackFailed(
-                f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk') from error
+                f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk'
+            ) from error
 
     def end_packing(self) -> None:
         """Let a pack that is running raise StateClosed before its next record, and begin no other."""
@@ -272,7 +277,8 @@ class GuardedFile(DatabaseFile):
             self._failure = error  # a power failure might bring back the old file, without what is stored from now on
             raise PackFailed(
                 f'{path!r} was packed, and can only be read since its disk failed ({error}): see to the disk, and '
-                f'start the server again') from error
+                f'start the server again'
+            ) from error
 
     def close(self) -> None:
         """Close the file; a pack that is running is abandoned, unless it is just replacing the file."""
@@ -424,8 +430,8 @@ def refuse_without_locks(path: str, error: BaseException | None) -> None:
     """Raise DatabaseRefused if `error` does not say that another process has the lock."""
     if isinstance(error, OSError) and not isinstance(error, BlockingIOError | PermissionError):
         raise DatabaseRefused(
-            f'{path!r} cannot be locked ({error.strerror}), as on some network file systems: put it on a local '
-            f'disk') from error
+            f'{path!r} cannot be locked ({error.strerror}), as on some network file systems: put it on a local disk'
+        ) from error
 
 
 def _put_back(path: str) -> None:
@@ -451,7 +457,8 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
         if size > whole and _last(file, size) is not None:
             todo = remedy(path, f'give up what follows with "truncate -s {whole}"')
             raise DatabaseDamaged(
-                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}')
+                f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}'
+            )
     return whole
 
 
@@ -485,7 +492,8 @@ def check_new(path: str) -> None:
     if left:
         raise DatabaseDamaged(
             f'{path!r} is missing or empty, because a pack of it was interrupted, and transactions were stored in it'
-            f'{until}: {_go_on_with(left, path)}')
+            f'{until}: {_go_on_with(left, path)}'
+        )
     if told is not None:
         todo = remedy(path, f'remove {guard_of(path)!r} to start a new one')
         raise DatabaseDamaged(f'{path!r} is missing or empty, but transactions were stored in it{until}: {todo}')
@@ -498,7 +506,8 @@ def _check_last(path: str, told: list[bytes], last: bytes | None) -> None:
     todo = remedy(path, f'remove {guard_of(path)!r} to go on without what is lost')
     raise DatabaseDamaged(
         f'{path!r} {found}, but one of {_when(told[0])} was stored in it: it is damaged or an older copy, and was left '
-        f'as it is; {todo}')
+        f'as it is; {todo}'
+    )
 
 
 def remedy(path: str, otherwise: str = '') -> str:
@@ -568,7 +577,7 @@ def _start(file: BinaryIO, end: int) -> int | None:
     """Where the whole transaction begins that ends at `end`, if there is one."""
     try:
         file.seek(end - _LENGTH.size)
-        length, = _LENGTH.unpack(file.read(_LENGTH.size))
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         start = int(end - _LENGTH.size - length)
         file.seek(start)
         _, length_again, status, *_ = _HEADER.unpack(file.read(_HEADER.size))

@@ -123,7 +123,8 @@ def _check(database: ZODB.DB, record: Any) -> None:
     if module == journal.__name__:
         raise UpdateFailed(
             f'transaction {record.tid.hex()} was not undone, for it changed a journal, and numbers that were told '
-            f'would be given again: leave it')
+            f'would be given again: leave it'
+        )
     try:
         _, current = load_current(database.storage, record.oid)
     except POSKeyError:  # its making was undone
@@ -137,7 +138,8 @@ def _check(database: ZODB.DB, record: Any) -> None:
 def _built_upon(id: str) -> UpdateFailed:
     return UpdateFailed(
         f'transaction {id} was not undone, for later ones built upon it, or a pack removed what was before: '
-        f'undo the later ones first, or change the objects by hand')
+        f'undo the later ones first, or change the objects by hand'
+    )
 
 
 def _transaction(tid: bytes, entry: dict[str, Any]) -> Transaction:

@@ -101,7 +101,8 @@ def _own_purpose(kind: type) -> Iterable[object]:
     if isinstance(parts, tuple | list | set | frozenset) and all(isinstance(part, str | type) for part in parts):
         return parts
     logger.warning(
-        "%r has the plain_on_purpose %r, which names nothing: give it a tuple, as in ('names',)", kind, named)
+        "%r has the plain_on_purpose %r, which names nothing: give it a tuple, as in ('names',)", kind, named
+    )
     return ()
 
 
@@ -186,4 +187,8 @@ def _warn(found: str, name: str, owner: type | None) -> None:
     where = f'the plain_on_purpose of {owner.__qualname__}' if owner else 'the plain_on_purpose of its component'
     logger.warning(
         '%s, and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
-        'code does that, name %s in %s', found, name, where)
+        'code does that, name %s in %s',
+        found,
+        name,
+        where,
+    )

@@ -61,7 +61,8 @@ def _compare(loaded: Any, connection: Any, label: str) -> None:
         where += ''.join(f'.{name}' for name in list(names)[:1])
     raise LostChange(
         f'{label} changed {where} in place, which would not be stored: use PersistentList or PersistentMapping '
-        f'there, or set _p_changed to True')
+        f'there, or set _p_changed to True'
+    )
 
 
 def _stored(loaded: Any, connection: Any) -> Any:

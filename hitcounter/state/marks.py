@@ -92,17 +92,20 @@ class Marker:
                 self._abort()
                 raise OutcomeUnknown(
                     'the storage went away while it stored, and the mark of this writer was removed, which nothing '
-                    'does within a day: set the clocks, and look into the database') from None
+                    'does within a day: set the clocks, and look into the database'
+                ) from None
             except Exception as error:  # nothing is known yet; a conflict: it was stored just now, or marks changed
                 self._abort()
                 if time.monotonic() > deadline:
                     raise OutcomeUnknown(
                         f'the storage went away while it stored, and was not back in {LOOK_UP_TIMEOUT:g} s to say '
-                        f'what became of it: {error}') from error
+                        f'what became of it: {error}'
+                    ) from error
             time.sleep(_PAUSE)
         logger.warning(
             'the storage went away while it stored; it is back, and the transaction is %s',
-            'stored' if stored else 'not stored')
+            'stored' if stored else 'not stored',
+        )
         return stored
 
     def _look_up(self, number: int) -> bool:

@@ -80,24 +80,28 @@ class Comparison:
         for name in drop:
             if name not in self.missing:
                 raise MigrationFailed(
-                    f'{name!r} cannot be dropped: it is not a component in the database whose code is missing')
+                    f'{name!r} cannot be dropped: it is not a component in the database whose code is missing'
+                )
         for name in self.missing:
             if name not in drop:
                 raise CodeMissing(name)
         for component in self.newer:
             raise DatabaseRefused(
                 f'the database holds schema {self.schemas[component.name]} of {component.name!r}, newer than the '
-                f'{component.schema} of this program: install the version that wrote it')
+                f'{component.schema} of this program: install the version that wrote it'
+            )
 
     def refuse_older(self) -> None:
         """Raise DatabaseRefused if the database must be migrated."""
         for component in self.older:
             raise DatabaseOutdated(
                 f'the database holds schema {self.schemas[component.name]} of {component.name!r}, and this program '
-                f'needs {component.schema}')
+                f'needs {component.schema}'
+            )
         for component in self.moved:
             raise DatabaseOutdated(
-                f'the database holds {component.name!r} under another name of its class than {_name(component)}')
+                f'the database holds {component.name!r} under another name of its class than {_name(component)}'
+            )
 
     def steps(self, component: type[Component]) -> list[tuple[int, str]]:
         """The schemas that the component in the database still needs, and the method that makes each."""
@@ -173,7 +177,8 @@ def _commit(manager: Any) -> None:
         own = error.error if isinstance(error, Raised) else error.__cause__ or error
         raise MigrationFailed(
             f'the migration could not be stored ({reason(own)}), and nothing was changed: do it again once that is '
-            f'fixed, while nobody else uses the database') from error
+            f'fixed, while nobody else uses the database'
+        ) from error
 
 
 @contextmanager
@@ -236,7 +241,8 @@ def moved_classes(components: Iterable[type[Component]]) -> dict[Class, Class]:
         except Exception as error:  # a module may raise anything while it is imported
             raise ComponentError(
                 f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({told(error)}): correct '
-                f'the moved of its component, with "module:Class" for both') from error
+                f'the moved of its component, with "module:Class" for both'
+            ) from error
         moves[_class(old)] = module, name
     return moves
 
@@ -267,7 +273,8 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
     if not hasattr(stored, 'record_iternext'):
         raise MigrationFailed(
             'classes have moved, and this kind of storage does not list its objects: copy it to a file, migrate that '
-            'one, and copy it back')
+            'one, and copy it back'
+        )
     old = [f'c{module}\n{name}\n'.encode() for module, name in moves]  # as in a pickle of protocol 3
     for count, oid in enumerate(oid for oid, data in _records(stored) if any(name in data for name in old)):
         try:
@@ -303,7 +310,8 @@ def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[
         why = why_missing(kind.__module__, kind.__name__) if issubclass(kind, Broken) else ''
         raise MigrationFailed(
             f'the database holds {component.name!r} as {_name(kind)}, which {_name(component)} does not know'
-            f'{why and f" and is missing here ({why})"}: name it in its moved')
+            f'{why and f" and is missing here ({why})"}: name it in its moved'
+        )
     for to, name in steps:
         logger.info('migrating %s to schema %d: %s', component.name, to, name)
         _step(found, name, to)

@@ -62,11 +62,14 @@ def refuse_strangers(path: str) -> None:
             owner = name_of(status.st_uid)
             raise ForeignDatabase(
                 f'{name!r} belongs to {owner}, and this runs as {name_of(os.geteuid())}: to open the database would '
-                f'run what {owner} stored in it', owner)
+                f'run what {owner} stored in it',
+                owner,
+            )
         if status.st_mode & stat.S_IWOTH and not _is_sticky(status):
             raise ForeignDatabase(
                 f'every user can write to {name!r}, and to open the database would run what they stored in it: take '
-                f'that right from others (chmod o-w), or use a folder of your own')
+                f'that right from others (chmod o-w), or use a folder of your own'
+            )
 
 
 def is_ours(path: str) -> bool:

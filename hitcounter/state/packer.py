@@ -31,10 +31,11 @@ class _Collector(_Watchful, GC):
         try:
             super().findReachableAtPacktime(roots)
         except KeyError as error:
-            missing, = error.args
+            (missing,) = error.args
             raise PackMetDamage(
                 f'{self._name!r} was not packed and is as it was: an object refers to object '
-                f'{u64(missing):#x}, which is missing') from error
+                f'{u64(missing):#x}, which is missing'
+            ) from error
 
     def findrefs(self, position: int) -> Any:
         try:
@@ -44,7 +45,8 @@ class _Collector(_Watchful, GC):
         except Exception as error:  # damaged bytes may raise anything
             raise PackMetDamage(
                 f'{self._name!r} was not packed and is as it was: the object at byte {position} cannot be read '
-                f'({type(error).__name__}: {error})') from error
+                f'({type(error).__name__}: {error})'
+            ) from error
 
 
 class Packer(_Watchful, FileStoragePacker):
@@ -54,9 +56,7 @@ class Packer(_Watchful, FileStoragePacker):
     if the copy would not be smaller. It raises what `look` raises, and PackMetDamage; then the commit lock is free.
     """
 
-    def __init__(
-        self, storage: Any, referencesf: Any, stop: bytes, collect: bool, look: Callable[[], object]
-    ) -> None:
+    def __init__(self, storage: Any, referencesf: Any, stop: bytes, collect: bool, look: Callable[[], object]) -> None:
         super().__init__(storage, referencesf, stop, collect)
         self.gc = _Collector(self._file, self.file_end, stop, collect, referencesf)
         self.look = self.gc.look = look

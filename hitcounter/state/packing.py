@@ -44,7 +44,8 @@ def check_clock(database: Database) -> None:
         raise ClockAhead(
             f'{database.description} has transactions until {datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC, '
             f'because the clock was ahead or is behind now: until then nothing can be packed, unless nothing of the '
-            f'history is kept')
+            f'history is kept'
+        )
 
 
 def pack(database: Database, keep: float) -> Packed:
@@ -66,8 +67,8 @@ def pack(database: Database, keep: float) -> Packed:
         raise
     except TransientError as error:
         raise PackFailed(
-            f'{database.description} went away while it was packed ({error}): its status shows when it was last '
-            f'packed') from error
+            f'{database.description} went away while it was packed ({error}): its status shows when it was last packed'
+        ) from error
     except (StorageError, OSError) as error:
         raise PackFailed(f'{database.description} was not packed and is as it was ({error}): do it later') from error
     now = time.time()

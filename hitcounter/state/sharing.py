@@ -289,7 +289,8 @@ class _Client(ZEOStorage):
     def pause_writing(self) -> None:
         """The client reads too slowly: ZEO now collects in memory what it should hear, without limit."""
         self._stalled = self.connection.loop.call_later(
-            READ_TIMEOUT, self.drop, f'it read nothing for {READ_TIMEOUT:g} s')
+            READ_TIMEOUT, self.drop, f'it read nothing for {READ_TIMEOUT:g} s'
+        )
         self._pause()
 
     def resume_writing(self) -> None:

@@ -127,7 +127,8 @@ class State:
         if not owners and access_of(function):
             raise ComponentError(
                 f'{label_of(function)} is not a method of a component of this state: name it by its class, as in '
-                f'submit(Polls.vote), and open the state with that class')
+                f'submit(Polls.vote), and open the state with that class'
+            )
         if not owners:
             return over_parts(function), label_of(function)
         if accesses(owners[0]).get(name) is not Access.UPDATE:
@@ -249,18 +250,18 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
     if access := access_of(function):
         raise ComponentError(
             f'{label_of(function)} is the {access.value} of a component, and not a function of several: call it as '
-            f'state[Class].{getattr(function, "__name__", "method")}()')
+            f'state[Class].{getattr(function, "__name__", "method")}()'
+        )
     if not callable(function):
         raise TypeError(f'{function!r} is not a function of the components: give one that takes them')
     if kind := deferred(function):
         raise ComponentError(
-            f'{label_of(function)} is {kind}, which does not run when it is called: make it a plain function')
+            f'{label_of(function)} is {kind}, which does not run when it is called: make it a plain function'
+        )
     return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
 
 
-def read(
-    database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> R:
+def read(database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
     """What `function` returns for the root as it is now and the arguments; it may only read.
 
     Raises StateError within an update, whose changes it would not see.
@@ -295,4 +296,5 @@ def _begin(component: type[Component], root: Root) -> None:
         root._p_jar.savepoint()  # pickles it; at the commit, ZODB would also log what cannot be pickled
     except (Exception, SystemExit) as error:
         raise ComponentError(
-            f'{failure(component, "make its first state", error, "__init__")}: correct its __init__()') from error
+            f'{failure(component, "make its first state", error, "__init__")}: correct its __init__()'
+        ) from error

@@ -37,7 +37,8 @@ class Subscription:
         self._transactions.put(None)  # for whoever asks again
         if self._is_lost:
             raise SubscriptionLost(
-                'the subscriber has missed transactions: subscribe again, and read what it has missed')
+                'the subscriber has missed transactions: subscribe again, and read what it has missed'
+            )
 
     def close(self) -> None:
         """End it: who iterates gets what was stored before, and then nothing more."""

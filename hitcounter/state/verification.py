@@ -24,7 +24,6 @@ _BREATH = 1000
 _FAILURES = 1000
 
 
-
 class Verdict(Enum):
     """What kind of fault it is, and so what to do."""
 
@@ -137,7 +136,8 @@ def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[
     for module, name in missing.names:
         yield Finding(
             Verdict.MISSING,
-            f'{_name(oid, data)} needs the class {module}.{name}, which is not there ({why_missing(module, name)})')
+            f'{_name(oid, data)} needs the class {module}.{name}, which is not there ({why_missing(module, name)})',
+        )
     for reference in sorted(references):
         try:
             storage.getTid(reference)
@@ -165,7 +165,8 @@ def _no_sentences(component: str, verb: str, given: object) -> Finding:
     return Finding(
         Verdict.FAILING,
         f'{component} cannot be checked, because its check() {verb} {given!r:.80}: it must give sentences, as in a '
-        f'list')
+        f'list',
+    )
 
 
 def _name(oid: bytes, data: bytes) -> str:

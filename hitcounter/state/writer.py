@@ -170,13 +170,17 @@ class Writer:
         busy = self.busy
         if busy is not None and busy.seconds > STALL:
             logger.warning(
-                'nothing has been stored for %.0f s: %s %s', busy.seconds, busy.what,
-                'is still running' if self._current is not None else 'cannot be stored yet')
+                'nothing has been stored for %.0f s: %s %s',
+                busy.seconds,
+                busy.what,
+                'is still running' if self._current is not None else 'cannot be stored yet',
+            )
 
     def _queued(self, job: '_Job[R]') -> '_Batch':
         if threading.current_thread() is self._thread:
             raise StateError(
-                f'{job.label} was called within an update, which would wait for itself: call the component')
+                f'{job.label} was called within an update, which would wait for itself: call the component'
+            )
         above = refuse_within(self._database.db, job.label, 'which holds its turn')
         if above:
             job.run_within(above)
@@ -217,7 +221,8 @@ class Writer:
                 self._leave_database()
                 raise StateError(
                     f'the state could not be closed: {self.busy.what if self.busy else "its storage"} has not ended '
-                    f'for {CLOSE_TIMEOUT:g} s, and may or may not be stored')
+                    f'for {CLOSE_TIMEOUT:g} s, and may or may not be stored'
+                )
             self._thread.join(_LOOK)
         self._leave_database()
         if self._failure is not None:
@@ -227,7 +232,8 @@ class Writer:
         """Raise StateError in the writer's thread, which closing waits for."""
         if threading.current_thread() is self._thread:
             raise StateError(
-                f'{what} cannot be closed in an update or its callback, for which it would wait: close it elsewhere')
+                f'{what} cannot be closed in an update or its callback, for which it would wait: close it elsewhere'
+            )
 
     def _leave_database(self) -> None:
         if self in self._database.users:
@@ -541,9 +547,7 @@ def _fail(jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: Bas
         job.fail(_error_of(jobs, kind, what, cause))
 
 
-def _error_of(
-    jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: BaseException | None
-) -> StateError:
+def _error_of(jobs: 'list[_Job[Any]]', kind: type[StateError], what: str, cause: BaseException | None) -> StateError:
     error = kind(f'{_labels(jobs)} {what}')
     error.__cause__ = cause
     return error

@@ -255,9 +255,7 @@ def test_a_reply_that_comes_too_late_is_not_taken_for_that_of_the_next_command()
 
 
 def test_a_hangup_in_place_of_a_reply_is_raised_once_and_then_nothing_works() -> None:
-    call, asterisk = connect(
-        Channel(variables={'AGIEXITONHANGUP': 'yes'}, hang_up=HangUp('ANSWER', Manner.AFTER))
-    )
+    call, asterisk = connect(Channel(variables={'AGIEXITONHANGUP': 'yes'}, hang_up=HangUp('ANSWER', Manner.AFTER)))
     call.answer()
     with pytest.raises(Hangup):
         call.stream_file('hello')

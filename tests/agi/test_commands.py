@@ -70,6 +70,7 @@ def test_options_are_given_by_name():
 
 # The channel.
 
+
 def test_answer():
     call, stream = replay('cmd-answer')
     assert call.channel_status() is ChannelState.RING
@@ -226,6 +227,7 @@ def test_a_wait_for_text_is_for_ever_only_if_no_time_is_given():
 
 # Sounds and keys.
 
+
 def test_stream_file():
     call, stream = replay('cmd-stream-file')
     assert call.stream_file('beep') == Playback(None, 3520, True)
@@ -247,9 +249,9 @@ def test_stream_file_is_ended_by_a_digit():
 def test_control_stream_file():
     call, stream = replay('cmd-control-stream')
     assert call.control_stream_file('beep') == ControlledPlayback(None, None, True)
-    assert call.control_stream_file(
-        'beep', escape_digits='9', skip=1.0, pause='0', offset=1.0
-    ) == ControlledPlayback(None, None, True)
+    assert call.control_stream_file('beep', escape_digits='9', skip=1.0, pause='0', offset=1.0) == ControlledPlayback(
+        None, None, True
+    )
     assert call.control_stream_file('no-such-file') == ControlledPlayback(None, None, False)
     assert stream.sent == [
         b'CONTROL STREAM FILE beep ""\n',
@@ -382,6 +384,7 @@ def test_an_escape_digit_is_a_key_of_a_telephone(command):
 
 # Recording.
 
+
 def test_record_file():
     call, stream = replay('cmd-record-file')
     by_time = Recording(RecordingEnd.TIMEOUT, None, 4000, 0.0)
@@ -444,6 +447,7 @@ def test_a_refused_recording_fails_and_an_unknown_ending_is_an_error():
 
 
 # Saying.
+
 
 def test_say_number():
     call, stream = replay('cmd-say-number')
@@ -534,6 +538,7 @@ def test_a_number_that_asterisk_would_mistake_is_refused():
 
 
 # The dialplan.
+
 
 def test_variables():
     call, stream = replay('cmd-variables')
@@ -712,6 +717,7 @@ def test_a_priority_may_be_a_label_but_no_missing_one():
 
 # Speech.
 
+
 def test_without_a_speech_engine_every_command_fails():
     call, stream = replay('cmd-speech')
     for command, *arguments in (
@@ -872,6 +878,7 @@ def test_no_method_takes_a_time_in_another_way():
 
 # How long each is waited for.
 
+
 class Timed(Scripted):
     """A stream that keeps how long each reply would have been waited for."""
 
@@ -1001,9 +1008,7 @@ def test_what_asterisk_does_at_once_is_waited_for_half_a_minute(monkeypatch, com
         (lambda call: menu(call, 'enter', choices=12), '12 are not choices'),
     ],
 )
-def test_a_wrong_type_is_refused_in_a_sentence_and_nothing_is_sent(
-    give: Callable[[Call], object], said: str
-) -> None:
+def test_a_wrong_type_is_refused_in_a_sentence_and_nothing_is_sent(give: Callable[[Call], object], said: str) -> None:
     call, asterisk = connect(Channel())
     with pytest.raises(CommandRefused, match=re.escape(said)):
         give(call)

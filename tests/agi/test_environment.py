@@ -315,6 +315,7 @@ def test_a_withheld_caller_is_in_no_printed_environment() -> None:
     assert "'agi_uniqueid': '17.1'" in shown
     assert repr(Environment.parse(replace(channel, presentation=0).environment_block())).count('555') == 8
 
+
 def test_an_environment_is_whole_with_its_empty_line() -> None:
     assert [at for at in range(len(WHOLE) + 1) if is_whole(WHOLE[:at], OF_SERVER)] == [len(WHOLE)]
 

@@ -86,6 +86,7 @@ def test_the_hash_is_no_digit_where_something_else_ends_them():
 
 # Menus.
 
+
 def test_a_menu_returns_the_chosen_key():
     for key in '12*#':
         call, asterisk = connect(Channel(digits=key))
@@ -143,6 +144,7 @@ def test_an_asterisk_that_cannot_listen_is_asked_no_more_often_than_was_said():
 
 
 # What makes no question.
+
 
 @pytest.mark.parametrize(
     'options',

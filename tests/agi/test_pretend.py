@@ -89,9 +89,7 @@ GOSUB = {'missing': frozenset({'nosuch', 'x'}), 'subroutines': {'sub,s,1': 'came
 WORLDS = {
     'cmd-channel-status': {'others': {'Local/31415@default-000000a6;1': OtherChannel()}},
     'cmd-database': {'database': {'fam/nl': 'x'}},  # which cmd-variable-newline left there
-    'cmd-exec': {
-        'applications': {'While': Application(), 'Read': Application(variables={'READSTATUS': 'TIMEOUT'})}
-    },
+    'cmd-exec': {'applications': {'While': Application(), 'Read': Application(variables={'READSTATUS': 'TIMEOUT'})}},
     'cmd-exec-full': {'variables': {'AGIEXECFULL': 'yes'}},
     'cmd-exec-hangup': {
         'applications': {'Dial(PJSIP/nobody@nowhere)': Application(variables={'DIALSTATUS': 'CHANUNAVAIL'})}
@@ -100,9 +98,7 @@ WORLDS = {
     'cmd-hangup-other': {'others': {'Local/31415@default-00000097;1': OtherChannel(linked=True)}},
     'cmd-receive-text': {'texts': ('hi (you) there', 'Q')},
     'cmd-record-dtmf': {'seconds_per_key': 0.23, 'hang_up': HangUp(4, after=1.0)},
-    'cmd-variable-newline': {
-        'variables': {'n': 'one\ntwo', 'forged': 'x)\n200 result=1 (forged', 'tail': 'x\n'}
-    },
+    'cmd-variable-newline': {'variables': {'n': 'one\ntwo', 'forged': 'x)\n200 result=1 (forged', 'tail': 'x\n'}},
     'dtmf-control-stream': {'seconds_per_key': 0.54},
     'dtmf-get-option': {'seconds_per_key': 0.92},
     'dtmf-stream-file': {'seconds_per_key': 0.92},
@@ -121,6 +117,7 @@ CLOCKS = {b'200 result=7002 (timeout) endpos=8160\n': b'200 result=7000 (timeout
 
 
 # Against the recordings.
+
 
 @pytest.mark.parametrize('path', TRANSCRIPTS, ids=lambda path: str(path.relative_to(FOLDER).with_suffix('')))
 def test_every_byte_and_every_agistatus_is_as_recorded(path):
@@ -248,6 +245,7 @@ def without_usage(replies: bytes) -> bytes:
 
 # Lines and words.
 
+
 @given(st.lists(st.binary().filter(lambda word: not set(word) & set(b'\n\0')), max_size=MAX_WORDS))
 def test_words_that_are_quoted_come_back_as_they_were(words):
     line = b' '.join(b'"' + word.replace(b'\\', rb'\\').replace(b'"', rb'\"') + b'"' for word in words)
@@ -359,6 +357,7 @@ def test_lines_left_unread_run_when_the_server_closes():
 
 # The environment block.
 
+
 def test_a_channel_of_which_nothing_is_told_still_has_a_whole_block():
     block = PretendCall(Channel(unique_id='1.2', name='PJSIP/a')).opening()
 
@@ -393,6 +392,7 @@ def test_a_caller_id_has_a_name_and_a_number(text, name, number):
 
 
 # Commands.
+
 
 def test_every_command_is_known():
     assert len(COMMANDS) == 47
@@ -556,6 +556,7 @@ def test_playback_answers_first():
 
 # Digits.
 
+
 def test_the_patient_caller_presses_each_digit_when_it_is_asked_for():
     call = PretendCall(Channel(digits='512#'))
 
@@ -645,6 +646,7 @@ def test_a_prompt_that_is_paused_for_ever_ends_by_a_hangup():
 
 # The world around the channel.
 
+
 @pytest.mark.parametrize(
     ('channel', 'named'),
     [
@@ -733,6 +735,7 @@ def test_a_text_that_never_comes_is_waited_for_until_the_hangup():
 
 # Time.
 
+
 def test_autohangup_ends_the_command_that_lasts_longer():
     call = PretendCall(Channel(samples={'long': 80000}))
 
@@ -749,7 +752,6 @@ def test_autohangup_comes_right_after_a_command_that_lasts_as_long():
     assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=0 endpos=8000\nHANGUP\n'
 
 
-
 def test_a_caller_leaves_after_as_much_of_a_command_as_was_planned():
     call = PretendCall(Channel(hang_up=HangUp(1, after=0.25)))
 
@@ -763,6 +765,7 @@ def test_no_plan_outlasts_the_command():
 
 
 # The caller goes.
+
 
 @pytest.mark.parametrize(
     ('command', 'reply'),
@@ -847,6 +850,7 @@ def test_an_application_on_a_dead_channel_fails_and_is_not_heard():
 
 
 # Over a real connection.
+
 
 def test_a_call_goes_its_whole_way():
     def script(server):

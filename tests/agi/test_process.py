@@ -97,7 +97,7 @@ def test_a_newline_in_an_argument_adds_none(pipes: tuple[StdioStream, int, int])
 
 
 def test_the_newlines_that_end_the_last_argument_are_cut_off_as_on_a_server(
-    pipes: tuple[StdioStream, int, int]
+    pipes: tuple[StdioStream, int, int],
 ) -> None:
     stream, _, to_it = pipes
     arguments = ('hits', 'one', 'two\n\n')
@@ -144,7 +144,7 @@ def test_what_opens_no_call_is_a_failure_with_a_sentence(
     assert not run([], stream)
 
     assert os.read(from_it, 100) == b'FAILURE\n'
-    (_, level, message), = caplog.record_tuples
+    ((_, level, message),) = caplog.record_tuples
     assert level == logging.ERROR
     assert said in message
 

@@ -719,6 +719,7 @@ def test_it_listens_on_ipv6() -> None:
 
 # The dialplan learns that a call was not served to its end.
 
+
 def goes_through(peer: socket.socket, data: bytes) -> bool:
     try:
         peer.sendall(data)
@@ -842,6 +843,7 @@ def test_an_error_of_the_server_itself_fails_its_call_alone(
 
 # Hangups while a script does something else.
 
+
 def test_a_script_that_waits_for_something_else_sees_the_hangup() -> None:
     seen = []
 
@@ -943,6 +945,7 @@ def test_a_script_that_outstays_its_call_is_reported_once(
 
 # The end of a thread that the server cannot do without.
 
+
 def test_a_server_whose_gatherer_dies_stops_listening_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -985,6 +988,7 @@ def test_a_server_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.Mo
 
 
 # Few files.
+
 
 def test_slow_peers_keep_no_more_files_than_the_calls_leave() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -1154,7 +1158,7 @@ def test_a_long_caller_id_and_extension_are_cut_in_the_log(caplog: pytest.LogCap
         ({'max_calls': '5'}, TypeError, "max_calls is '5': give a whole number from 1 on"),
         ({'max_calls': 0}, ValueError, 'max_calls is 0: give a whole number from 1 on'),
         ({'max_calls_per_peer': 1.5}, TypeError, 'max_calls_per_peer is 1.5: give a whole number'),
-        ({'line_limit': None}, TypeError, "line_limit is None"),
+        ({'line_limit': None}, TypeError, 'line_limit is None'),
         ({'call_timeout': '60'}, TypeError, "call_timeout is '60': give seconds, as a number"),
     ],
 )

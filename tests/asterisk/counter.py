@@ -20,13 +20,24 @@ class Server:
     def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...]) -> None:
         self.storage = f'file://{storage}'
         self._command = asterisk.inside(
-            'setpriv', '--pdeathsig', 'KILL', sys.executable, '-c', 'from hitcounter.serve import main; main()',
-            '--listen', '127.0.0.1:4573', '--storage', self.storage, *options)
+            'setpriv',
+            '--pdeathsig',
+            'KILL',
+            sys.executable,
+            '-c',
+            'from hitcounter.serve import main; main()',
+            '--listen',
+            '127.0.0.1:4573',
+            '--storage',
+            self.storage,
+            *options,
+        )
 
     def start(self) -> None:
         """Return when it listens."""
         self.process = subprocess.Popen(
-            self._command, cwd=HERE.parents[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self._command, cwd=HERE.parents[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         assert self.process.stdout
         self.log = Transcript('the server', self.process.stdout)
         self.log.wait('listening on 127.0.0.1:4573')

@@ -1,6 +1,6 @@
 """A program: one call by SIP to the Asterisk of this network, from a telephone that says of itself what it likes.
 
-    invite.py EXTENSION USER [NAME]     USER stands in the From address as it is: 1001%0Ax
+invite.py EXTENSION USER [NAME]     USER stands in the From address as it is: 1001%0Ax
 """
 
 import re

@@ -1,6 +1,6 @@
 """A server of its own process with scripts that do not end as they should, and a few that do.
 
-    python tests/asterisk/scripts.py PORT [CALL_TIMEOUT]
+python tests/asterisk/scripts.py PORT [CALL_TIMEOUT]
 """
 
 import signal

@@ -18,9 +18,9 @@ from transcript import Transcript
 HERE = Path(__file__).parent
 
 LOCAL = 'Local/{}@incoming'
-"A call that never leaves Asterisk."
+'A call that never leaves Asterisk.'
 SIP = 'PJSIP/{}@phone'
-"A call by SIP and RTP, as from a telephone on the network."
+'A call by SIP and RTP, as from a telephone on the network.'
 
 #: Listens at a port, and passes the socket on.
 _LISTEN = """
@@ -63,10 +63,25 @@ class Asterisk:
         self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
         self._caller_ids = itertools.count(1001)
         self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net', '--mount', 'sh', '-c',
-             # The whole machine, for the processes that Asterisk starts; /mnt itself no test writes to or removes.
-             'mount --rbind / "$2/system/mnt" && exec "$1" "$2"', 'sh', HERE / 'run', self.folder],
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            [
+                'setpriv',
+                '--pdeathsig',
+                'KILL',
+                'unshare',
+                '--net',
+                '--mount',
+                'sh',
+                '-c',
+                # The whole machine, for the processes that Asterisk starts; /mnt itself no test writes to or removes.
+                'mount --rbind / "$2/system/mnt" && exec "$1" "$2"',
+                'sh',
+                HERE / 'run',
+                self.folder,
+            ],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert self._process.stdout
         self.log = Transcript('Asterisk', self._process.stdout)
 
@@ -89,8 +104,12 @@ class Asterisk:
         """A socket that listens in Asterisk's network, for this process."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            subprocess.run(self.inside(sys.executable, '-c', _LISTEN, str(theirs.fileno()), str(port)),
-                           pass_fds=[theirs.fileno()], check=True, timeout=PATIENCE)
+            subprocess.run(
+                self.inside(sys.executable, '-c', _LISTEN, str(theirs.fileno()), str(port)),
+                pass_fds=[theirs.fileno()],
+                check=True,
+                timeout=PATIENCE,
+            )
             _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
         return socket.socket(fileno=listener)
 
@@ -107,11 +126,16 @@ class Asterisk:
 
     def cli(self, command: str) -> str:
         """What Asterisk answers to a command at its console."""
-        return subprocess.run([HERE / 'cli', self.folder, command], env=self.environment,
-                              check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
+        return subprocess.run(
+            [HERE / 'cli', self.folder, command],
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        ).stdout
 
-    def dial(self, line: str = '31415', *, by: str = LOCAL, name: str = 'Ada',
-             then: str = 'stays') -> 'Caller':
+    def dial(self, line: str = '31415', *, by: str = LOCAL, name: str = 'Ada', then: str = 'stays') -> 'Caller':
         """Let someone call `line`; once answered, they do as the extension `then` in dialplan.conf says."""
         caller_id = str(next(self._caller_ids))
         quoted = re.sub(r'(["\\;])', r'\\\1', name)
@@ -119,7 +143,9 @@ class Asterisk:
         written.write_text(
             f'Channel: {by.format(line)}\nCallerID: "{quoted}" <{caller_id}>\nWaitTime: 60\n'
             f'Context: caller\nExtension: {then}\n',
-            encoding='utf-8', errors='surrogateescape')
+            encoding='utf-8',
+            errors='surrogateescape',
+        )
         written.rename(self._run / 'spool' / 'outgoing' / written.name)
         return Caller(self, caller_id)
 
@@ -144,7 +170,7 @@ class Caller:
     @property
     def channel(self) -> str:
         """The channel that is called, which runs AGI."""
-        return self._log.wait(fr'^ call from {self.caller_id} is (\S+)$')[1]
+        return self._log.wait(rf'^ call from {self.caller_id} is (\S+)$')[1]
 
     @property
     def _own_channel(self) -> str:
@@ -153,28 +179,28 @@ class Caller:
 
     def hears(self, sound: str, start: int = 0) -> None:
         """Wait until `sound` begins, in line `start` of Asterisk's log or later."""
-        self._log.wait(fr"<{re.escape(self.channel)}> Playing '{re.escape(sound)}\.", start)
+        self._log.wait(rf"<{re.escape(self.channel)}> Playing '{re.escape(sound)}\.", start)
 
     def reaches_agi(self) -> None:
         """Wait until Asterisk turns to the server."""
-        self._log.wait(fr'Executing .* AGI\("{re.escape(self.channel)}"')
+        self._log.wait(rf'Executing .* AGI\("{re.escape(self.channel)}"')
 
     def misses(self, sound: str) -> None:
         """Wait until Asterisk has found that there is no `sound`."""
-        self._log.wait(fr'File {re.escape(sound)} does not exist', self._start)
+        self._log.wait(rf'File {re.escape(sound)} does not exist', self._start)
 
     def press(self, keys: str) -> None:
         """Press the `keys`, from a second later on; return when it is done, or the call over. For a call by LOCAL."""
         start = len(self._log)
         extension = f'presses-{re.escape(keys)}'
         self._asterisk.cli(f'channel redirect {self._own_channel} caller,presses-{keys},1')
-        self._log.wait(fr'{extension}@caller:3\]|Spawn extension \(caller, {extension}, 2\)', start)
+        self._log.wait(rf'{extension}@caller:3\]|Spawn extension \(caller, {extension}, 2\)', start)
 
     def hang_up(self) -> None:
         """Put the receiver down, on the caller's side; return when Asterisk has noticed."""
         start = len(self._log)
         self._asterisk.cli(f'channel request hangup {self._own_channel}')
-        self._log.wait(fr'^ {re.escape(self._own_channel)} has hung up|Queued call to .* expired', start)
+        self._log.wait(rf'^ {re.escape(self._own_channel)} has hung up|Queued call to .* expired', start)
 
     def ends(self) -> Call:
         """Wait until the call is over."""
@@ -184,12 +210,13 @@ class Caller:
 def call_of(log: Transcript, name: str) -> Call:
     """What became of the call on the channel `name`, once it is over."""
     channel = re.escape(name)
-    end = log.wait(fr'^ {channel} ends: AGISTATUS=(\w*) HITCOUNTER_NUMBER=(.*)$')
+    end = log.wait(rf'^ {channel} ends: AGISTATUS=(\w*) HITCOUNTER_NUMBER=(.*)$')
     return Call(
-        played=log.all(fr"<{channel}> Playing '([^'.]+)"),
+        played=log.all(rf"<{channel}> Playing '([^'.]+)"),
         status=end[1],
         number=end[2],
-        went_on=bool(log.all(fr'^( {channel} goes on)$')))
+        went_on=bool(log.all(rf'^( {channel} goes on)$')),
+    )
 
 
 class Stranger:
@@ -199,7 +226,8 @@ class Stranger:
         start = len(asterisk.log)
         self._log = asterisk.log
         self._invite = subprocess.Popen(
-            asterisk.inside(sys.executable, str(HERE / 'invite.py'), line, user, name), stdout=subprocess.DEVNULL)
+            asterisk.inside(sys.executable, str(HERE / 'invite.py'), line, user, name), stdout=subprocess.DEVNULL
+        )
         self.channel = self._log.wait(r'is (PJSIP/anonymous-\S+)$', start)[1]
 
     def ends(self) -> Call:

@@ -13,7 +13,7 @@ from hitcounter.state import State, open_database
 
 ODD_NAMES = (
     'Zoë 電話',
-    'Zo\udceb',                             # the byte EB, which is no UTF-8
+    'Zo\udceb',  # the byte EB, which is no UTF-8
     'the "Builder" \\',
     'blanks   within',
     'agi_extension: 1',
@@ -28,8 +28,7 @@ def spoken(number: int) -> tuple[str, ...]:
     return tuple(f'digits/{part}' for part in (tens, ones) if part)
 
 
-def test_the_first_caller_hears_hello_and_one_and_the_second_hello_and_two(
-        asterisk: Asterisk, server: Server) -> None:
+def test_the_first_caller_hears_hello_and_one_and_the_second_hello_and_two(asterisk: Asterisk, server: Server) -> None:
     first = asterisk.call()
     second = asterisk.call()
 
@@ -46,7 +45,8 @@ def test_the_dialplan_sees_success_and_the_number_and_goes_on(asterisk: Asterisk
 
 
 def test_fifty_calls_at_once_hear_fifty_numbers_and_the_next_hears_fifty_one(
-        asterisk: Asterisk, server: Server) -> None:
+    asterisk: Asterisk, server: Server
+) -> None:
     callers = [asterisk.dial() for _ in range(50)]
 
     calls = [caller.ends() for caller in callers]
@@ -65,8 +65,7 @@ def test_each_line_counts_its_own_callers(asterisk: Asterisk, server: Server) ->
     assert numbers == {'31415': ['1', '2'], '31416': ['1', '2']}
 
 
-def test_unless_told_otherwise_the_server_says_hello_number_and_the_number(
-        asterisk: Asterisk, serve: Serve) -> None:
+def test_unless_told_otherwise_the_server_says_hello_number_and_the_number(asterisk: Asterisk, serve: Serve) -> None:
     serve()
 
     assert asterisk.call().played == ('hello', 'number', 'digits/1')
@@ -79,11 +78,10 @@ def test_a_prompt_that_asterisk_does_not_have_is_passed_over(asterisk: Asterisk,
 
     assert call.played == ('digits/1',)
     assert call.number == '1'
-    assert call.went_on                                     # though with FAILURE, as after any failed command
+    assert call.went_on  # though with FAILURE, as after any failed command
 
 
-def test_a_script_that_the_server_does_not_have_fails_and_counts_nothing(
-        asterisk: Asterisk, server: Server) -> None:
+def test_a_script_that_the_server_does_not_have_fails_and_counts_nothing(asterisk: Asterisk, server: Server) -> None:
     call = asterisk.call('31417')
 
     assert call.status == 'FAILURE'
@@ -107,7 +105,7 @@ def test_a_sip_telephone_hears_the_number(asterisk: Asterisk, server: Server) ->
 
 
 def test_keys_that_the_caller_presses_interrupt_nothing(asterisk: Asterisk, serve: Serve) -> None:
-    serve('--prompt', 'queue-thereare')                     # 2.3 seconds, the keys come after one
+    serve('--prompt', 'queue-thereare')  # 2.3 seconds, the keys come after one
 
     call = asterisk.dial(then='presses-12#*').ends()
 

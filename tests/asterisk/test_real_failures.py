@@ -35,8 +35,11 @@ def _scripts(asterisk: Asterisk, call_timeout: float) -> Iterator[None]:
     root = HERE.parents[1]
     process = subprocess.Popen(
         asterisk.inside(
-            'setpriv', '--pdeathsig', 'KILL', sys.executable, str(HERE / 'scripts.py'), '4575', str(call_timeout)),
-        cwd=root, env={**os.environ, 'PYTHONPATH': str(root)})
+            'setpriv', '--pdeathsig', 'KILL', sys.executable, str(HERE / 'scripts.py'), '4575', str(call_timeout)
+        ),
+        cwd=root,
+        env={**os.environ, 'PYTHONPATH': str(root)},
+    )
     try:
         asterisk.wait_for_server(4575)
         yield
@@ -142,6 +145,7 @@ def test_any_caller_id_can_be_spelled_and_not_every_one_said_as_digits(lead: Lea
 
 # The dialplan of docs/operations.md with two servers.
 
+
 def test_a_call_that_was_counted_goes_to_no_other_server(asterisk: Asterisk, serve: Serve, scripts: Scripts) -> None:
     scripts(60.0)
     serve('--prompt', 'hello')
@@ -169,7 +173,8 @@ def test_a_call_goes_to_the_second_server_where_there_is_no_first(asterisk: Aste
 
 
 def test_a_call_goes_to_the_second_server_where_the_first_is_busy(
-        asterisk: Asterisk, serve: Serve, scripts: Scripts) -> None:
+    asterisk: Asterisk, serve: Serve, scripts: Scripts
+) -> None:
     scripts(60.0)
     serve('--prompt', HALF_A_MINUTE, '--max-calls', '1')
     held = asterisk.dial()

@@ -29,7 +29,8 @@ FORGED = {
 
 @pytest.mark.parametrize('forged', FORGED.values(), ids=FORGED.keys())
 def test_a_server_refuses_a_caller_id_with_a_newline_and_counts_nothing(
-        asterisk: Asterisk, server: Server, forged: str) -> None:
+    asterisk: Asterisk, server: Server, forged: str
+) -> None:
     call = asterisk.dial_as(forged, SERVER).ends()
 
     assert (call.status, call.number, call.played, call.went_on) == ('FAILURE', '', (), True)
@@ -46,7 +47,8 @@ def test_a_caller_chooses_no_script_where_the_dialplan_asks_for_another(asterisk
 
 @pytest.mark.parametrize('forged', FORGED.values(), ids=FORGED.keys())
 def test_a_process_refuses_a_caller_id_with_a_newline_and_counts_nothing(
-        asterisk: Asterisk, server: Server, forged: str) -> None:
+    asterisk: Asterisk, server: Server, forged: str
+) -> None:
     use_processes(asterisk, server.storage, 'hello')
 
     call = asterisk.dial_as(forged, PROCESS).ends()
@@ -64,7 +66,8 @@ def test_a_display_name_is_a_name_whatever_it_holds(asterisk: Asterisk, server: 
 
 
 def test_the_filter_of_the_fine_print_leaves_a_caller_id_without_its_newline(
-        asterisk: Asterisk, server: Server) -> None:
+    asterisk: Asterisk, server: Server
+) -> None:
     call = asterisk.dial_as('+44%0Aagi_arg_1%3A%20x*%23', FILTERED).ends()
 
     assert (call.status, call.number) == ('SUCCESS', '1')

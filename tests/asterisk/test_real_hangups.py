@@ -50,8 +50,7 @@ def test_who_hangs_up_while_the_number_is_spoken_is_counted(asterisk: Asterisk, 
     assert asterisk.call().played == ('hello', 'digits/2')
 
 
-def test_who_hangs_up_before_the_answer_hears_nothing_and_leaves_no_gap(
-        asterisk: Asterisk, server: Server) -> None:
+def test_who_hangs_up_before_the_answer_hears_nothing_and_leaves_no_gap(asterisk: Asterisk, server: Server) -> None:
     server.send(signal.SIGSTOP)
     caller = asterisk.dial()
     caller.reaches_agi()

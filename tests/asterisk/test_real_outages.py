@@ -20,8 +20,7 @@ def test_without_a_server_agi_fails_and_the_dialplan_goes_on(asterisk: Asterisk)
     assert call.number == ''
 
 
-def test_the_count_goes_on_after_the_server_was_ended_and_started_again(
-        asterisk: Asterisk, server: Server) -> None:
+def test_the_count_goes_on_after_the_server_was_ended_and_started_again(asterisk: Asterisk, server: Server) -> None:
     assert asterisk.call().number == '1'
 
     server.send(signal.SIGTERM)
@@ -31,8 +30,7 @@ def test_the_count_goes_on_after_the_server_was_ended_and_started_again(
     assert asterisk.call().number == '2'
 
 
-def test_the_count_goes_on_after_the_server_was_killed_between_calls(
-        asterisk: Asterisk, server: Server) -> None:
+def test_the_count_goes_on_after_the_server_was_killed_between_calls(asterisk: Asterisk, server: Server) -> None:
     assert asterisk.call().number == '1'
 
     server.send(signal.SIGKILL)
@@ -43,7 +41,8 @@ def test_the_count_goes_on_after_the_server_was_killed_between_calls(
 
 
 def test_when_the_server_is_killed_in_a_call_the_dialplan_goes_on_and_the_caller_was_counted(
-        asterisk: Asterisk, serve: Serve) -> None:
+    asterisk: Asterisk, serve: Serve
+) -> None:
     server = serve('--prompt', TWO_SECONDS)
     caller = asterisk.dial()
     caller.hears(TWO_SECONDS)
@@ -60,7 +59,8 @@ def test_when_the_server_is_killed_in_a_call_the_dialplan_goes_on_and_the_caller
 
 
 def test_on_a_full_disk_the_caller_hears_an_apology_and_the_dialplan_learns_of_it(
-        asterisk: Asterisk, server: Server) -> None:
+    asterisk: Asterisk, server: Server
+) -> None:
     assert asterisk.call().number == '1'
 
     # The system now refuses to write to any file, as on a full disk.
@@ -75,8 +75,7 @@ def test_on_a_full_disk_the_caller_hears_an_apology_and_the_dialplan_learns_of_i
     assert asterisk.call().number == '2'
 
 
-def test_who_finds_the_server_full_is_sent_on_in_the_dialplan_and_not_counted(
-        asterisk: Asterisk, serve: Serve) -> None:
+def test_who_finds_the_server_full_is_sent_on_in_the_dialplan_and_not_counted(asterisk: Asterisk, serve: Serve) -> None:
     serve('--max-calls', '1', '--prompt', HALF_A_MINUTE)
     first = asterisk.dial()
     first.hears(HALF_A_MINUTE)
@@ -94,8 +93,7 @@ def test_who_finds_the_server_full_is_sent_on_in_the_dialplan_and_not_counted(
     assert third.ends().number == '2'
 
 
-def test_a_server_told_to_end_takes_no_call_more_and_lets_the_last_one_end(
-        asterisk: Asterisk, serve: Serve) -> None:
+def test_a_server_told_to_end_takes_no_call_more_and_lets_the_last_one_end(asterisk: Asterisk, serve: Serve) -> None:
     server = serve('--prompt', TWO_SECONDS)
     caller = asterisk.dial()
     caller.hears(TWO_SECONDS)

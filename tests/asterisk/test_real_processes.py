@@ -36,7 +36,10 @@ def use_processes(asterisk: Asterisk, storage: str, prompt: str) -> None:
     asterisk.install(
         'hitcounter-agi',
         *(sys.executable, '-c', 'from hitcounter.process import main; main()'),
-        PYTHONPATH=str(HERE.parents[1]), HITCOUNTER_STORAGE=storage, HITCOUNTER_PROMPT=prompt)
+        PYTHONPATH=str(HERE.parents[1]),
+        HITCOUNTER_STORAGE=storage,
+        HITCOUNTER_PROMPT=prompt,
+    )
 
 
 def test_processes_and_the_server_count_together(asterisk: Asterisk, server: Server) -> None:
@@ -58,7 +61,8 @@ def test_ten_processes_and_ten_calls_of_the_server_at_once_are_all_well(asterisk
 
     for line in (PROCESS, SERVER):  # a line counts its own callers
         assert sorted(call.played for call in calls[line]) == sorted(
-            ('hello', *spoken(number)) for number in range(1, 11))
+            ('hello', *spoken(number)) for number in range(1, 11)
+        )
         assert {call.status for call in calls[line]} == {'SUCCESS'}
 
 

@@ -37,7 +37,10 @@ def example(asterisk: Asterisk) -> Iterator[Transcript]:
     root = HERE.parents[1]
     process = subprocess.Popen(
         asterisk.inside('setpriv', '--pdeathsig', 'KILL', sys.executable, 'docs/examples/account_number.py'),
-        cwd=root, env={**os.environ, 'PYTHONPATH': str(root)}, stderr=subprocess.PIPE)
+        cwd=root,
+        env={**os.environ, 'PYTHONPATH': str(root)},
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr
     log = Transcript('the example', process.stderr)
     try:
@@ -51,7 +54,7 @@ def example(asterisk: Asterisk) -> Iterator[Transcript]:
 
 def account_of(caller: Caller, asterisk: Asterisk) -> str:
     """What the dialplan finds in ACCOUNT once the script is over."""
-    return asterisk.log.wait(fr'^ {caller.channel} has the account (.*)$')[1]
+    return asterisk.log.wait(rf'^ {caller.channel} has the account (.*)$')[1]
 
 
 def test_the_example_takes_a_good_account_number(asterisk: Asterisk, example: Transcript) -> None:
@@ -89,7 +92,8 @@ def test_the_example_gives_up_on_who_presses_nothing(asterisk: Asterisk, example
 
 
 def test_who_leaves_the_example_in_the_middle_of_a_number_leaves_no_account(
-        asterisk: Asterisk, example: Transcript) -> None:
+    asterisk: Asterisk, example: Transcript
+) -> None:
     caller = asterisk.dial(ACCOUNT)
     caller.misses('account-enter')
     caller.press(GOOD[:7])
@@ -98,7 +102,7 @@ def test_who_leaves_the_example_in_the_middle_of_a_number_leaves_no_account(
 
     call = caller.ends()
     assert (call.status, call.played) == ('HANGUP', ())
-    assert not asterisk.log.all(fr'^ ({caller.channel}) has the account')
+    assert not asterisk.log.all(rf'^ ({caller.channel}) has the account')
     assert re.fullmatch(r"[0-9.]+: Asterisk could not play 'account-enter': .*", example.text())
 
 
@@ -108,6 +112,7 @@ def test_who_leaves_the_example_in_the_middle_of_a_number_leaves_no_account(
 @pytest.fixture
 def begin(lead: Lead) -> Iterator[Begin]:
     """Let someone call and ask them the question: the caller, and the answer that is to come."""
+
     def answer_and_ask(call: Call, question: Question, options: dict[str, object]) -> str | None:
         call.answer()
         return question(call, **{'prompt': PROMPT, 'no_input': NOTHING_HEARD, 'invalid': NO_SUCH} | options)
@@ -134,7 +139,8 @@ def begin(lead: Lead) -> Iterator[Begin]:
     ],
 )
 def test_what_is_pressed_is_the_answer(
-        begin: Begin, question: Question, options: dict[str, object], keys: str, answer: str) -> None:
+    begin: Begin, question: Question, options: dict[str, object], keys: str, answer: str
+) -> None:
     caller, answered = begin(question, **options)
     caller.hears(PROMPT)
 
@@ -153,7 +159,7 @@ def test_what_is_pressed_is_the_answer(
     ],
 )
 def test_who_errs_is_told_so_and_asked_again(
-        begin: Begin, asterisk: Asterisk, question: Question, options: dict[str, object], wrong: str, right: str
+    begin: Begin, asterisk: Asterisk, question: Question, options: dict[str, object], wrong: str, right: str
 ) -> None:
     caller, answered = begin(question, **options)
     caller.hears(PROMPT)
@@ -171,11 +177,12 @@ def test_who_errs_is_told_so_and_asked_again(
     ('question', 'options'), [(ask, {'digits': 4}), (ask, {'digits': 4, 'terminator': ''}), (menu, {'choices': '12'})]
 )
 def test_who_presses_nothing_is_told_so_and_asked_as_often_as_was_said(
-        begin: Begin, asterisk: Asterisk, question: Question, options: dict[str, object]) -> None:
+    begin: Begin, asterisk: Asterisk, question: Question, options: dict[str, object]
+) -> None:
     caller, answered = begin(question, attempts=2, timeout=1, **options)
 
     assert answered.result(PATIENCE) is None
-    played = asterisk.log.all(fr"<{caller.channel}> Playing '([^'.]+)")
+    played = asterisk.log.all(rf"<{caller.channel}> Playing '([^'.]+)")
     assert played == (PROMPT, NOTHING_HEARD, PROMPT)
 
 
@@ -184,7 +191,8 @@ def test_who_presses_nothing_is_told_so_and_asked_as_often_as_was_said(
 )
 @pytest.mark.parametrize('pressed', ['', '7'])
 def test_who_hangs_up_gives_no_answer(
-        begin: Begin, question: Question, options: dict[str, object], pressed: str) -> None:
+    begin: Begin, question: Question, options: dict[str, object], pressed: str
+) -> None:
     caller, answered = begin(question, **{'prompt': HALF_A_MINUTE} | options)
     caller.hears(HALF_A_MINUTE)
     if pressed:

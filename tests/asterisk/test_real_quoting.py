@@ -14,11 +14,46 @@ from hitcounter.agi.command import LINE_LIMIT, compose
 from hitcounter.agi.pretend import Channel, PretendCall
 from hitcounter.errors import CommandRefused
 
-SPECIAL = ('"', '\\', ' ', '\t', ',', ';', '&', '$', '${', '$[', '${EXTEN}', '{', '}', '(', ')', '[', ']', "'", '|',
-           '=', ':', '#', '%', '200 result=1 (x)', 'HANGUP', '520-', 'é', '電', '\xa0', '\x0b', '\x1b',
-           '\udcff', '\udcc3')
-PIECE = (st.sampled_from(SPECIAL) | st.sampled_from('ab1')
-         | st.characters(exclude_characters='\n\r\0', exclude_categories=['Cs']))
+SPECIAL = (
+    '"',
+    '\\',
+    ' ',
+    '\t',
+    ',',
+    ';',
+    '&',
+    '$',
+    '${',
+    '$[',
+    '${EXTEN}',
+    '{',
+    '}',
+    '(',
+    ')',
+    '[',
+    ']',
+    "'",
+    '|',
+    '=',
+    ':',
+    '#',
+    '%',
+    '200 result=1 (x)',
+    'HANGUP',
+    '520-',
+    'é',
+    '電',
+    '\xa0',
+    '\x0b',
+    '\x1b',
+    '\udcff',
+    '\udcc3',
+)
+PIECE = (
+    st.sampled_from(SPECIAL)
+    | st.sampled_from('ab1')
+    | st.characters(exclude_characters='\n\r\0', exclude_categories=['Cs'])
+)
 TEXT = st.lists(PIECE, max_size=12).map(''.join)
 LONG = st.builds(lambda text, size: (text * size)[:size], TEXT.filter(bool), st.integers(1000, LINE_LIMIT))
 
@@ -31,7 +66,8 @@ def encoded(text: str | None) -> bytes | None:
 def for_each(texts: st.SearchStrategy[object], check: Callable[..., None], count: int = 300) -> None:
     """Run `check` with so many of the `texts`, all within this call."""
     settings(max_examples=count, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))(
-        given(texts)(check))()
+        given(texts)(check)
+    )()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ class Transcript:
 
     def __init__(self, name: str, stream: IO[bytes]) -> None:
         self.name = name
-        self._lines: list[str] = []             # the reader appends, under _more
-        self._ended = False                     # the same
+        self._lines: list[str] = []  # the reader appends, under _more
+        self._ended = False  # the same
         self._more = threading.Condition()
         self._stream = stream
         self._reader = threading.Thread(target=self._read, name=f'transcript of {name}', daemon=True)

@@ -1,6 +1,6 @@
 """Makes the databases that lie here, each once, when its schema was the latest: they are never made again.
 
-    python make.py hits-1.fs
+python make.py hits-1.fs
 """
 
 import sys
@@ -52,7 +52,7 @@ def _polls(storage: str) -> None:
 MAKERS: dict[str, Callable[[str], None]] = {'hits-1.fs': _hits, 'hits-2.fs': _hits, 'polls-1.fs': _polls}
 
 if __name__ == '__main__':
-    name, = sys.argv[1:]
+    (name,) = sys.argv[1:]
     with TemporaryDirectory() as folder:
         MAKERS[name](f'file://{folder}/{name}')
         with open(HERE / name, 'xb') as file:

@@ -124,6 +124,7 @@ class Pieces:
 
 # Whatever a value of the environment holds.
 
+
 def values(data: bytes) -> None:
     """A block of Asterisk's with any values, newlines included: none is cut, nor taken for another or for a reply."""
     choices = Choices(data)
@@ -165,6 +166,7 @@ UNKNOWN = ('caller_id', 'caller_name', 'dnid', 'rdnis')
 
 
 # Whatever comes on a connection.
+
 
 def connection(data: bytes) -> None:
     """All that a peer may say from its first byte on, to a script that asks and says."""
@@ -282,6 +284,7 @@ SCRIPTS = Scripts([Script('', _ask_and_say), Script('hits', _ask_and_say), Scrip
 
 # Whatever comes for a reply.
 
+
 def replies(data: bytes) -> None:
     """A row of commands, and whatever comes for each, a piece at a time."""
     choices = Choices(data)
@@ -335,6 +338,7 @@ class Chosen:
 
 
 # Replies that are right, and hangups: no step is lost.
+
 
 def in_step(data: bytes) -> None:
     """Well-formed replies, each for one command, cut anywhere and with hangups anywhere: each finds its command."""
@@ -484,6 +488,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 # Where to begin.
+
 
 def seeds() -> dict[str, set[bytes]]:
     """Inputs for each target, made of what a real Asterisk once sent."""

@@ -70,7 +70,10 @@ def test_what_was_added_is_backed_up_and_restored_byte_by_byte(path: Path, folde
         third = back_up(path, folder)
         size = path.stat().st_size
     assert [(made.is_new, made.is_full) for made in (first, second, third)] == [
-        (True, True), (True, False), (False, False)]
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
     assert first.size < second.size == third.size == size
     assert BackedUp.read(str(path)) is not None
     os.rename(path, tmp_path / 'before.fs')

@@ -96,9 +96,7 @@ def test_an_error_before_or_after_the_pickling_is_the_storages(manager: Any, con
     assert refused.value.is_certain
 
 
-def test_a_change_that_another_made_first_may_be_tried_again(
-    database: Database, manager: Any, connection: Any
-) -> None:
+def test_a_change_that_another_made_first_may_be_tried_again(database: Database, manager: Any, connection: Any) -> None:
     connection.root()['a'] = 1
     with database.db.transaction() as other:
         other.root()['a'] = 2

@@ -114,7 +114,7 @@ def defined(**attributes: object) -> type[Component]:
         ({'schema': True}, 'has the schema True'),
         ({'depends': 'a'}, "depends on 'a': give it the classes of the components, as in (Polls,)"),
         ({'depends': ('first',)}, "depends on ('first',): give it the classes"),
-        ({'depends': First}, 'First\'>: give it the classes'),
+        ({'depends': First}, "First'>: give it the classes"),
         ({'depends': (int,)}, "depends on (<class 'int'>,)"),
         ({'moved': ['a:A']}, "has moved ['a:A']: give it {'old.module:Old': 'new.module:New'}"),
         ({'moved': {'a:A': 'B'}}, "has moved {'a:A': 'B'}: give it"),

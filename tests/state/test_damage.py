@@ -68,7 +68,7 @@ def test_a_changed_byte_never_makes_the_file_shorter(database: Sound, indexed: b
 
 
 def test_a_changed_length_is_noticed_at_the_start_without_an_index(database: Sound) -> None:
-    begins = database.ends[-LAST - 1:-1]
+    begins = database.ends[-LAST - 1 : -1]
     for position in [begin + offset for begin in begins for offset in LENGTH]:
         damaged = bytearray(database.whole)
         damaged[position] ^= 0x01
@@ -93,13 +93,13 @@ def test_a_sector_of_zeros_at_the_end_of_what_was_acknowledged_is_refused(databa
 
 def test_a_sector_of_zeros_in_the_middle_is_refused_without_an_index(database: Sound) -> None:
     for begin in range(SECTOR, len(database.whole) - SECTOR, SECTOR):
-        damaged = database.whole[:begin] + bytes(SECTOR) + database.whole[begin + SECTOR:]
+        damaged = database.whole[:begin] + bytes(SECTOR) + database.whole[begin + SECTOR :]
         database.put(damaged, indexed=False)
         assert is_refused(database.path), begin
 
 
 def test_with_an_index_what_lies_in_the_middle_is_not_looked_at_and_not_cut_off(database: Sound) -> None:
-    damaged = database.whole[:SECTOR] + bytes(SECTOR) + database.whole[2 * SECTOR:]
+    damaged = database.whole[:SECTOR] + bytes(SECTOR) + database.whole[2 * SECTOR :]
     database.put(damaged, indexed=True)
 
     assert not is_refused(database.path)
@@ -107,6 +107,7 @@ def test_with_an_index_what_lies_in_the_middle_is_not_looked_at_and_not_cut_off(
 
 
 # An index that does not fit the file.
+
 
 def test_an_index_that_does_not_fit_is_no_obstacle_and_hides_nothing(tmp_path: Path) -> None:
     path = tmp_path / 'hits.fs'
@@ -117,7 +118,7 @@ def test_an_index_that_does_not_fit_is_no_obstacle_and_hides_nothing(tmp_path: P
     now = sound(path)
     fill(path, 3)
     newer = index.read_bytes()
-    half = now.files[index.name][:len(newer) // 2]
+    half = now.files[index.name][: len(newer) // 2]
 
     for unfit in (older, newer, half, b'', b'no index', bytes(100), os.urandom(100), pickle.dumps({'pos': 1})):
         now.put(now.whole, indexed=True)
@@ -133,6 +134,7 @@ def test_a_folder_in_place_of_the_index_is_no_obstacle(database: Sound) -> None:
 
 
 # Something else in the file's place.
+
 
 @pytest.mark.parametrize('content', [b'', b'FS21', b'FS2', b'a letter\n' * 50, bytes(4096)])
 @indexed_or_not
@@ -196,7 +198,7 @@ def test_a_link_leads_to_the_file_and_its_guard(database: Sound, tmp_path: Path)
     with pytest.raises(DatabaseRefused, match=str(database.path)):
         open_database(f'file:{link}', share=True)
 
-    assert database.path.read_bytes() == database.whole[:database.ends[-2]]
+    assert database.path.read_bytes() == database.whole[: database.ends[-2]]
 
 
 @contextmanager
@@ -234,7 +236,11 @@ def test_a_file_system_that_can_only_be_read_is_refused(database: Sound) -> None
             *(sys.executable, '-c', 'from hitcounter.serve import main; main()'),
             *('--listen', '127.0.0.1:0', '--storage', f'file:{database.path}'),
         ],
-        capture_output=True, text=True, timeout=PATIENCE, check=False)
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     if served.returncode == 77 or 'unshare' in served.stderr:
         pytest.skip('nothing can be mounted here')
 
@@ -245,6 +251,7 @@ def test_a_file_system_that_can_only_be_read_is_refused(database: Sound) -> None
 
 # As the commands say it.
 
+
 @pytest.mark.parametrize('command', ['serve', 'shell'])
 @pytest.mark.parametrize('damage', ['cut', 'empty', 'letter'])
 def test_a_command_says_what_was_found_in_one_sentence(database: Sound, command: str, damage: str) -> None:
@@ -253,7 +260,12 @@ def test_a_command_says_what_was_found_in_one_sentence(database: Sound, command:
 
     ended = subprocess.run(
         [sys.executable, '-c', f'from hitcounter.{command} import main; main()', '--storage', f'file:{database.path}'],
-        capture_output=True, text=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL)
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
     assert ended.returncode == 1
     assert ended.stderr.count('\n') == 1

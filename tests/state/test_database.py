@@ -55,7 +55,8 @@ def mode(path: Path) -> int:
 
 @pytest.mark.parametrize('uri', ['file:var/hitcounter.fs', 'file://var/hitcounter.fs', 'file:{}', 'file://{}'])
 def test_a_file_is_made_with_its_folder_for_its_owner_alone(
-        uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'var' / 'hitcounter.fs'
     umask = os.umask(0o022)
@@ -159,19 +160,22 @@ def test_options_of_the_uri_are_kept_and_the_pool_suits_many_threads(path: Path)
         assert database.db.storage._quota == 1 << 20
 
 
-@pytest.mark.parametrize(('uri', 'reason'), [
-    ('var/hitcounter.fs', 'write it like file:var/hitcounter.fs'),
-    ('file:', 'names no file'),
-    ('file://?quota=1', 'names no file'),
-    ('nothing:at/all', 'not installed here'),
-    ('file:x?create=1', "'create'"),
-    ('file:x?demostorage=1', "'demostorage'"),
-    ('file:x?colour=red', 'colour'),
-    ('file:x?quota=much', 'much'),
-    ('memory://?connection_pool_size=many', 'many'),
-    ('zconfig:///nowhere/at/all.conf', 'nowhere'),
-    ('demo:nonsense', 'nonsense'),
-])
+@pytest.mark.parametrize(
+    ('uri', 'reason'),
+    [
+        ('var/hitcounter.fs', 'write it like file:var/hitcounter.fs'),
+        ('file:', 'names no file'),
+        ('file://?quota=1', 'names no file'),
+        ('nothing:at/all', 'not installed here'),
+        ('file:x?create=1', "'create'"),
+        ('file:x?demostorage=1', "'demostorage'"),
+        ('file:x?colour=red', 'colour'),
+        ('file:x?quota=much', 'much'),
+        ('memory://?connection_pool_size=many', 'many'),
+        ('zconfig:///nowhere/at/all.conf', 'nowhere'),
+        ('demo:nonsense', 'nonsense'),
+    ],
+)
 def test_a_uri_that_cannot_be_opened_is_refused_with_its_name(uri: str, reason: str) -> None:
     with pytest.raises(DatabaseRefused) as refused:
         open_database(uri, share=True)
@@ -207,8 +211,7 @@ def test_a_second_server_is_told_who_has_the_file(path: Path, impatient: None) -
 
 
 @pytest.mark.parametrize('options', [{}, {'read_only': True}])
-def test_a_file_that_is_open_but_not_shared_is_in_use(
-        path: Path, impatient: None, options: dict[str, bool]) -> None:
+def test_a_file_that_is_open_but_not_shared_is_in_use(path: Path, impatient: None, options: dict[str, bool]) -> None:
     open_database(f'file:{path}', share=True).close()
     with closing(open_database(f'file:{path}')), pytest.raises(DatabaseInUse):
         open_database(f'file:{path}', **options)
@@ -236,7 +239,10 @@ while sys.stdin.readline():
     def __init__(self, path: Path, inside: tuple[str, ...] = ()) -> None:
         self.process = subprocess.Popen(
             [*inside, sys.executable, '-c', self.SCRIPT, f'file:{path}'],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def number(self) -> int:
         assert self.process.stdout is not None
@@ -309,7 +315,8 @@ def test_whoever_comes_while_a_server_starts_waits_for_it(path: Path, monkeypatc
 
 @pytest.mark.parametrize('share', [True, False])
 def test_whoever_comes_while_a_server_stops_gets_the_file(
-        path: Path, share: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    path: Path, share: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_database(f'file:{path}', share=True).close()
     stopping = LockFile(f'{path}.lock')
     monkeypatch.setattr(database_module, 'time', Clock(stopping.close))
@@ -326,13 +333,19 @@ def test_a_file_system_without_locks_is_named(path: Path, error: str, read_only:
         f'from hitcounter.errors import DatabaseRefused\n'
         f'from hitcounter.state import open_database\n'
         f'try: open_database({f"file:{path}"!r}, share={not read_only}, read_only={read_only})\n'
-        f'except DatabaseRefused as error: print(error)')
+        f'except DatabaseRefused as error: print(error)'
+    )
     done = subprocess.run(
         [sys.executable, without_flock.__file__, error, sys.executable, '-c', script],
-        stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
     reason = os.strerror(getattr(errno, error))
     assert done.stdout == (
-        f'{str(path)!r} cannot be locked ({reason}), as on some network file systems: put it on a local disk\n')
+        f'{str(path)!r} cannot be locked ({reason}), as on some network file systems: put it on a local disk\n'
+    )
     assert path.read_bytes() == before
 
 
@@ -365,9 +378,7 @@ def test_a_server_waits_for_a_process_that_is_ending(
         opened.result(PATIENCE).close()
 
 
-def test_a_server_does_not_wait_for_ever_for_one_that_does_not_end(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_does_not_wait_for_ever_for_one_that_does_not_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.0)
     monkeypatch.setattr(database_module, 'ENDING_TIMEOUT', 0.2)
     open_database(f'file:{path}', share=True).close()
@@ -493,13 +504,18 @@ print('left', oct(real(0o022)))
 """
     done = subprocess.run(
         [sys.executable, '-c', code, str(path), str(tmp_path / 'backups')],
-        stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
     assert done.stdout == 'left 0o22\n'
     files = [file for file in tmp_path.rglob('*') if file.is_file()]
     readable = [file for file in files if file.stat().st_mode & 0o077]
     assert all(is_in_a_private_folder(file, tmp_path) for file in readable)
     assert {'.index', '.lock', '.tmp', '.guard', '.packed', '.backed-up', '.tr0', '.fs', '.dat'} <= {
-        file.suffix for file in files}
+        file.suffix for file in files
+    }
 
 
 def is_in_a_private_folder(file: Path, tmp_path: Path) -> bool:

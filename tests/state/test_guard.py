@@ -101,7 +101,8 @@ def test_it_never_remembers_less_than_before(path: Path) -> None:
 
 
 def test_a_guard_that_cannot_write_does_not_undo_the_commit(
-        path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with closing(open_database(f'file:{path}', share=True)) as database:
         with monkeypatch.context() as full:
             full.setattr(os, 'pwrite', lambda *_: raise_(OSError(errno.ENOSPC, 'No space left on device')))
@@ -230,7 +231,7 @@ def torn(path: Path, tail: Callable[[bytes], bytes]) -> None:
     guard = Path(guard_of(str(path)))
     before, told = path.read_bytes(), guard.read_bytes()
     fill(path, 1)
-    transaction_ = path.read_bytes()[len(before):]
+    transaction_ = path.read_bytes()[len(before) :]
     path.write_bytes(before + tail(transaction_))
     guard.write_bytes(told)
 
@@ -254,7 +255,8 @@ TAILS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize('tail', TAILS.values(), ids=list(TAILS))
 @pytest.mark.parametrize('indexed', [True, False])
 def test_a_torn_tail_is_cut_off_with_one_warning(
-        filled: Path, tail: Callable[[bytes], bytes], indexed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    filled: Path, tail: Callable[[bytes], bytes], indexed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     whole = filled.stat().st_size
     torn(filled, tail)
     if not indexed:

@@ -78,9 +78,7 @@ def named(caplog: pytest.LogCaptureFixture) -> list[str]:
     return said
 
 
-def test_what_is_stored_is_named_once_for_each_class_and_attribute(
-    uri: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_stored_is_named_once_for_each_class_and_attribute(uri: str, caplog: pytest.LogCaptureFixture) -> None:
     with closing(open_database(uri, share=True)) as database, closing(State(database, [Tags])) as state:
         assert sorted(named(caplog)) == ['Shelf.sizes is a plain set', 'Tags.plain is a plain list']
         state[Tags].hold('plain', ['another'])
@@ -108,7 +106,7 @@ def test_the_line_says_what_to_do(uri: str, caplog: pytest.LogCaptureFixture) ->
         State(database, [Tags]).close()
     assert [record.levelname for record in caplog.records] == ['WARNING'] * 2
     assert (
-        "Tags.plain is a plain list, and a change within it is not stored: use a persistent kind, or assign another "
+        'Tags.plain is a plain list, and a change within it is not stored: use a persistent kind, or assign another '
         "one to change it; if the code does that, name 'plain' in the plain_on_purpose of Tags"
     ) in caplog.messages
 
@@ -223,7 +221,8 @@ def test_what_cannot_name_anything_on_purpose_is_said_and_keeps_nothing_from_bei
     said = named(caplog)
     assert said == [
         f"{Wrong!r} has the plain_on_purpose {purpose!r}, which names nothing: give it a tuple, as in ('names',)",
-        'Wrong.names is a plain list']
+        'Wrong.names is a plain list',
+    ]
 
 
 def test_a_migration_is_looked_at_as_it_stores(state: State, caplog: pytest.LogCaptureFixture) -> None:

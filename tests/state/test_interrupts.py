@@ -121,6 +121,7 @@ def test_in_another_thread_nothing_changes() -> None:
 
 # What is interrupted.
 
+
 class Keys(Component):
     """Presses Ctrl-C."""
 
@@ -178,9 +179,7 @@ def test_an_update_that_failed_says_so(state: State) -> None:
     assert state[Keys].all() == []
 
 
-def test_an_update_that_does_not_end_is_not_waited_for_for_ever(
-    state: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_update_that_does_not_end_is_not_waited_for_for_ever(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupts, 'GRACE', 0.1)
     go_on = threading.Event()
 
@@ -231,6 +230,7 @@ def test_what_a_session_runs_is_not_stored_when_it_is_interrupted(uri: str) -> N
 
 def test_an_interrupt_once_all_have_voted_leaves_the_outcome_open(uri: str) -> None:
     with closing(open_database(uri, share=True)) as database, closing(WritingSession(database.db)) as session:
+
         def stop(*_: object) -> None:
             press()
             press()

@@ -83,7 +83,8 @@ def test_what_is_forgotten_is_gone_and_the_rest_keeps_its_numbers(count: int, be
     first = min(max([1, *below]), count + 1)
     assert journal.first == first
     assert [journal.append((number,)) for number in range(count + 1, count + more + 1)] == list(
-        range(count + 1, count + more + 1))
+        range(count + 1, count + more + 1)
+    )
     assert len(journal) == count + more
     for start in (0, 1, first - 1, first, first + 1):
         assert list(journal.since(start)) == [(n, (n,)) for n in range(max(start, first), count + more + 1)]
@@ -91,7 +92,8 @@ def test_what_is_forgotten_is_gone_and_the_rest_keeps_its_numbers(count: int, be
         with pytest.raises(KeyError, match='is forgotten'):
             journal[number]
     assert [journal[number] for number in range(first, count + more + 1)] == [
-        (number,) for number in range(first, count + more + 1)]
+        (number,) for number in range(first, count + more + 1)
+    ]
     assert list(journal.check()) == []
 
 

@@ -108,9 +108,7 @@ def test_what_a_session_stored_is_stored_though_the_answer_is_lost(client: Datab
     assert state[HitCounter].count('1') == 2
 
 
-def test_what_was_stored_is_not_done_again_if_its_mark_was_taken_for_a_dead_one(
-    client: Database, state: State
-) -> None:
+def test_what_was_stored_is_not_done_again_if_its_mark_was_taken_for_a_dead_one(client: Database, state: State) -> None:
     assert state[HitCounter].hit('1', BOB) == 1
     lose_the_answer(state._writer._connection)
     finish = state._writer._connection.tpc_finish
@@ -161,7 +159,7 @@ def test_the_marks_of_dead_writers_are_removed_in_time(
         transactions, connection = session._transactions, session._connection
         Marker(transactions, connection).mark()
         session.commit()
-    dead, = names(client)
+    (dead,) = names(client)
     monkeypatch.setattr(marks, 'STALE', -1.0)
     state[HitCounter].hit('1', BOB)
     assert len(names(client)) == 1
@@ -174,14 +172,13 @@ def test_a_database_of_ones_own_has_no_marks(server: Database) -> None:
         assert names(server) == []
 
 
-def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, 'OPEN_TIMEOUT', 0.5)
     with closing(open_database(f'file:{path}', share=True)) as new:
         State(new, [HitCounter]).close()
     mortal = Mortal(path, 0, seed=0)
     with closing(open_database(f'file:{path}')) as client, closing(State(client, [HitCounter])) as state:
+
         def vanish(_: Any) -> None:
             mortal.close()
             raise ClientDisconnected
@@ -245,7 +242,10 @@ def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_
         state.submit(lambda _: held.set() or go_on.wait(PATIENCE))
         assert held.wait(PATIENCE)
         before, wrong, after = (
-            state.submit(HitCounter.hit, '1', BOB), state.submit(fail), state.submit(HitCounter.hit, '1', BOB))
+            state.submit(HitCounter.hit, '1', BOB),
+            state.submit(fail),
+            state.submit(HitCounter.hit, '1', BOB),
+        )
         go_on.set()
         assert (before.result(PATIENCE), after.result(PATIENCE)) == (2, 3)
         assert wrong.exception(PATIENCE) is error

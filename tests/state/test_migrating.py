@@ -100,10 +100,15 @@ def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(
 
     changes = migrated(old, polls.Polls)
 
-    assert changes.changed == Counter({
-        'persistent.mapping.PersistentMapping': 2, 'polls.Polls': 1, 'polls.Option': 3,
-        'persistent.list.PersistentList': 3, 'BTrees.OOBTree.OOBTree': 1,
-    })
+    assert changes.changed == Counter(
+        {
+            'persistent.mapping.PersistentMapping': 2,
+            'polls.Polls': 1,
+            'polls.Option': 3,
+            'persistent.list.PersistentList': 3,
+            'BTrees.OOBTree.OOBTree': 1,
+        }
+    )
     assert changes.new == Counter({'BTrees.OOBTree.OOBTree': 1, 'BTrees.Length.Length': 3})
     votes = [vote(number) for number in range(1, 101)]
     with closing(open_database(old, share=True)) as database:
@@ -161,9 +166,7 @@ def test_a_step_that_returns_what_never_ran_fails(old: str, polls: Any, monkeypa
 
 
 @pytest.mark.parametrize('name', ['call_them_options', 'count_by_themselves'])
-def test_a_step_that_fails_changes_nothing(
-    old: str, polls: Any, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_step_that_fails_changes_nothing(old: str, polls: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     before = content(old)
     step = getattr(polls.Polls, name)
 
@@ -175,7 +178,8 @@ def test_a_step_that_fails_changes_nothing(
     monkeypatch.setattr(polls.Polls, name, migration(to=2 if name == 'call_them_options' else 3)(fail))
     said = (
         r"^component 'polls' could not be migrated to schema \d \(ValueError: not so, in .*, line \d+\)"
-        rf', and nothing was changed: correct its {name}\(\)$')
+        rf', and nothing was changed: correct its {name}\(\)$'
+    )
     with pytest.raises(MigrationFailed, match=said) as failed:
         migrated(old, polls.Polls)
     assert isinstance(failed.value.__cause__, ValueError)

@@ -200,7 +200,10 @@ def killed_at_each_step(path: Path, packs: str) -> Iterator[tuple[str, Path]]:
     """What came next when a pack was killed, and the file that it left."""
     done = subprocess.run(
         [sys.executable, killing.__file__, path, packs],
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}, stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
         timeout=PATIENCE,
     )
     steps = done.stdout.splitlines()
@@ -290,8 +293,7 @@ def test_what_an_earlier_pack_left_is_removed_before_room_is_checked(
 ) -> None:
     left = Path(f'{path}.pack')
     left.write_bytes(b'half of a pack')
-    monkeypatch.setattr(
-        disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=path.stat().st_size - left.exists()))
+    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=path.stat().st_size - left.exists()))
     pack(server, 0.0)
     assert not left.exists()
 
@@ -381,9 +383,7 @@ def test_it_is_due_when_time_has_passed_since_the_last_one_even_if_it_was_anothe
         assert (Packed.read(str(path)) != before) is packs, passed
 
 
-def test_it_is_due_when_the_file_has_doubled(
-    server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_due_when_the_file_has_doubled(server: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, 'SMALL', 1000)
     pack_if_due(server, 3600.0, 0.0)
     first = Packed.read(str(path))

@@ -94,9 +94,20 @@ def test_run_does_it_again_when_another_was_first(db: Any) -> None:
         assert seen == [1, 5]
 
 
-@pytest.mark.parametrize('error', [
-    OSError(2, 'own'), StorageError('own'), POSKeyError(b'12345678'), UpdateFailed('own'), OutcomeUnknown('own'),
-    TransientError('own'), StopIteration('own'), SystemExit(3)], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    'error',
+    [
+        OSError(2, 'own'),
+        StorageError('own'),
+        POSKeyError(b'12345678'),
+        UpdateFailed('own'),
+        OutcomeUnknown('own'),
+        TransientError('own'),
+        StopIteration('own'),
+        SystemExit(3),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_what_the_function_raises_is_raised_as_it_is(
     db: Any, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,10 +163,13 @@ def test_a_session_on_a_closed_database_can_be_closed(tmp_path: Path) -> None:
     session.close()
 
 
-@pytest.mark.parametrize('store', [
-    lambda session: session.run(lambda root: root['mapping'].update(a=7)),
-    lambda session: (session.root['mapping'].update(a=7), session.commit()),
-])
+@pytest.mark.parametrize(
+    'store',
+    [
+        lambda session: session.run(lambda root: root['mapping'].update(a=7)),
+        lambda session: (session.root['mapping'].update(a=7), session.commit()),
+    ],
+)
 def test_ctrl_c_after_a_commit_says_that_it_was_stored(
     db: Any, monkeypatch: pytest.MonkeyPatch, store: Callable[[WritingSession], object]
 ) -> None:

@@ -111,7 +111,10 @@ root = connection.root()
     def __init__(self, path: Path, script: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, '-c', self.HEAD + script, f'file:{path}'],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def hear(self) -> str:
         assert self.process.stdout is not None
@@ -201,7 +204,8 @@ except Exception as error:
 
 
 def test_a_stopped_process_holds_up_commits_no_longer_than_the_time_out(
-        path: Path, server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    path: Path, server: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.close()
     monkeypatch.setattr(sharing, 'COMMIT_TIMEOUT', 1.0)
     with closing(open_database(f'file:{path}', share=True)) as server, closing(Process(path, VOTING)) as process:
@@ -251,12 +255,12 @@ def server_threads() -> list[str]:
 
 
 def test_a_process_that_reads_nothing_is_disconnected_before_the_memory_is_full(
-        path: Path, server: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    path: Path, server: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(sharing, 'READ_TIMEOUT', 0.0)
     dropped = threading.Event()
     drop = sharing._Client.drop
-    monkeypatch.setattr(
-        sharing._Client, 'drop', lambda client, reason: (drop(client, reason), dropped.set()))
+    monkeypatch.setattr(sharing._Client, 'drop', lambda client, reason: (drop(client, reason), dropped.set()))
     other = """
 say('ready')
 hear()
@@ -354,7 +358,8 @@ def test_only_the_owner_can_reach_the_socket(path: Path, server: Database) -> No
 
 
 def test_a_folder_open_to_others_is_made_private_before_there_is_a_socket(
-        path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path(sharing.folder_of(str(path)))
     folder.mkdir()
     folder.chmod(0o777)
@@ -370,8 +375,7 @@ def test_a_folder_open_to_others_is_made_private_before_there_is_a_socket(
     assert modes == [0o700]
 
 
-def test_a_folder_of_another_user_is_refused(
-        path: Path, server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_another_user_is_refused(path: Path, server: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     other = os.geteuid() + 1
     monkeypatch.setattr(os, 'geteuid', lambda: other)
     with pytest.raises(DatabaseRefused, match=r'belongs to .*run it as'):

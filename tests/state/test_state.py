@@ -638,8 +638,10 @@ class Locked(Component):
 
 @pytest.mark.parametrize(
     ('component', 'said'),
-    [(Hollow, r'\(ValueError: nothing in it, in .*/test_state.py, line \d+\)'),
-     (Locked, r"\(TypeError: cannot pickle '_thread.lock' object, in .*/test_state.py, line \d+\)")],
+    [
+        (Hollow, r'\(ValueError: nothing in it, in .*/test_state.py, line \d+\)'),
+        (Locked, r"\(TypeError: cannot pickle '_thread.lock' object, in .*/test_state.py, line \d+\)"),
+    ],
 )
 def test_a_component_that_cannot_make_its_first_state_is_named_with_its_line_and_nothing_is_stored(
     database: Database, component: type[Component], said: str, caplog: pytest.LogCaptureFixture
@@ -677,8 +679,9 @@ def test_a_class_that_is_missing_is_named_once_in_the_log(
         with closing(State(database, [Notes])) as state:
             assert len(state.query(lambda parts: str(parts[Notes].texts))) > 0
     assert caplog.messages == [
-        "what is stored needs the class things.Thing, which is not there (ModuleNotFoundError: No module named "
-        "'things'): install its package, or name it in the moved of its component"]
+        'what is stored needs the class things.Thing, which is not there (ModuleNotFoundError: No module named '
+        "'things'): install its package, or name it in the moved of its component"
+    ]
 
 
 class Port(Bell):
@@ -733,10 +736,15 @@ def test_one_that_cannot_serve_is_named_and_those_that_do_are_stopped(database: 
     ):
         pytest.fail('it serves')
     assert [what for what in happened if 'serv' in what] == [
-        'serve port 4', 'serve quay 5', 'stop serving quay 6', 'stop serving port 7']
+        'serve port 4',
+        'serve quay 5',
+        'stop serving quay 6',
+        'stop serving port 7',
+    ]
 
 
 # The writer's thread.
+
 
 def ends_of_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
     """The errors that end threads from now on: no fixture, since pytest sets a hook of its own after those."""
@@ -788,9 +796,7 @@ def test_an_error_that_takes_no_attributes_ends_nothing(state: State) -> None:
     assert state[Notes].add('goes on') == 1
 
 
-def test_an_update_goes_on_without_a_turn_that_cannot_be_taken(
-    state: State, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_update_goes_on_without_a_turn_that_cannot_be_taken(state: State, caplog: pytest.LogCaptureFixture) -> None:
     state._writer._turn.close()
     assert state[Notes].add('one') == 1
     assert state[Notes].add('two') == 2
@@ -889,6 +895,7 @@ def test_a_writer_whose_thread_cannot_start_leaves_nothing_open(
 
 # Within an update.
 
+
 def within_update(state: State, function: Callable[[Parts], object]) -> object:
     return state.update(function)
 
@@ -941,9 +948,7 @@ def test_a_session_within_an_update_is_refused_as_it_would_store_again_each_time
     assert state[Notes].all() == []
 
 
-def test_a_state_is_not_closed_within_an_update_or_a_callback(
-    state: State, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_state_is_not_closed_within_an_update_or_a_callback(state: State, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(StateError, match='the state cannot be closed in an update or its callback'):
         state.update(lambda _: state.close())
 
@@ -1011,6 +1016,7 @@ def test_a_callback_may_ask_for_what_is_stored(state: State) -> None:
 
 
 # The database is closed first.
+
 
 def test_a_database_that_is_closed_before_its_state_closes_that_too_and_says_so(tmp_path: Path) -> None:
     database = open_database(f'file://{tmp_path}/test.fs', share=True)

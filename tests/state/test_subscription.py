@@ -129,7 +129,7 @@ def test_bulk_takes_no_more_than_it_needs(state: State, monkeypatch: pytest.Monk
         nonlocal taken
         for number in range(100):
             taken += 1
-            yield str(number),
+            yield (str(number),)
 
     def ahead(stored: int) -> None:
         assert taken - stored <= 10
@@ -159,7 +159,7 @@ def test_bulk_stops_at_the_first_that_fails(state: State, wrong: str) -> None:
 def test_bulk_stores_what_came_before_its_arguments_failed(state: State) -> None:
     def words() -> Iterator[tuple[str]]:
         for number in range(17):
-            yield str(number),
+            yield (str(number),)
         raise OSError('the file ends')
 
     with pytest.raises(BulkStopped, match=r'17 of .* are stored, and then .* be read: the file ends') as stopped:

@@ -144,7 +144,7 @@ def test_whatever_a_turn_raises_is_no_turn_and_is_logged_once(
         with advice:
             done += 1
     assert (done, failing.left) == (2, left)
-    message, = caplog.messages
+    (message,) = caplog.messages
     assert message.startswith('no turns can be taken')
     assert 'No locks available' in message
 
@@ -168,9 +168,7 @@ def test_a_turn_that_was_closed_touches_no_other_file(open_turn: Open, tmp_path:
         os.close(file)
 
 
-def test_an_interrupt_in_a_turns_line_leaves_the_door_open(
-    open_turn: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_in_a_turns_line_leaves_the_door_open(open_turn: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     mine, other = open_turn(), open_turn()
 
     def interrupt(*_: object) -> None:

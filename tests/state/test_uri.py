@@ -47,7 +47,8 @@ def test_an_error_about_a_uri_does_not_repeat_its_password() -> None:
     uri = 'zeo://host:8100?password=s%25t'
 
     assert without_secrets(f'{uri} failed: no s%t, or "s%25t"', uri) == (
-        'zeo://host:8100?password=*** failed: no ***, or "***"')
+        'zeo://host:8100?password=*** failed: no ***, or "***"'
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_a_class_that_is_missing_is_found(path: Path) -> None:
     name = 'persistent.mapping.gnippaMtnetsisreP'
     assert any(
         f'a {name}, needs the class {name}, which is not there (persistent.mapping has no ' in finding.sentence
-        for finding in verdicts(path) if finding.verdict is Verdict.MISSING)
+        for finding in verdicts(path)
+        if finding.verdict is Verdict.MISSING
+    )
 
 
 def test_a_pickle_that_cannot_be_read_is_found(path: Path) -> None:
@@ -87,7 +89,8 @@ def test_a_reference_to_nothing_is_found(path: Path) -> None:
     replace(path, pickle, pickle.replace(reference, p64(0xABCDEF)))
     assert any(
         finding.startswith(f'object {int.from_bytes(owner, "big"):#x}, a ') and 'object 0xabcdef, which' in finding
-        for finding in found(path))
+        for finding in found(path)
+    )
 
 
 def test_a_damaged_record_header_is_found(path: Path) -> None:
@@ -182,28 +185,34 @@ def stamped(path: Path, modules: Modules) -> Modules:
     ('spoil', 'verdict', 'said'),
     [
         (
-            lambda modules: modules.remove('stamps'), Verdict.MISSING,
+            lambda modules: modules.remove('stamps'),
+            Verdict.MISSING,
             "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'stamps')",
         ),
         (
-            lambda modules: modules.write('stamps', STAMP.replace('class Price', 'class Cost')), Verdict.MISSING,
+            lambda modules: modules.write('stamps', STAMP.replace('class Price', 'class Cost')),
+            Verdict.MISSING,
             'needs the class stamps.Price, which is not there (stamps has no Price)',
         ),
         (
-            lambda modules: modules.spoil('stamps', 'import nosuch'), Verdict.MISSING,
+            lambda modules: modules.spoil('stamps', 'import nosuch'),
+            Verdict.MISSING,
             "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'nosuch', in ",
         ),
         (
-            lambda modules: modules.spoil('stamps', '\n1 / 0\n'), Verdict.FAILING,
+            lambda modules: modules.spoil('stamps', '\n1 / 0\n'),
+            Verdict.FAILING,
             'cannot be loaded, because its code fails (ZeroDivisionError: division by zero, in ',
         ),
         (
-            lambda modules: modules.spoil('stamps', 'class Stamp(:'), Verdict.FAILING,
+            lambda modules: modules.spoil('stamps', 'class Stamp(:'),
+            Verdict.FAILING,
             'cannot be loaded, because its code fails (SyntaxError: ',
         ),
         (
             lambda modules: modules.write('stamps', f'{STAMP}    def __setstate__(self, state): state["nosuch"]'),
-            Verdict.FAILING, "cannot be loaded, because its code fails (KeyError: 'nosuch', in ",
+            Verdict.FAILING,
+            "cannot be loaded, because its code fails (KeyError: 'nosuch', in ",
         ),
     ],
 )
@@ -260,7 +269,7 @@ def test_a_class_that_does_not_take_what_is_stored_of_it_is_failing_code(
 
 def test_a_check_that_fails_is_failing_code(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Diary, 'check', lambda diary: diary.nosuch)
-    (verdict, sentence), = verdicts(path)
+    ((verdict, sentence),) = verdicts(path)
     assert verdict is Verdict.FAILING
     assert sentence.startswith("diary cannot be checked, because its code fails (AttributeError: 'Diary' object has no")
     assert 'test_verification.py, line ' in sentence
@@ -271,7 +280,7 @@ def test_a_check_that_gives_no_sentences_is_failing_code(
     path: Path, monkeypatch: pytest.MonkeyPatch, returned: object
 ) -> None:
     monkeypatch.setattr(Diary, 'check', lambda _: returned)
-    (verdict, sentence), = verdicts(path)
+    ((verdict, sentence),) = verdicts(path)
     assert verdict is Verdict.FAILING
     assert sentence.startswith(f'diary cannot be checked, because its check() returned {returned!r}: it must give')
 

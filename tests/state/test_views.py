@@ -229,7 +229,9 @@ def test_threads_on_both_databases_lose_no_increment(here: ZODB.DB, there: ZODB.
 
     running = [
         threading.Thread(target=increment, args=(db, random.Random(seed)))
-        for seed in range(threads) for db in (here, there)]
+        for seed in range(threads)
+        for db in (here, there)
+    ]
     for thread in running:
         thread.start()
     for thread in running:

@@ -113,7 +113,20 @@ class CallerHungUp:
 
 
 Heard = (
-    Answered | Played | Missing
-    | SaidNumber | SaidDigits | SaidLetters | SaidPhonetically | SaidDate | SaidTime | SaidDateTime
-    | Waited | Recorded | Ran | Pressed | HungUp | CallerHungUp
+    Answered
+    | Played
+    | Missing
+    | SaidNumber
+    | SaidDigits
+    | SaidLetters
+    | SaidPhonetically
+    | SaidDate
+    | SaidTime
+    | SaidDateTime
+    | Waited
+    | Recorded
+    | Ran
+    | Pressed
+    | HungUp
+    | CallerHungUp
 )

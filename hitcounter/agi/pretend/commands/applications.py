@@ -24,9 +24,7 @@ def run_application(leg: Leg, name: str, options: str) -> Outcome:
 def _of_the_channel(leg: Leg, name: str, options: str, application: Application) -> Outcome:
     for variable, value in application.variables.items():
         leg.set(variable, value)
-    return Outcome(
-        str(application.result), heard=(Ran(name, options),), seconds=application.seconds, broken=minus_one
-    )
+    return Outcome(str(application.result), heard=(Ran(name, options),), seconds=application.seconds, broken=minus_one)
 
 
 def _app_answer(leg: Leg, options: str) -> Outcome:

@@ -19,6 +19,7 @@ _FULL_EXAMPLE: Final = 'Example return code: 200 result=1 (The time is 157849380
 
 # Variables and the database.
 
+
 @command('SET VARIABLE', '<name> <value>', runs_dead=True)
 def set_variable(leg: Leg, arguments: list[str]) -> Outcome:
     leg.set(*arguments)
@@ -69,6 +70,7 @@ def _value(value: str | None) -> Outcome:
 
 
 # Applications and subroutines.
+
 
 @command('EXEC', '<application> ...', runs_dead=True)
 def execute(leg: Leg, arguments: list[str]) -> Outcome:

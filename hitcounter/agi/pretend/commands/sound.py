@@ -21,6 +21,7 @@ _SOUND_FORMATS: Final = frozenset({'alaw', 'g722', 'gsm', 'sln', 'sln16', 'ulaw'
 
 # Prompts.
 
+
 @command('STREAM FILE', '<filename> <escape_digits> [<sample_offset>]')
 def stream_file(leg: Leg, arguments: list[str]) -> Outcome | None:
     offset = scan(arguments[2]) if arguments[2:] else 0
@@ -134,9 +135,7 @@ def get_data(leg: Leg, arguments: list[str]) -> Outcome:
     digits = pressed.removesuffix('#')
     in_time = pressed.endswith('#') or len(digits) == most
     heard = ((Played(name),) if name else ()) + tuple(map(Pressed, pressed))
-    return Outcome(
-        digits if in_time else f'{digits} (timeout)', heard, seconds, broken=minus_one, interrupted=''
-    )
+    return Outcome(digits if in_time else f'{digits} (timeout)', heard, seconds, broken=minus_one, interrupted='')
 
 
 def _collect(leg: Leg, most: int, playing: float, patience: float) -> tuple[str, float]:
