@@ -82,3 +82,11 @@ def lead(asterisk: Asterisk) -> Iterator[Lead]:
     with ExitStack() as sessions, asterisk.listen(4574) as listener:
         listener.settimeout(PATIENCE)
         yield lambda **caller: sessions.enter_context(Session(asterisk.dial('31422', **caller), listener))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured: tables, of which each row is a property of a test, named by the head of its table."""
+    rows = [row for report in terminalreporter.getreports('') for row in report.user_properties]
+    for head in dict.fromkeys(head for head, _ in rows):
+        terminalreporter.section('measured')
+        terminalreporter.write_line('\n'.join([head, *(str(row) for table, row in rows if table == head)]))

@@ -57,9 +57,9 @@ class Asterisk:
     It is started at once, and dies with this process if nobody stops it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = 'test') -> None:
         self.folder = folder
-        self.environment = os.environ | {'INSTANCE': f'test-{os.getpid()}'}
+        self.environment = os.environ | {'INSTANCE': f'{name}-{os.getpid()}'}
         self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
         self._caller_ids = itertools.count(1001)
         self._process = subprocess.Popen(
@@ -91,10 +91,19 @@ class Asterisk:
 
     def stop(self) -> None:
         """Return when it is gone, with its configuration."""
-        self._process.send_signal(signal.SIGTERM)
+        self.end(signal.SIGTERM)
+        shutil.rmtree(self._run)
+
+    def end(self, number: signal.Signals) -> None:
+        """Send a signal, and return when it is gone; what it stored is there until `stop`."""
+        self._process.send_signal(number)  # which does nothing to one that is gone
         self._process.wait(PATIENCE)
         self.log.close()
-        shutil.rmtree(self._run)
+
+    @property
+    def database(self) -> Path:
+        """The file of its own database, AstDB."""
+        return self._run / 'db' / 'astdb.sqlite3'
 
     def inside(self, *command: str) -> list[str]:
         """The command line that runs `command` in Asterisk's network."""
@@ -137,6 +146,18 @@ class Asterisk:
 
     def dial(self, line: str = '31415', *, by: str = LOCAL, name: str = 'Ada', then: str = 'stays') -> 'Caller':
         """Let someone call `line`; once answered, they do as the extension `then` in dialplan.conf says."""
+        written = self._call_file(line, by, name, then)
+        written.rename(self._run / 'spool' / 'outgoing' / written.name)
+        return Caller(self, written.stem)
+
+    def tell(self, line: str, calls: int = 1) -> list[str]:
+        """Let so many call `line` at once; returns what it told each, by their order in the log."""
+        start = len(self.log)
+        for written in [self._call_file(line, LOCAL, 'Ada', 'stays') for _ in range(calls)]:
+            written.rename(self._run / 'spool' / 'outgoing' / written.name)
+        return [match[1] for match in self.log.wait_for(calls, r'^ \S+ was told (.*)$', start)]
+
+    def _call_file(self, line: str, by: str, name: str, then: str) -> Path:
         caller_id = str(next(self._caller_ids))
         quoted = re.sub(r'(["\\;])', r'\\\1', name)
         written = self._run / 'spool' / 'tmp' / f'{caller_id}.call'
@@ -146,8 +167,7 @@ class Asterisk:
             encoding='utf-8',
             errors='surrogateescape',
         )
-        written.rename(self._run / 'spool' / 'outgoing' / written.name)
-        return Caller(self, caller_id)
+        return written
 
     def dial_as(self, user: str, line: str, name: str = '') -> 'Stranger':
         """Let a telephone call `line` by SIP that has any `user` in its From address, percent escapes included."""

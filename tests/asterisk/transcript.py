@@ -25,14 +25,21 @@ class Transcript:
 
     def wait(self, pattern: str, start: int = 0) -> re.Match[str]:
         """The first match of `pattern` in a line, from line `start` on, be it there or yet to come."""
+        (match,) = self.wait_for(1, pattern, start)
+        return match
+
+    def wait_for(self, times: int, pattern: str, start: int = 0) -> list[re.Match[str]]:
+        """The first so many matches of `pattern`, as `wait` finds one."""
         deadline = time.monotonic() + PATIENCE
         position = start
+        found: list[re.Match[str]] = []
         while (line := self._line(position, deadline)) is not None:
-            if match := re.search(pattern, line):
-                return match
+            found.extend(filter(None, [re.search(pattern, line)]))
+            if len(found) == times:
+                return found
             position += 1
         when = 'before it ended' if self._ended else f'in {PATIENCE:.0f} seconds'
-        raise AssertionError(f'{self.name} did not write {pattern!r} {when}')
+        raise AssertionError(f'{self.name} wrote {pattern!r} {len(found)} times of {times} {when}')
 
     def text(self, start: int = 0) -> str:
         """All that was written so far, from line `start` on."""
