@@ -78,6 +78,15 @@ def test_the_transcripts_of_the_readme_are_what_the_commands_print(port: int, st
     assert (result.output, result.exit_code) == (told, 0)
 
 
+def test_the_counter_of_the_book_in_the_readme_is_the_one_that_is_measured() -> None:
+    (counter,) = re.findall(
+        r'^    (exten => 31470,.*\n(?:     same .*\n)+)', (ROOT / 'README.md').read_text('utf-8'), re.MULTILINE
+    )
+    shown = [line.strip() for line in counter.splitlines()]
+    measured = (ROOT / 'tests/asterisk/dialplan.conf').read_text('utf-8').partition(shown[0])[2].splitlines()
+    assert [line.strip() for line in measured[1:3]] == shown[1:]
+
+
 def test_the_transcripts_of_the_shell_are_what_the_commands_print(port: int, storage: str) -> None:
     for _ in range(2):
         place_call(('127.0.0.1', port), Channel(caller_id=None))
@@ -134,8 +143,6 @@ def test_every_snippet_runs(path: Path, fastagi: object, tmp_path: Path, monkeyp
     module = ModuleType(path.stem)
     monkeypatch.setitem(sys.modules, path.stem, module)  # where the pickles of its components look for it
     document.namespace = vars(module)
-    if path.name == 'README.md':
-        document.namespace.update(vars(hits))  # its one snippet is an excerpt
     for example in document.examples():
         example.evaluate()
     for name, test in document.namespace.items():
@@ -155,14 +162,6 @@ def test_every_snippet_is_fenced_and_thus_run() -> None:
     for path in DOCUMENTS:
         text = re.sub(r'^```python\n.*?^```$', '', path.read_text('utf-8'), flags=re.MULTILINE | re.DOTALL)
         assert not re.search(r'^ *(>>> |import |from \w+ import |def |class |@\w|```)', text, re.MULTILINE), path
-
-
-def test_the_excerpt_in_the_readme_is_of_the_application() -> None:
-    excerpt = re.search(r'^```python\n(.*?)^```$', (ROOT / 'README.md').read_text('utf-8'), re.MULTILINE | re.DOTALL)
-    assert excerpt
-    lines = iter((ROOT / 'hitcounter' / 'hits.py').read_text('utf-8').split('\n'))
-    for line in excerpt[1].split('\n'):
-        assert line.strip() == '...' or line.removesuffix(' ...') in lines, line
 
 
 def load_example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
