@@ -145,7 +145,15 @@ class _Caller:
 def serving(port: int, *options: str, command: Sequence[str] = ()) -> Iterator[int]:
     """A server on core 0, and this process on core 1; gives the server's process id."""
     with tempfile.TemporaryDirectory(dir='.') as folder:
-        own = [sys.executable, '-c', 'from hitcounter.serve import main; main()', '--prompt', 'hello', '--cpu', '0']
+        own = [
+            sys.executable,
+            '-c',
+            'from hitcounter.commands.serve import main; main()',
+            '--prompt',
+            'hello',
+            '--cpu',
+            '0',
+        ]
         own += ['--storage', f'file://{os.path.abspath(folder)}/hits.fs', '--listen', f'127.0.0.1:{port}', *options]
         with Path(folder, 'log').open('wb') as log:
             server = subprocess.Popen(['taskset', '-c', '0', *(command or own)], stdout=log, stderr=log)

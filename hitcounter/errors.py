@@ -47,7 +47,7 @@ class EntryPointError(HitcounterError):
     """An installed package offers a script or a component that cannot be used."""
 
 
-# Records that go to a file or come from one: raised by hitcounter.exchange.
+# Records that go to a file or come from one: raised by hitcounter.hits.records.
 
 
 class ExportFailed(HitcounterError):
@@ -79,6 +79,10 @@ class DatabaseMissing(DatabaseRefused):
 
 class DatabaseDamaged(DatabaseRefused):
     """The database has lost what was stored in it, or cannot be read: restore a backup."""
+
+
+#: What the message of DatabaseDamaged says to do.
+RESTORE = 'restore a backup'
 
 
 class DatabaseOutdated(DatabaseRefused):

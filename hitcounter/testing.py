@@ -1,7 +1,7 @@
 """The test kit: leads calls with a script, in memory or over a real connection, where there is no PBX.
 
 A pretend Asterisk plays the other side; it is held against recordings of a real one. What happened is then in its
-`heard`, `lines`, `status`, `variables` and `database`.
+`events`, `lines`, `status`, `variables` and `database`.
 """
 
 from collections import deque
@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
-from .agi import Call, Environment, Script, Server, pretend
-from .agi.pretend import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
-from .agi.pretend import Channel, Manner, PretendCall
+from . import simulator as pretend
+from .agi import Call, Environment, Script, Server
 from .agi.script import Scripts, refuse_what_never_ran
 from .errors import ConnectionLost, Hangup, ScriptError
+from .simulator import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
+from .simulator import Channel, HangUpTiming, SimulatedCall
 
 __all__ = ['connect', 'dial', 'serving']
 __all__ += pretend.__all__
@@ -23,7 +24,7 @@ __all__ += pretend.__all__
 _DRAIN = 1.0
 
 
-def dial(channel: Channel, script: Callable[[Call], object]) -> PretendCall:
+def dial(channel: Channel, script: Callable[[Call], object]) -> SimulatedCall:
     """Lead a whole call with `script`, in memory and in this thread; returns the pretend Asterisk when it is over.
 
     A caller who hangs up, and an Asterisk that vanishes, end the call as they do on a server. Whatever else the
@@ -45,7 +46,7 @@ def _parameters(channel: Channel, script: Callable[[Call], object]) -> Mapping[s
     return parameters
 
 
-def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyType({})) -> tuple[Call, PretendCall]:
+def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyType({})) -> tuple[Call, SimulatedCall]:
     """A call in memory, on which the test itself gives the commands, and the pretend Asterisk that answers them."""
     asterisk = _NearAsterisk(channel)
     environment, rest = Environment.opening(asterisk.opening())
@@ -65,7 +66,7 @@ def serving(scripts: Iterable[Script[..., object]]) -> Iterator[tuple[str, int]]
         server.stop(_DRAIN)
 
 
-class _NearAsterisk(PretendCall):
+class _NearAsterisk(SimulatedCall):
     """A pretend Asterisk that is heard at once over a line, also what it says unasked."""
 
     def __init__(self, channel: Channel) -> None:
@@ -82,7 +83,7 @@ class _NearAsterisk(PretendCall):
 class _Line:
     """The stream between a call and a pretend Asterisk."""
 
-    def __init__(self, asterisk: PretendCall) -> None:
+    def __init__(self, asterisk: SimulatedCall) -> None:
         self._asterisk = asterisk
         self._pieces: deque[bytes] = deque()
 
@@ -98,7 +99,7 @@ class _Line:
     def send(self, data: bytes) -> None:
         self._asterisk.feed(data)
         while running := self._asterisk.begin():
-            if running.manner is Manner.AFTER:
+            if running.manner is HangUpTiming.AFTER:
                 self._pieces.append(self._asterisk.finish(replace(running, manner=None)))
                 self._asterisk.hang_up()
             else:

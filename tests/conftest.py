@@ -20,8 +20,8 @@ from hypothesis import settings
 from modules import Modules
 from patience import PATIENCE
 
-from hitcounter.agi.pretend import Channel, LineFromServer, PretendCall, SaidNumber, converse, place_call
 from hitcounter.hits import Caller, HitCounter
+from hitcounter.simulator import Channel, LineFromServer, SaidNumber, SimulatedCall, converse, place_call
 from hitcounter.state import State, open_database
 
 pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry point of that name has brought it already
@@ -35,7 +35,7 @@ Run = Callable[..., 'subprocess.CompletedProcess[str]']
 Start = Callable[..., 'ServerProcess']
 
 
-_SERVE = 'from hitcounter.serve import main; main()'
+_SERVE = 'from hitcounter.commands.serve import main; main()'
 
 
 class Log:
@@ -125,26 +125,26 @@ class ServerProcess:
         where = self.log.wait(r'listening on (\S+):(\d+), database')
         self.address = where[1], int(where[2])
 
-    def call(self, **channel: object) -> PretendCall:
+    def call(self, **channel: object) -> SimulatedCall:
         """Lead a whole call."""
         return place_call(self.address, Channel(**channel), timeout=PATIENCE)
 
     def number(self, **channel: object) -> int:
         """Lead a whole call, and give the number it heard."""
-        (number,) = (heard.number for heard in self.call(**channel).heard if isinstance(heard, SaidNumber))
+        (number,) = (heard.number for heard in self.call(**channel).events if isinstance(heard, SaidNumber))
         return number
 
     @contextmanager
-    def hold(self, command: bytes, **channel: object) -> Iterator[Callable[[], PretendCall]]:
+    def hold(self, command: bytes, **channel: object) -> Iterator[Callable[[], SimulatedCall]]:
         """A call in which Asterisk has just read `command`; what this gives leads the rest of it.
 
         If that is not called, the connection breaks at the end of the block.
         """
-        call = PretendCall(Channel(**channel))
+        call = SimulatedCall(Channel(**channel))
         with closing(converse(call, self.address, timeout=PATIENCE)) as events:
             assert any(isinstance(event, LineFromServer) and event.line.startswith(command) for event in events)
 
-            def go_on() -> PretendCall:
+            def go_on() -> SimulatedCall:
                 for _ in events:
                     pass
                 return call
@@ -236,7 +236,7 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
         env: Mapping[str, str] | None = None,
         inside: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
-        code = f'from hitcounter.{command} import main; main()'
+        code = f'from hitcounter.commands.{command} import main; main()'
         return subprocess.run(
             [*inside, sys.executable, '-W', 'error', '-c', code, *arguments],
             input=input,

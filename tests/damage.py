@@ -10,8 +10,8 @@ import pytest
 from ZODB.FileStorage import FileStorage
 
 from hitcounter.errors import DatabaseRefused
-from hitcounter.state.database import open_database
-from hitcounter.state.guard import GuardedFile
+from hitcounter.state.storage.database import open_database
+from hitcounter.state.storage.guard import GuardedFile
 
 COMMITS = 20
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from patience import PATIENCE
 
-from hitcounter.state import database, open_database
+from hitcounter.state import open_database
+from hitcounter.state.storage import database
 
 #: Where a server may die: in a commit, or anywhere.
 FATES = ('before the vote', 'after the vote', 'before it is stored', 'after it is stored', 'at any time')

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from conftest import PATIENCE, Log
 
-from hitcounter.agi.pretend import Channel, PretendCall, SaidNumber
+from hitcounter.simulator import Channel, SaidNumber, SimulatedCall
 
-HITCOUNTER_AGI = 'from hitcounter.process import main; main()'
+HITCOUNTER_AGI = 'from hitcounter.commands.agi import main; main()'
 
 _HANGUP = b'HANGUP\n'
 
@@ -37,7 +37,7 @@ class ProcessCall:
         code: str = HITCOUNTER_AGI,
         audio: bytes | None = None,
     ) -> None:
-        self.pretend = PretendCall(channel)
+        self.pretend = SimulatedCall(channel)
         command = [sys.executable, '-W', 'error', '-c', code, *arguments]
         source = -1
         if audio is not None:
@@ -84,7 +84,7 @@ class ProcessCall:
 
     @property
     def number(self) -> int:
-        (number,) = (heard.number for heard in self.pretend.heard if isinstance(heard, SaidNumber))
+        (number,) = (heard.number for heard in self.pretend.events if isinstance(heard, SaidNumber))
         return number
 
     def close(self) -> None:

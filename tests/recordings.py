@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hitcounter.agi.call import Call
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend.lines import parse_args
+from hitcounter.agi.protocol.environment import Environment
+from hitcounter.simulator.lines import parse_args
 
 FOLDER = Path(__file__).parent / 'transcripts'
 

@@ -13,8 +13,8 @@ from conftest import BOB
 from outages import be_impatient
 
 from hitcounter.hits import HitCounter
-from hitcounter.state import Session, State, open_database
-from hitcounter.state.guard import GuardedFile
+from hitcounter.state import ReadConnection, State, open_database
+from hitcounter.state.storage.guard import GuardedFile
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess, Start
@@ -78,7 +78,7 @@ def test_a_process_that_stays_connected_over_a_restore_sees_what_was_restored(
     assert server.number() == 2
     with (
         closing(open_database(storage)) as database,
-        closing(Session(database.db)) as session,
+        closing(ReadConnection(database.db)) as session,
         closing(State(database, [HitCounter])) as state,
     ):
         assert state[HitCounter].hit('31415', BOB) == 3

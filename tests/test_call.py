@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from patience import PATIENCE
 
-from hitcounter import call
-from hitcounter.agi.pretend import (
+from hitcounter.commands import call
+from hitcounter.simulator import (
     LineFromServer,
     LineToServer,
     Played,
@@ -27,7 +27,7 @@ from hitcounter.agi.pretend import (
     Waited,
 )
 
-COMMAND = [sys.executable, '-c', 'from hitcounter.call import main; main()']
+COMMAND = [sys.executable, '-c', 'from hitcounter.commands.call import main; main()']
 
 
 # One call.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from hitcounter.agi.pretend import Answered, Played, SaidNumber
 from hitcounter.hits import APOLOGY, HitCounter
+from hitcounter.simulator import Answered, Played, SaidNumber
 from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def call_until_full(server: ServerProcess) -> list[int]:
     heard: list[int] = []
     for _ in range(1000):
         call = server.call(caller_name=LONG_NAME)
-        numbers = [event.number for event in call.heard if isinstance(event, SaidNumber)]
+        numbers = [event.number for event in call.events if isinstance(event, SaidNumber)]
         if not numbers:
             return heard
         heard += numbers
@@ -124,7 +124,7 @@ def test_the_caller_hears_an_apology_and_the_server_counts_on_once_there_is_room
 
     assert heard == list(range(1, len(heard) + 1))
     for call in during:
-        assert call.heard == [Answered(), *map(Played, APOLOGY)]
+        assert call.events == [Answered(), *map(Played, APOLOGY)]
         assert call.status == 'FAILURE'
         assert 'HITCOUNTER_NUMBER' not in call.variables
     server.log.wait(' called ', len(heard) + 1 + len(during))

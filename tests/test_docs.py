@@ -19,11 +19,12 @@ from click.testing import CliRunner
 from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
-from hitcounter import call, hits, serve, shell
+from hitcounter import hits
 from hitcounter.agi import Server
-from hitcounter.main import main
+from hitcounter.commands import call, serve, shell
+from hitcounter.commands.main import main
 from hitcounter.state import State, open_database
-from hitcounter.testing import Channel, HangUp, Heard, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
+from hitcounter.testing import CallEvent, Channel, HangUp, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
 
 ROOT = Path(__file__).parent.parent
 MODULES = [path for path in sorted((ROOT / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
@@ -64,7 +65,7 @@ def test_the_first_script_says_any_caller_id(caller: str) -> None:
 
     asterisk = dial(Channel(caller_id=caller), names['greet'])
 
-    assert asterisk.heard[-1] == SaidLetters(caller)
+    assert asterisk.events[-1] == SaidLetters(caller)
     assert asterisk.status == 'SUCCESS'
 
 
@@ -165,7 +166,7 @@ def test_every_snippet_is_fenced_and_thus_run() -> None:
 
 
 def load_example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'docs' / 'examples' / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'examples' / f'{name}.py')
     assert spec
     assert spec.loader
     example = importlib.util.module_from_spec(spec)
@@ -183,7 +184,7 @@ def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         heard = []
         for caller in range(1, 103):
             asterisk = dial(Channel(caller_id=str(caller)), functools.partial(example.play, state=state))
-            heard.append(asterisk.heard[1])
+            heard.append(asterisk.events[1])
         assert state[example.Game].won_by() == '100'
     assert heard[:99] == [SaidNumber(99 - index) for index in range(99)]
     assert heard[99:] == [Played('auth-thankyou'), Played('vm-goodbye'), Played('vm-goodbye')]
@@ -206,7 +207,7 @@ def test_the_example_takes_an_account_number(
     fastagi: Callable[..., tuple[str, int]],
     monkeypatch: pytest.MonkeyPatch,
     keys: str,
-    told: list[Heard],
+    told: list[CallEvent],
     account: str | None,
 ) -> None:
     example = load_example('account_number', monkeypatch)
@@ -215,9 +216,9 @@ def test_the_example_takes_an_account_number(
         dial(channel, example.ask_for_account),
         place_call(fastagi([example.ask_for_account]), channel),
     ):
-        assert all(heard in asterisk.heard for heard in told)
+        assert all(heard in asterisk.events for heard in told)
         assert asterisk.variables.get('ACCOUNT') == account
-        assert (asterisk.heard[-1] == Played('vm-goodbye')) == (account is None)
+        assert (asterisk.events[-1] == Played('vm-goodbye')) == (account is None)
         assert asterisk.status == 'SUCCESS'
 
 
@@ -239,5 +240,5 @@ def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:
     document = (ROOT / 'docs/installation.md').read_text('utf-8')
     shown = re.search(r'^    \[project\]\n(?:(?:    .*)?\n)+', document, re.MULTILINE)
     assert shown
-    written = (ROOT / 'docs/examples/votes/pyproject.toml').read_text('utf-8')
+    written = (ROOT / 'examples/votes/pyproject.toml').read_text('utf-8')
     assert re.sub('^    ', '', shown[0], flags=re.MULTILINE).strip() in written

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from patience import PATIENCE
 
-MAIN = 'from hitcounter.main import main; main()'
+MAIN = 'from hitcounter.commands.main import main; main()'
 
 
 @pytest.fixture
@@ -130,23 +130,23 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize('command', ['main', 'serve', 'shell', 'process'])
-@pytest.mark.parametrize('module', ['click', 'ZODB', 'hitcounter.settings', 'zodburi'])
+@pytest.mark.parametrize('command', ['main', 'serve', 'shell', 'agi'])
+@pytest.mark.parametrize('module', ['click', 'ZODB', 'hitcounter.commands.options', 'zodburi'])
 def test_ctrl_c_while_python_imports_ends_it_without_a_word(
     variables: dict[str, str], command: str, module: str
 ) -> None:
-    code = f'{_HOOK.format(module=module)}\nfrom hitcounter.{command} import main; main()'
+    code = f'{_HOOK.format(module=module)}\nfrom hitcounter.commands.{command} import main; main()'
 
     assert interrupted(code, variables) == (130, '')
 
 
-@pytest.mark.parametrize('command', ['main', 'serve', 'shell', 'process'])
+@pytest.mark.parametrize('command', ['main', 'serve', 'shell', 'agi'])
 def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
     variables: dict[str, str], command: str
 ) -> None:
     code = (
         'import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); '
-        f'os.kill(os.getpid(), signal.SIGINT); from hitcounter.{command} import main; main()'
+        f'os.kill(os.getpid(), signal.SIGINT); from hitcounter.commands.{command} import main; main()'
     )
     done = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, env=variables, timeout=PATIENCE, check=False
@@ -158,18 +158,18 @@ def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
 @pytest.mark.parametrize(
     ('arguments', 'where'),
     [
-        (('status',), 'hitcounter.settings.Command.prepare'),
-        (('status',), 'hitcounter.status.status'),
-        (('verify',), 'hitcounter.verify.findings'),
-        (('backup', 'backups'), 'hitcounter.backup.back_up'),
-        (('restore', '.'), 'hitcounter.backup.restore'),
-        (('export', '-', '--format', 'csv'), 'hitcounter.export.open_database'),
-        (('migrate', '--status'), 'hitcounter.migrate.compare'),
-        (('pack',), 'hitcounter.pack.pack'),
-        (('forget', '--keep-calls', '1d'), 'hitcounter.forget.forget'),
-        (('shell', '-c', '1'), 'hitcounter.shell.Workspace'),
-        (('agi',), 'hitcounter.settings.Command.prepare'),
-        (('call',), 'hitcounter.call.parse_target'),
+        (('status',), 'hitcounter.commands.options.Command.prepare'),
+        (('status',), 'hitcounter.commands.status.status'),
+        (('verify',), 'hitcounter.commands.verify.findings'),
+        (('backup', 'backups'), 'hitcounter.commands.backup.back_up'),
+        (('restore', '.'), 'hitcounter.commands.backup.restore'),
+        (('export', '-', '--format', 'csv'), 'hitcounter.commands.export.open_database'),
+        (('migrate', '--status'), 'hitcounter.commands.migrate.compare'),
+        (('pack',), 'hitcounter.commands.pack.pack'),
+        (('forget', '--keep-calls', '1d'), 'hitcounter.commands.forget.forget'),
+        (('shell', '-c', '1'), 'hitcounter.commands.shell.Workspace'),
+        (('agi',), 'hitcounter.commands.options.Command.prepare'),
+        (('call',), 'hitcounter.commands.call.parse_target'),
     ],
 )
 def test_ctrl_c_ends_each_command_with_130(
@@ -179,13 +179,13 @@ def test_ctrl_c_ends_each_command_with_130(
     owner, _, name = where.rpartition('.')
     code = f"""
 import importlib, pkgutil, sys
-import hitcounter.main
+import hitcounter.commands.main
 def wait(*_, **__):
     print('here', flush=True)
     sys.stdin.read()
 setattr(pkgutil.resolve_name({owner!r}), {name!r}, wait)
 sys.argv = ['hitcounter', *{arguments!r}]
-hitcounter.main.main()
+hitcounter.commands.main.main()
 """
 
     status, said = interrupted(code, variables)

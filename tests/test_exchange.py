@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitcounter.errors import ImportRefused
-from hitcounter.exchange import (
+from hitcounter.hits import Caller, Hit, HitCounter
+from hitcounter.hits.records import (
     AT_ONCE,
     EARLIER,
     FIELDS,
@@ -24,9 +25,8 @@ from hitcounter.exchange import (
     export_records,
     import_calls,
 )
-from hitcounter.hits import Caller, Hit, HitCounter
-from hitcounter.state import Session, State, open_database
-from hitcounter.times import format_time, parse_time
+from hitcounter.hits.times import format_time, parse_time
+from hitcounter.state import ReadConnection, State, open_database
 
 BOB = Caller('555', 'Bob', '17.1')
 
@@ -49,7 +49,7 @@ def form(request: pytest.FixtureRequest) -> Format:
 
 
 def exported(state: State, form: Format, fields: Sequence[str] = FIELDS) -> bytes:
-    with closing(Session(state._database.db)) as session:
+    with closing(ReadConnection(state._database.db)) as session:
         return b''.join(export_records(session, 'hits', form, fields))
 
 

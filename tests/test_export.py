@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from patience import PATIENCE
 
+from hitcounter.commands.export import _new
 from hitcounter.errors import HitcounterError
-from hitcounter.exchange import AT_ONCE
-from hitcounter.export import _new
 from hitcounter.hits import Caller, HitCounter
+from hitcounter.hits.records import AT_ONCE
 from hitcounter.state import ReadingState, open_database
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 #: What was started in the background would ignore Ctrl-C.
 _IMPORT = (
-    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from hitcounter.main import main; main()'
+    'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); '
+    'from hitcounter.commands.main import main; main()'
 )
 
 ODD = Caller(None, b'Zo\xeb "x",\r\n=1+1'.decode('utf-8', 'surrogateescape'), '')
@@ -132,7 +133,15 @@ def test_a_full_disk_behind_standard_output_is_said(
     count('31415')
     with open('/dev/full', 'w') as full:
         done = subprocess.run(
-            [sys.executable, '-c', 'from hitcounter.main import main; main()', 'export', '-', '--format', 'csv'],
+            [
+                sys.executable,
+                '-c',
+                'from hitcounter.commands.main import main; main()',
+                'export',
+                '-',
+                '--format',
+                'csv',
+            ],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

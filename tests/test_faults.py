@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import pytest
 from patience import PATIENCE
 
-from hitcounter.agi.pretend import Channel, HangUp, Manner, SaidNumber, place_call
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Session, State, open_database, sharing
+from hitcounter.simulator import Channel, HangUp, HangUpTiming, SaidNumber, place_call
+from hitcounter.state import ReadConnection, State, open_database
+from hitcounter.state.storage import sharing
 
 if TYPE_CHECKING:
     from conftest import Run, ServerProcess, Start
@@ -136,7 +137,7 @@ def test_asterisk_may_vanish_in_any_command(small: ServerProcess) -> None:
     commands = ['ANSWER', 'SET VARIABLE', 'STREAM FILE', 'SAY NUMBER']
 
     for command in commands:
-        call = small.call(hang_up=HangUp(command, Manner.VANISHING), unique_id='1.1')
+        call = small.call(hang_up=HangUp(command, HangUpTiming.VANISHING), unique_id='1.1')
         assert call.status is None
 
     assert [small.number() for _ in range(3)] == [4, 5, 6]  # the first was not counted
@@ -179,7 +180,7 @@ def test_a_call_beyond_the_limit_waits_for_the_next_worker(small: ServerProcess)
 
 def test_who_hangs_up_after_being_counted_is_counted_once(server: ServerProcess) -> None:
     points = ['SET VARIABLE', 'STREAM FILE', 'SAY NUMBER', 3, 4, 5]
-    manners = [Manner.DURING, Manner.CROSSING, Manner.AFTER]
+    manners = [HangUpTiming.DURING, HangUpTiming.CROSSING, HangUpTiming.AFTER]
 
     for at, how in itertools.product(points, manners):
         line = f'{at} {how.name}'
@@ -193,7 +194,11 @@ def test_who_hangs_up_after_being_counted_is_counted_once(server: ServerProcess)
 
 
 def test_who_hangs_up_before_the_answer_is_not_counted(server: ServerProcess) -> None:
-    hangups = [HangUp('ANSWER', Manner.DURING), HangUp('ANSWER', Manner.CROSSING), HangUp(0, Manner.AFTER)]
+    hangups = [
+        HangUp('ANSWER', HangUpTiming.DURING),
+        HangUp('ANSWER', HangUpTiming.CROSSING),
+        HangUp(0, HangUpTiming.AFTER),
+    ]
 
     for hangup in hangups:
         call = server.call(hang_up=hangup, unique_id='1.1')
@@ -221,7 +226,7 @@ def test_no_number_that_was_heard_is_lost_when_the_server_is_killed(start: Start
     with (
         closing(open_database(last.storage, share=True)) as database,
         closing(State(database, [HitCounter])) as state,
-        closing(Session(database.db)) as session,
+        closing(ReadConnection(database.db)) as session,
     ):
         count = state[HitCounter].count('31415')
         calls = list(session.root['hits'].since('31415', 1))
@@ -244,7 +249,7 @@ def call_until_killed(server: ServerProcess, after: int) -> list[int]:
                 call = place_call(server.address, Channel(), timeout=PATIENCE)
             except OSError:
                 return
-            numbers = [event.number for event in call.heard if isinstance(event, SaidNumber)]
+            numbers = [event.number for event in call.events if isinstance(event, SaidNumber)]
             heard.extend(numbers)
             if len(heard) > after or call.status != 'SUCCESS' or not numbers:
                 enough.set()
@@ -319,7 +324,7 @@ def stopped_shell(counter: HitCounter, storage: str, environment: dict[str, str]
     """A shell that has voted for its change, and has not finished it."""
     with subprocess.Popen(
         [
-            *(sys.executable, '-W', 'error', '-c', 'from hitcounter.shell import main; main()'),
+            *(sys.executable, '-W', 'error', '-c', 'from hitcounter.commands.shell import main; main()'),
             *('--storage', storage, '--write', '-c', STOPS_IN_ITS_COMMIT),
         ],
         stdout=subprocess.PIPE,

@@ -12,13 +12,13 @@ import pytest
 from hitcounter.agi import Call, Environment
 from hitcounter.errors import ConnectionLost, LineRefused
 from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, forget, tell_the_number
-from hitcounter.state import Parts, State, open_database
+from hitcounter.state import Components, State, open_database
 from hitcounter.testing import (
     Answered,
     CallerHungUp,
     Channel,
     HangUp,
-    Manner,
+    HangUpTiming,
     Missing,
     Played,
     SaidNumber,
@@ -74,22 +74,22 @@ def test_the_calls_of_each_hour_are_totalled(state: State, monkeypatch: pytest.M
 def test_the_caller_is_answered_and_told_the_number(state: State) -> None:
     state[HitCounter].hit('31415', BOB)
     asterisk = dial(Channel(extension='31415'), lambda call: tell_the_number(call, state, ['hello', 'number']))
-    assert asterisk.heard == [Answered(), Played('hello'), Played('number'), SaidNumber(2)]
+    assert asterisk.events == [Answered(), Played('hello'), Played('number'), SaidNumber(2)]
     assert asterisk.variables['HITCOUNTER_NUMBER'] == '2'
 
 
 def test_a_prompt_that_asterisk_does_not_have_does_not_keep_the_number_back(state: State) -> None:
     asterisk = dial(Channel(missing=frozenset({'nosuch'})), lambda call: tell_the_number(call, state, ['nosuch']))
-    assert asterisk.heard == [Answered(), Missing('nosuch'), SaidNumber(1)]
+    assert asterisk.events == [Answered(), Missing('nosuch'), SaidNumber(1)]
 
 
 @pytest.mark.parametrize('command', ['SET VARIABLE', 'STREAM FILE', 'SAY NUMBER'])
-@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
+@pytest.mark.parametrize('how', [HangUpTiming.DURING, HangUpTiming.CROSSING, HangUpTiming.AFTER])
 def test_a_caller_who_goes_once_counted_stays_counted_and_the_dialplan_has_the_number(
-    state: State, command: str, how: Manner
+    state: State, command: str, how: HangUpTiming
 ) -> None:
     asterisk = dial(Channel(hang_up=HangUp(command, how)), partial(tell_the_number, state=state))
-    assert CallerHungUp() in asterisk.heard
+    assert CallerHungUp() in asterisk.events
     assert state[HitCounter].count('31415') == 1
     assert asterisk.variables['HITCOUNTER_NUMBER'] == '1'
 
@@ -97,7 +97,7 @@ def test_a_caller_who_goes_once_counted_stays_counted_and_the_dialplan_has_the_n
 def test_a_caller_who_goes_before_the_answer_is_not_counted(state: State) -> None:
     asterisk = dial(Channel(hang_up=HangUp('ANSWER')), partial(tell_the_number, state=state))
     assert state[HitCounter].count('31415') == 0
-    assert asterisk.heard == [Answered(), CallerHungUp()]
+    assert asterisk.events == [Answered(), CallerHungUp()]
 
 
 def test_what_the_phone_says_of_its_caller_is_stored_as_it_came(state: State) -> None:
@@ -123,7 +123,7 @@ def test_the_first_calls_are_forgotten_and_nothing_else(state: State, monkeypatc
 
 
 def test_forgetting_many_holds_up_the_calls_for_a_moment_only(state: State, caplog: pytest.LogCaptureFixture) -> None:
-    def hit_often(parts: Parts) -> None:
+    def hit_often(parts: Components) -> None:
         for _ in range(5000):
             parts[HitCounter].hit('31415', BOB)
 
@@ -150,7 +150,7 @@ def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> N
     state[HitCounter].hit('31415', BOB)
     (hour,) = state[HitCounter].hours('31415')
 
-    def move(parts: Parts) -> None:
+    def move(parts: Components) -> None:
         parts[HitCounter]._lines['31415'].hours.add(hour, -1)
         parts[HitCounter]._lines['31415'].hours.add(0)
 
@@ -168,7 +168,7 @@ WITHHELD = {'caller_id': '55503', 'caller_name': '55504', 'name': 'SIP/55502-000
 def test_a_withheld_caller_is_counted_and_nothing_else_is_known(state: State) -> None:
     channel = Channel(presentation=35, unique_id='17.3', **WITHHELD)  # type: ignore[arg-type]
     asterisk = dial(channel, partial(tell_the_number, state=state))
-    assert asterisk.heard[-1] == SaidNumber(1)
+    assert asterisk.events[-1] == SaidNumber(1)
     assert state[HitCounter].call('31415', 1).caller == Caller(None, None, '17.3', withheld=True)
 
 
@@ -218,7 +218,7 @@ def test_a_call_to_an_extension_that_asterisk_cannot_have_is_refused(state: Stat
     call, asterisk = connect(Channel(extension=line))
     with pytest.raises(LineRefused, match=r'has .* bytes, more than the 80 allowed: the call ') as refused:
         tell_the_number(call, state)
-    assert asterisk.heard == [Answered(), *map(Played, APOLOGY)]
+    assert asterisk.events == [Answered(), *map(Played, APOLOGY)]
     assert len(str(refused.value)) < 300
     assert state[HitCounter].lines() == {}
     with pytest.raises(LineRefused):
@@ -232,9 +232,9 @@ def test_a_caller_on_a_line_too_many_hears_the_apology_and_the_lines_that_are_th
     call, asterisk = connect(Channel(extension='3'))
     with pytest.raises(LineRefused, match=r"line '3' would be new, and there are already 2 lines, as many as allowed"):
         tell_the_number(call, state, max_lines=2)
-    assert asterisk.heard == [Answered(), *map(Played, APOLOGY)]
-    assert dial(Channel(extension='2'), partial(tell_the_number, state=state, max_lines=1)).heard[-1] == SaidNumber(2)
-    assert dial(Channel(extension='3'), partial(tell_the_number, state=state, max_lines=3)).heard[-1] == SaidNumber(1)
+    assert asterisk.events == [Answered(), *map(Played, APOLOGY)]
+    assert dial(Channel(extension='2'), partial(tell_the_number, state=state, max_lines=1)).events[-1] == SaidNumber(2)
+    assert dial(Channel(extension='3'), partial(tell_the_number, state=state, max_lines=3)).events[-1] == SaidNumber(1)
     assert state[HitCounter].take('4', Hit(1, 0.0, BOB))
     assert state[HitCounter].lines() == {'1': 1, '2': 2, '3': 1, '4': 1}
 

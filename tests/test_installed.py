@@ -14,7 +14,7 @@ import pytest
 from patience import PATIENCE
 from processes import ProcessCall
 
-from hitcounter.agi.pretend import Channel, SaidNumber
+from hitcounter.simulator import Channel, SaidNumber
 
 FROZEN = Path(__file__).parent / 'frozen'
 
@@ -289,7 +289,7 @@ def test_scripts_of_several_packages_are_served(start: Start, install: Install) 
 
     server = start(env=env)
 
-    assert [server.call(url=f'agi://127.0.0.1/{name}/5').heard for name in ('one', 'two')] == [[SaidNumber(5)]] * 2
+    assert [server.call(url=f'agi://127.0.0.1/{name}/5').events for name in ('one', 'two')] == [[SaidNumber(5)]] * 2
 
 
 @pytest.mark.parametrize(('options', 'line'), LIMITED)
@@ -335,12 +335,12 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         (
             VOTES.replace('vote/{votes}', 'hits'),
             {'scripts': 'vote = votes:vote'},
-            "two scripts have the same path, 'hits' (hitcounter.hits.tell_the_number) and 'hits' (votes.vote)",
+            "two scripts have the same path, 'hits' (hitcounter.hits.script.tell_the_number) and 'hits' (votes.vote)",
         ),
         (
             VOTES.replace('vote/{votes}', ''),
             {'scripts': 'vote = votes:vote'},
-            "two scripts have the same path, '' (hitcounter.hits.tell_the_number) and '' (votes.vote)",
+            "two scripts have the same path, '' (hitcounter.hits.script.tell_the_number) and '' (votes.vote)",
         ),
         (
             VOTES.replace('vote/{votes}', '/vote'),
@@ -417,7 +417,7 @@ def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_p
     variables = {**environment, **env, 'HITCOUNTER_STORAGE': storage}
     call = ProcessCall(Channel(), 'vote/4', environment=variables, folder=tmp_path)
     try:
-        assert call.lead().pretend.heard == [SaidNumber(7)]
+        assert call.lead().pretend.events == [SaidNumber(7)]
     finally:
         call.close()
     assert server.stop() == 0

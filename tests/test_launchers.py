@@ -50,9 +50,11 @@ def copy_tree(target: Path) -> Path:
         metadata.write(file)
     (target / 'README.md').write_text('A copy.\n')
     (target / 'LICENSE').write_text('A copy.\n')
-    (target / 'hitcounter').mkdir()
-    for module in ('__init__', 'main', 'process', 'serve', 'shell'):
-        (target / f'hitcounter/{module}.py').write_text(SHOW_ARGUMENTS)
+    for folder in ('hitcounter', 'hitcounter/commands'):
+        (target / folder).mkdir()
+        (target / folder / '__init__.py').touch()
+    for module in ('main', 'agi', 'serve', 'shell'):
+        (target / f'hitcounter/commands/{module}.py').write_text(SHOW_ARGUMENTS)
     return target
 
 
@@ -248,7 +250,7 @@ def test_packages_of_ones_own_are_those_that_packages_txt_lists(
     votes.mkdir()
     (votes / 'votes.py').write_text('vote = "first"')
     (votes / 'pyproject.toml').write_text(PYPROJECT)
-    main = built / 'hitcounter/main.py'
+    main = built / 'hitcounter/commands/main.py'
     main.write_text(SHOW_OFFERS)
     (built / 'packages.txt').write_text(f'--editable {votes}\n')
     try:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
-from hitcounter import log as log_module
-from hitcounter.log import GatheringHandler
+from hitcounter.commands import log as log_module
+from hitcounter.commands.log import GatheringHandler
 
 
 def log(handler: GatheringHandler, *messages: str) -> None:
@@ -202,7 +202,7 @@ def test_a_long_record_keeps_its_beginning_and_its_end() -> None:
 
 
 def test_a_command_whose_standard_error_was_closed_before_logs_nothing_and_goes_on(tmp_path: Path) -> None:
-    code = 'import logging; from hitcounter import log; log.set_up("info"); logging.info("x"); print("well")'
+    code = 'import logging; from hitcounter.commands import log; log.set_up("info"); logging.info("x"); print("well")'
     done = subprocess.run(
         ['sh', '-c', 'exec "$@" 2>&-', 'sh', sys.executable, '-c', code],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},

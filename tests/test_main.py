@@ -5,7 +5,7 @@ import importlib.metadata
 import pytest
 from click.testing import CliRunner
 
-from hitcounter.main import main
+from hitcounter.commands.main import main
 
 UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'pack', 'restore', 'status', 'verify']
 

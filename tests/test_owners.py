@@ -33,7 +33,7 @@ def said(site: Path, command: str) -> str:
     """What the command says on standard error."""
     others = [path for path in sys.path if Path(path) != TREE]
     return subprocess.run(
-        [sys.executable, '-c', f'from hitcounter.{command} import main; main()', '--storage', 'nosuch:'],
+        [sys.executable, '-c', f'from hitcounter.commands.{command} import main; main()', '--storage', 'nosuch:'],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(site), *others])},
         cwd=site,
         stdin=subprocess.DEVNULL,
@@ -44,7 +44,7 @@ def said(site: Path, command: str) -> str:
     ).stderr
 
 
-@pytest.mark.parametrize('command', ['serve', 'shell', 'process', 'status'])
+@pytest.mark.parametrize('command', ['serve', 'shell', 'agi', 'status'])
 def test_each_command_warns_of_another_owner_of_the_package(site: Path, command: str) -> None:
     install(site, 'hitcounter-0.2', 'hitcounter/__init__.py,sha256=x,1', 'hitcounter/hitcounter.py,sha256=x,1')
     warning, *_ = said(site, command).splitlines()

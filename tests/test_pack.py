@@ -16,7 +16,7 @@ from persistent.mapping import PersistentMapping
 from ZODB.Connection import TransactionMetaData
 
 from hitcounter.state import open_database
-from hitcounter.state.notes import Packed
+from hitcounter.state.storage.stamps import PackStamp
 
 if TYPE_CHECKING:
     from conftest import Run, Start
@@ -44,7 +44,7 @@ def test_it_works_beside_the_server_which_logs_it_and_goes_on(hitcounter: Run, s
     assert int(logged[2]) < int(logged[1])
     assert f'{int(logged[2]):,}' in done.stdout
     assert server.number() == 6
-    packed = Packed.read(str(tmp_path / 'hits.fs'))
+    packed = PackStamp.read(str(tmp_path / 'hits.fs'))
     assert packed is not None
     assert (packed.before, packed.after) == (int(logged[1]), int(logged[2]))
 

@@ -13,16 +13,16 @@ import pytest
 from conftest import PATIENCE, Run, ServerProcess, Start
 from processes import HITCOUNTER_AGI, ProcessCall
 
-from hitcounter.agi.pretend import Answered, CallerHungUp, Channel, HangUp, Manner, Played, SaidNumber
+from hitcounter.simulator import Answered, CallerHungUp, Channel, HangUp, HangUpTiming, Played, SaidNumber
 
 Begin = Callable[..., ProcessCall]
 
 #: A command whose script is the body of a function of `call`.
 SCRIPT = """
 import sys
-from hitcounter import log
+from hitcounter.commands import log
 from hitcounter.agi import Script
-from hitcounter.agi.process import run, standard_stream
+from hitcounter.agi.serving.process import run, standard_stream
 
 def script(call):
     {}
@@ -73,7 +73,7 @@ def wait_until_it_counts(call: ProcessCall) -> None:
 def test_a_caller_hears_the_number(arguments: tuple[str, ...], server: ServerProcess, begin: Begin) -> None:
     call = begin(*arguments).lead()
 
-    assert call.pretend.heard == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
+    assert call.pretend.events == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
     assert call.status == 0, call.said
     assert server.number() == 2
 
@@ -156,16 +156,16 @@ def test_a_command_that_ends_before_its_call_is_a_failure_too(
 def test_a_script_that_is_not_there_fails(server: ServerProcess, begin: Begin) -> None:
     call = begin('nosuch').lead()
 
-    assert (call.pretend.heard, call.pretend.status, call.status) == ([], 'FAILURE', 1)
+    assert (call.pretend.events, call.pretend.status, call.status) == ([], 'FAILURE', 1)
     assert "failed (there is no script 'nosuch')" in call.said
 
 
 # Hangups.
 
 
-@pytest.mark.parametrize('manner', [Manner.DURING, Manner.CROSSING])
+@pytest.mark.parametrize('manner', [HangUpTiming.DURING, HangUpTiming.CROSSING])
 def test_who_hangs_up_before_the_answer_is_not_counted(
-    manner: Manner, server: ServerProcess, begin: Begin, shell: Run
+    manner: HangUpTiming, server: ServerProcess, begin: Begin, shell: Run
 ) -> None:
     call = begin(hang_up=HangUp('ANSWER', manner))
 
@@ -176,14 +176,14 @@ def test_who_hangs_up_before_the_answer_is_not_counted(
     assert counted(shell) == '{}'
 
 
-@pytest.mark.parametrize('manner', [Manner.DURING, Manner.AFTER, Manner.CROSSING])
+@pytest.mark.parametrize('manner', [HangUpTiming.DURING, HangUpTiming.AFTER, HangUpTiming.CROSSING])
 @pytest.mark.parametrize('command', ['STREAM FILE', 'SAY NUMBER'])
 def test_who_hangs_up_later_stays_counted(
-    manner: Manner, command: str, server: ServerProcess, begin: Begin, shell: Run
+    manner: HangUpTiming, command: str, server: ServerProcess, begin: Begin, shell: Run
 ) -> None:
     call = begin(hang_up=HangUp(command, manner)).lead()
 
-    assert CallerHungUp() in call.pretend.heard
+    assert CallerHungUp() in call.pretend.events
     assert call.status == 0, call.said
     assert counted(shell) == "{'31415': 1}"
     assert server.number() == 2

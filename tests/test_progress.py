@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from hitcounter import progress
-from hitcounter.progress import Progress
+from hitcounter.commands import progress
+from hitcounter.commands.progress import Progress
 
 
 def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[str]) -> None:

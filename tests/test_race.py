@@ -14,7 +14,7 @@ import pytest
 from patience import PATIENCE
 
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Database, Parts, Session, State, open_database
+from hitcounter.state import Components, Database, ReadConnection, State, open_database
 
 THREADS = 16
 HITS = 50
@@ -29,7 +29,7 @@ import sys
 from contextlib import closing
 from hitcounter.errors import UpdateFailed
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import State, WritingSession, open_database
+from hitcounter.state import State, WriteConnection, open_database
 
 with closing(open_database(sys.argv[1])) as database:
     print('ready', flush=True)
@@ -39,7 +39,7 @@ with closing(open_database(sys.argv[1])) as database:
 TALLY = (
     _OPENING
     + """
-    with closing(WritingSession(database.db)) as session:
+    with closing(WriteConnection(database.db)) as session:
         for _ in range(int(sys.argv[2])):
             session.root['hits']._lines['1'].hours.add(int(sys.argv[3]))
             session.commit()  # which would raise if the totals were not merged
@@ -138,7 +138,7 @@ def count_beside(state: State, process: subprocess.Popen[str]) -> tuple[list[int
 
 def unique_ids(database: Database) -> list[str]:
     """Those of all calls that are stored, in the order of their numbers."""
-    with closing(Session(database.db)) as session:
+    with closing(ReadConnection(database.db)) as session:
         records = list(session.root['hits']._lines['1'].calls.since(1))
     assert [number for number, _ in records] == list(range(1, len(records) + 1))
     return [str(record[3]) for _, record in records]  # after the time, the number and the name
@@ -165,7 +165,7 @@ def test_queries_see_whole_calls_while_others_are_counted(state: State) -> None:
     done = threading.Event()
     seen: list[tuple[int, int]] = []
 
-    def both(parts: Parts) -> tuple[int, int]:
+    def both(parts: Components) -> tuple[int, int]:
         return parts[HitCounter].count('1'), sum(parts[HitCounter].hours('1').values())
 
     def look() -> None:

@@ -14,8 +14,8 @@ import pytest
 from conftest import ServerProcess
 from ZODB.FileStorage import FileStorage
 
-from hitcounter.agi.pretend import Answered, Played, SaidNumber
 from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter
+from hitcounter.simulator import Answered, Played, SaidNumber
 from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ StartWith = Callable[[str], ServerProcess]
 def test_a_caller_hears_the_prompts_and_then_the_number(server: ServerProcess) -> None:
     call = server.call()
 
-    assert call.heard == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
+    assert call.events == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
     assert call.status == 'SUCCESS'
 
 
@@ -135,7 +135,7 @@ def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start
     server = start('--max-lines', '1')
     assert server.number(extension='1') == 1
     call = server.call(extension='2', unique_id='17.1')
-    assert call.heard == [Answered(), *map(Played, APOLOGY)]
+    assert call.events == [Answered(), *map(Played, APOLOGY)]
     assert call.status == 'FAILURE'
     server.log.wait("ERROR 17.1: line '2' would be new, and there are already 1 lines, as many as allowed")
     assert server.number(extension='1') == 2
@@ -164,7 +164,7 @@ def test_a_new_process_counts_on_where_the_last_one_ended(start: Start) -> None:
 def test_other_prompts_can_be_played_instead(start: Start) -> None:
     server = start('--prompt', 'you-are-caller', '--prompt', 'digits/star')
 
-    assert server.call().heard[1:3] == [Played('you-are-caller'), Played('digits/star')]
+    assert server.call().events[1:3] == [Played('you-are-caller'), Played('digits/star')]
 
 
 def test_a_prompt_that_asterisk_lacks_keeps_nobody_from_the_number(server: ServerProcess) -> None:
@@ -217,7 +217,7 @@ def test_a_peer_has_no_more_calls_at_once_than_it_may(start: Start) -> None:
     with server.hold(b'STREAM FILE hello') as go_on:
         call = server.call()
         assert (call.status, call.lines) == ('FAILURE', [b'FAILURE'])
-        assert go_on().heard[-1] == SaidNumber(1)
+        assert go_on().events[-1] == SaidNumber(1)
 
     assert server.number() == 2
     server.log.wait(r'WARNING 127\.0\.0\.1 was sent away: it has all the calls that one peer may have')
@@ -293,7 +293,7 @@ def test_a_signal_lets_the_calls_end_and_closes_all(server: ServerProcess, numbe
 
         call = go_on()
 
-    assert call.heard[-1] == SaidNumber(1)
+    assert call.events[-1] == SaidNumber(1)
     assert call.status == 'SUCCESS'
     assert server.wait() == 0
     server.log.wait('stopped: 1 calls ended, 0 closed, 0 forced')
@@ -320,7 +320,7 @@ def test_a_second_signal_closes_the_calls(server: ServerProcess) -> None:
         assert server.wait() == 0
         call = go_on()
 
-    assert call.heard[-1] == Played('hello')
+    assert call.events[-1] == Played('hello')
     server.log.wait('stopped: 0 calls ended, 1 closed, 0 forced')
 
 
@@ -349,7 +349,7 @@ def test_nobody_is_let_in_during_the_drain(server: ServerProcess) -> None:
         slow.sendall(b'agi_')
         server.process.send_signal(signal.SIGTERM)
         server.log.wait('stopping')
-        assert slow.recv(100) == b'FAILURE\n'  # the gatherer has stopped, and so does not listen
+        assert slow.recv(100) == b'FAILURE\n'  # the acceptor has stopped, and so does not listen
 
         with pytest.raises(ConnectionRefusedError):
             server.connect()
@@ -404,7 +404,8 @@ def start_with(storage: str, environment: dict[str, str], tmp_path: Path) -> Ite
 # A start that takes long: a component that waits for something.
 _SLOW = """
 import sys, time
-from hitcounter import hits, serve
+from hitcounter import hits
+from hitcounter.commands import serve
 
 def start(self, state):
     print('a component starts', file=sys.stderr, flush=True)
@@ -435,9 +436,9 @@ def test_a_signal_ends_a_start_at_once_and_closes_the_database(
 
 # Threads that it cannot do without, which die of an error that nobody foresaw.
 _DYING = """
-from hitcounter import serve
-from hitcounter.agi import gatherer, under_way
-from hitcounter.state import writer
+from hitcounter.commands import serve
+from hitcounter.agi.serving import acceptor, running_calls
+from hitcounter.state.transactions import writer
 
 start = serve.Server.start
 
@@ -456,8 +457,8 @@ serve.main()
 @pytest.mark.parametrize(
     ('method', 'name'),
     [
-        ('gatherer.Gatherer._gather', 'agi gatherer'),
-        ('under_way.Calls._look', 'agi clock'),
+        ('acceptor.Acceptor._read_environment', 'agi acceptor'),
+        ('running_calls.Calls._look', 'agi clock'),
         ('writer.Writer._next_batch', 'state writer'),
     ],
 )
@@ -481,7 +482,7 @@ def test_the_death_of_a_vital_thread_ends_the_process_with_status_1_and_a_senten
 # Runs something in the server's process once it listens.
 _THEN = """
 import threading
-from hitcounter import serve
+from hitcounter.commands import serve
 
 start = serve.Server.start
 

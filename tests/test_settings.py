@@ -13,9 +13,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hitcounter import hits, serve, settings, shell
-from hitcounter.main import main
-from hitcounter.settings import Duration
+from hitcounter import hits
+from hitcounter.commands import options, serve, shell
+from hitcounter.commands.main import main
+from hitcounter.commands.options import Duration
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -53,11 +54,11 @@ def config(tmp_path: Path) -> Callable[[str], str]:
 
 
 def test_one_file_serves_every_command(config: Callable[[str], str], tmp_path: Path) -> None:
-    options = {option for command in main.commands.values() for option in command.params if option.envvar}
-    assert {option.opts[0][2:] for option in options} - {'config'} == settings.KEYS
+    known = {option for command in main.commands.values() for option in command.params if option.envvar}
+    assert {option.opts[0][2:] for option in known} - {'config'} == options.KEYS
     file = config(f'listen = "127.0.0.1:4574"\nstorage = "file://{tmp_path}/nosuch.fs"')
     done = subprocess.run(
-        [sys.executable, '-c', 'from hitcounter.shell import main; main()', '--config', file, '-c', '1'],
+        [sys.executable, '-c', 'from hitcounter.commands.shell import main; main()', '--config', file, '-c', '1'],
         capture_output=True,
         text=True,
         check=False,
@@ -163,7 +164,7 @@ def test_a_working_directory_that_is_gone_matters_only_where_the_database_is_loo
 ) -> None:
     gone = tmp_path / 'gone'
     gone.mkdir()
-    code = 'import os, sys; os.rmdir(os.getcwd()); from hitcounter.shell import main; main()'
+    code = 'import os, sys; os.rmdir(os.getcwd()); from hitcounter.commands.shell import main; main()'
     # Coverage needs the folder, too.
     unmeasured = {name: value for name, value in environment.items() if not name.startswith('COVERAGE_')}
 
@@ -194,7 +195,7 @@ def test_a_folder_that_is_named_must_be_there_and_the_default_one_is_made(
     assert list(tmp_path.iterdir()) == []
 
     with subprocess.Popen(
-        [sys.executable, '-c', 'from hitcounter.serve import main; main()', '--listen', '127.0.0.1:0'],
+        [sys.executable, '-c', 'from hitcounter.commands.serve import main; main()', '--listen', '127.0.0.1:0'],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,

@@ -367,7 +367,7 @@ def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_pat
 def test_a_script_migrates_in_batches_while_calls_come_in(server: ServerProcess, shell: Run) -> None:
     for number in range(5):
         server.call(caller_id=f'+4{number % 2}')
-    script = str(Path(__file__).parent.parent / 'docs' / 'examples' / 'count_callers.py')
+    script = str(Path(__file__).parent.parent / 'examples' / 'count_callers.py')
     calling = threading.Event()
 
     def call_on() -> None:
@@ -555,7 +555,7 @@ class Terminal:
     def __init__(self, options: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> None:
         self._process: pexpect.spawn[str] = pexpect.spawn(
             sys.executable,
-            ['-W', 'error', '-c', 'from hitcounter.shell import main; main()', *options],
+            ['-W', 'error', '-c', 'from hitcounter.commands.shell import main; main()', *options],
             env=dict(environment),
             cwd=folder,
             encoding='utf-8',

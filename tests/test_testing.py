@@ -16,8 +16,8 @@ from hitcounter.testing import (
     CallerHungUp,
     Channel,
     HangUp,
+    HangUpTiming,
     HungUp,
-    Manner,
     Played,
     connect,
     dial,
@@ -35,7 +35,7 @@ def greet(call):
 
 def test_a_call_in_memory_tells_all_that_happened():
     asterisk = dial(Channel(), greet)
-    assert asterisk.heard == [Answered(), Played('hello')]
+    assert asterisk.events == [Answered(), Played('hello')]
     assert asterisk.lines == [b'ANSWER', b'STREAM FILE hello ""', b'SET VARIABLE GREETED yes']
     assert asterisk.variables['GREETED'] == 'yes'
     assert asterisk.status == 'SUCCESS'
@@ -45,22 +45,22 @@ def test_a_call_over_a_connection_is_the_same_call(fastagi):
     address = fastagi([greet])
     over_tcp = place_call(address, Channel(url='agi://pbx/greet'))
     in_memory = dial(Channel(), greet)
-    assert over_tcp.heard == in_memory.heard
+    assert over_tcp.events == in_memory.events
     assert over_tcp.lines == in_memory.lines
     assert over_tcp.status == in_memory.status
 
 
-@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
+@pytest.mark.parametrize('how', [HangUpTiming.DURING, HangUpTiming.CROSSING, HangUpTiming.AFTER])
 def test_a_caller_who_leaves_ends_the_call_in_memory_and_over_a_connection(fastagi, how):
     channel = Channel(url='agi://pbx/greet', hang_up=HangUp('ANSWER', how))
     for asterisk in (dial(channel, greet), place_call(fastagi([greet]), channel)):
-        assert CallerHungUp() in asterisk.heard
-        assert Played('hello') not in asterisk.heard
+        assert CallerHungUp() in asterisk.events
+        assert Played('hello') not in asterisk.events
         assert asterisk.status == 'HANGUP'
 
 
 def test_a_hangup_after_a_command_is_seen_at_once_and_raised_at_the_next():
-    call, _ = connect(Channel(hang_up=HangUp('STREAM FILE', Manner.AFTER)))
+    call, _ = connect(Channel(hang_up=HangUp('STREAM FILE', HangUpTiming.AFTER)))
     assert call.stream_file('hello').played
     assert call.hung_up
     with pytest.raises(Hangup):
@@ -86,7 +86,7 @@ def test_a_test_may_let_time_pass_until_asterisk_hangs_up():
     asterisk.idle(1)
     with pytest.raises(Hangup):
         call.noop()
-    assert asterisk.heard == [HungUp()]
+    assert asterisk.events == [HungUp()]
 
 
 def test_a_script_whose_path_has_parameters_finds_them():
@@ -113,7 +113,7 @@ def test_the_dead_channel_of_extension_h_takes_few_commands():
     with pytest.raises(Hangup):
         call.answer()
     asterisk.close()
-    assert (asterisk.heard, asterisk.status) == ([], 'SUCCESS')
+    assert (asterisk.events, asterisk.status) == ([], 'SUCCESS')
 
 
 def test_an_asterisk_of_another_limit_gets_no_longer_lines():
@@ -124,9 +124,9 @@ def test_an_asterisk_of_another_limit_gets_no_longer_lines():
 
 
 def test_an_asterisk_that_vanishes_ends_the_call_without_a_status():
-    asterisk = dial(Channel(hang_up=HangUp('STREAM FILE', Manner.VANISHING)), greet)
+    asterisk = dial(Channel(hang_up=HangUp('STREAM FILE', HangUpTiming.VANISHING)), greet)
     assert asterisk.status is None
-    call, _ = connect(Channel(hang_up=HangUp('ANSWER', Manner.VANISHING)))
+    call, _ = connect(Channel(hang_up=HangUp('ANSWER', HangUpTiming.VANISHING)))
     with pytest.raises(ConnectionLost, match='closed'):
         call.answer()
 
@@ -208,9 +208,11 @@ def test_the_fixture_is_there_in_a_project_that_has_installed_this_one(tmp_path,
 
 
 def test_what_callers_hear_can_be_had_from_the_kit():
-    from hitcounter.agi.pretend import heard
+    from hitcounter.simulator import events
 
-    kinds = {name for name, kind in vars(heard).items() if isinstance(kind, type) and kind.__module__ == heard.__name__}
+    kinds = {
+        name for name, kind in vars(events).items() if isinstance(kind, type) and kind.__module__ == events.__name__
+    }
     assert kinds <= set(testing.__all__)
     assert all(hasattr(testing, name) for name in testing.__all__)
 
@@ -218,6 +220,6 @@ def test_what_callers_hear_can_be_had_from_the_kit():
 def test_a_call_and_its_other_side_are_shown_in_a_line() -> None:
     call, asterisk = connect(Channel(extension='200', unique_id='17.1', caller_id='555'))
     assert repr(call) == "<Call 17.1 to '200'>"
-    assert repr(asterisk) == '<PretendCall of agi://127.0.0.1/hits: goes on>'
+    assert repr(asterisk) == '<SimulatedCall of agi://127.0.0.1/hits: goes on>'
     asterisk.close()
-    assert repr(asterisk) == '<PretendCall of agi://127.0.0.1/hits: ended with AGISTATUS=SUCCESS>'
+    assert repr(asterisk) == '<SimulatedCall of agi://127.0.0.1/hits: ended with AGISTATUS=SUCCESS>'

@@ -18,8 +18,9 @@ from patience import PATIENCE
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.hits import HitCounter
-from hitcounter.state import State, open_database, owner
-from hitcounter.state.sharing import PrivateFolder
+from hitcounter.state import State, open_database
+from hitcounter.state.storage import owner
+from hitcounter.state.storage.sharing import PrivateFolder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='only root can become other users')
 
@@ -64,7 +65,7 @@ def run_as(python: str, environment: dict[str, str], open_folder: Path) -> As:
     def run_as(
         user: int, *arguments: str, command: str = 'main', env: dict[str, str] | None = None, code: str = ''
     ) -> subprocess.CompletedProcess[str]:
-        code = code or f'from hitcounter.{command} import main; main()'
+        code = code or f'from hitcounter.commands.{command} import main; main()'
         call = [python, '-W', 'error', '-c', code, *arguments]
         return subprocess.run(
             call if user == 0 else [sys.executable, '-c', _AS, str(user), *call],
@@ -260,7 +261,7 @@ def test_what_everyone_can_write_is_not_opened_but_a_group_is_the_owners_choice(
 def test_an_index_that_a_stranger_left_in_a_sticky_folder_is_not_loaded(run_as: As, bobs: Path, trap: Path) -> None:
     bobs.parent.chmod(0o1777)
     os.chown(f'{bobs}.index', EVE, EVE)
-    code = 'from hitcounter.state.guard import check; import sys; check(sys.argv[1])'
+    code = 'from hitcounter.state.storage.guard import check; import sys; check(sys.argv[1])'
 
     assert run_as(BOB, str(bobs), code=code).returncode == 0
     assert not trap.exists()
@@ -295,7 +296,7 @@ def test_where_root_cannot_become_another_user_it_says_how(run_as: As, bobs: Pat
         pytest.skip('setpriv cannot take the right to become another user')
     code = (
         'import subprocess, sys; sys.exit(subprocess.call(["setpriv", "--bounding-set", "-setuid", sys.executable, '
-        '"-c", "from hitcounter.main import main; main()", "status"]))'
+        '"-c", "from hitcounter.commands.main import main; main()", "status"]))'
     )
     done = run_as(0, env={'HITCOUNTER_STORAGE': f'file:{bobs}'}, code=code)
 
@@ -307,7 +308,8 @@ def test_where_root_cannot_become_another_user_it_says_how(run_as: As, bobs: Pat
 
 def test_root_that_stays_root_shuts_no_owner_out(run_as: As, bobs: Path) -> None:
     code = (
-        'import sys; from hitcounter.state import open_database, owner; from hitcounter.state.packing import pack; '
+        'import sys; from hitcounter.state import open_database; from hitcounter.state.storage import owner; '
+        'from hitcounter.state.upkeep.packing import pack; '
         'owner.trust(int(sys.argv[1])); database = open_database(sys.argv[2], share=True); pack(database, 0.0); '
         'database.close()'
     )
@@ -348,7 +350,7 @@ def test_what_a_stranger_put_beside_a_database_in_a_sticky_folder_is_not_written
 
 def test_the_shell_needs_no_home_and_no_entry_among_the_users(run_as: As) -> None:
     code = (
-        "import os, pty; del os.environ['HOME']; shell = 'import hitcounter.shell; hitcounter.shell.main()'; "
+        "import os, pty; del os.environ['HOME']; shell = 'from hitcounter.commands.shell import main; main()'; "
         "os.environ['TERM'] = 'dumb'; pid, terminal = pty.fork(); "
         "pid or os.execv(os.sys.executable, [os.sys.executable, '-c', shell, '--storage', 'memory:'])\n"
         "said = b''\n"

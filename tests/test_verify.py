@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hitcounter.advice import with_restore
+from hitcounter.commands.advice import with_restore
 
 FROZEN = Path(__file__).parent / 'frozen'
 

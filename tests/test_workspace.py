@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hitcounter import workspace
 from hitcounter.hits import HitCounter
+from hitcounter.shell import workspace
+from hitcounter.shell.workspace import Workspace
 from hitcounter.state import State, open_database
-from hitcounter.workspace import Workspace
 
 
 @pytest.mark.parametrize('writes', [False, True])

@@ -2,9 +2,9 @@
 
 from .audio import Audio
 from .call import Call
-from .environment import Environment, Presentation
-from .reply import Reply
-from .results import (
+from .protocol.environment import Environment, Presentation
+from .protocol.reply import Reply
+from .protocol.results import (
     ChannelState,
     ControlledPlayback,
     Digits,
@@ -16,7 +16,7 @@ from .results import (
     Utterance,
 )
 from .script import Script, script
-from .server import Drained, Server
+from .serving.server import Drained, Server
 
 __all__ = [
     'Audio',

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ..errors import CommandRefused
-from .arguments import KEYS, Seconds, whole
 from .call import Call
+from .protocol.arguments import KEYS, Seconds, whole
 
 #: How often a caller is asked.
 ATTEMPTS = 3

@@ -21,7 +21,7 @@ from ..errors import (
     StateError,
 )
 from .call import Call
-from .request import path_of, segments_of
+from .protocol.request import path_of, segments_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Scripts:
         return None, _NO_PARAMETERS
 
 
-def lead(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
+def run_script(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
     """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log.
 
     If not, the dialplan is to see AGISTATUS=FAILURE. A connection that is lost after the hangup is what

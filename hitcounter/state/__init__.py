@@ -1,27 +1,27 @@
 """Native Python objects, durable and ACID, in ZODB. It knows nothing of phones."""
 
-from .component import Component, migration, query, update
-from .database import Database, open_database
 from .journal import Journal
-from .lost_changes import finding_lost_changes
+from .model.component import Component, migration, query, update
+from .model.lost_changes import finding_lost_changes
 from .reading import ReadingState
-from .session import Session, WritingSession
-from .state import Parts, State
-from .subscription import Stored, Subscription
+from .state import Components, State
+from .storage.database import Database, open_database
 from .tally import Tally
+from .transactions.connection import ReadConnection, WriteConnection
+from .transactions.subscription import Stored, Subscription
 
 __all__ = [
     'Component',
+    'Components',
     'Database',
     'Journal',
-    'Parts',
+    'ReadConnection',
     'ReadingState',
-    'Session',
     'State',
     'Stored',
     'Subscription',
     'Tally',
-    'WritingSession',
+    'WriteConnection',
     'finding_lost_changes',
     'migration',
     'open_database',

@@ -5,8 +5,8 @@ from itertools import takewhile
 from typing import Any
 
 from ..errors import ComponentError
-from .component import Component
-from .state import Parts, State
+from .model.component import Component
+from .state import Components, State
 
 #: The most records that one update forgets.
 MOST = 1000
@@ -32,7 +32,7 @@ def forget(
     for a count that cannot be or for updates without an end; what was forgotten by then stays forgotten.
     """
 
-    def some(parts: Parts, key: Any) -> int:
+    def some(parts: Components, key: Any) -> int:
         count = parts[component].forget(key, before, MOST)
         if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST:
             raise ComponentError(

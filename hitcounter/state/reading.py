@@ -6,8 +6,8 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 import ZODB
 
 from ..errors import ReadOnly
-from .component import Access, Component, accesses, label_of, not_offered
-from .state import Parts, described, no_such_method, over_parts, read, refuse_to_set, show_handle
+from .model.component import Access, Component, accesses, label_of, not_offered
+from .state import Components, described, no_such_method, over_parts, read, refuse_to_set, show_handle
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
@@ -30,7 +30,7 @@ class ReadingState:
         except (KeyError, TypeError):  # the latter: what was given cannot be a key
             raise not_offered(component, 'is not a component of this database: see what root holds') from None
 
-    def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
         return read(self._database, over_parts(function), label_of(function), args, kwargs)
 
@@ -65,7 +65,7 @@ def _update(state: ReadingState) -> Callable[..., Any]:
 
 
 def _query(state: ReadingState, component: type[Component], name: str) -> Callable[..., Any]:
-    def ask(parts: Parts, *args: Any, **kwargs: Any) -> Any:
+    def ask(parts: Components, *args: Any, **kwargs: Any) -> Any:
         return getattr(parts[component], name)(*args, **kwargs)
 
     def query(*args: Any, **kwargs: Any) -> Any:

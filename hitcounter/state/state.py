@@ -12,26 +12,27 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import POSKeyError, StateLoadError
 
 from ..deferred import deferred
-from ..errors import ComponentError, DatabaseDamaged, NoSuchMethod
-from . import bulk, lost_changes
-from .blame import blaming, explained, failure
-from .classes import MissingClasses
-from .commit import refuse_within
-from .component import SCHEMAS, Access, Component, access_of, accesses, in_order, label_of, not_offered
-from .database import Database
-from .guard import RESTORE
-from .migrating import Comparison
-from .plain import plain
-from .session import Session
-from .subscription import Subscription
-from .writer import Root, Writer
+from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod
+from .model import lost_changes
+from .model.blame import blaming, explained, failure
+from .model.classes import MissingClasses
+from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
+from .model.plain import plain
+from .model.root import SCHEMAS
+from .storage.database import Database
+from .transactions import bulk
+from .transactions.commit import refuse_within
+from .transactions.connection import ReadConnection
+from .transactions.subscription import Subscription
+from .transactions.writer import Root, Writer
+from .upkeep.migration import Comparison
 
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
 P = ParamSpec('P')
 
 
-class Parts:
+class Components:
     """The components themselves, as one transaction sees them: `parts[HitCounter]`."""
 
     __slots__ = ('_root',)
@@ -80,7 +81,7 @@ class State:
         except (KeyError, TypeError):  # the latter: what was given cannot be a key
             raise not_offered(component, 'is not a component of this state: open the state with it') from None
 
-    def update(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
         return self._writer.run(over_parts(function), label_of(function), args, kwargs)
 
@@ -137,7 +138,7 @@ class State:
             raise ComponentError(f'{label_of(function)} is of {len(owners)} components: use update with a function')
         return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
 
-    def query(self, function: Callable[Concatenate[Parts, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
         return read(self._database.db, over_parts(function), label_of(function), args, kwargs)
 
@@ -258,7 +259,7 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
         raise ComponentError(
             f'{label_of(function)} is {kind}, which does not run when it is called: make it a plain function'
         )
-    return lambda root, *args, **kwargs: function(Parts(root), *args, **kwargs)
+    return lambda root, *args, **kwargs: function(Components(root), *args, **kwargs)
 
 
 def read(database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
@@ -267,7 +268,7 @@ def read(database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[
     Raises StateError within an update, whose changes it would not see.
     """
     refuse_within(database, label, 'whose changes it would not see')
-    with closing(Session(database)) as session:
+    with closing(ReadConnection(database)) as session:
         try:
             return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
         except StateLoadError as error:

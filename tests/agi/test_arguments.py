@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitcounter.agi.arguments import join_arguments, milliseconds, plain, timestamp, whole_seconds
+from hitcounter.agi.protocol.arguments import join_arguments, milliseconds, plain, timestamp, whole_seconds
 from hitcounter.errors import CommandRefused
 
 TEXT = st.text(st.sampled_from('ab ,"\\()[]{}^|/@$:;\'é'))

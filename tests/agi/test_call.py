@@ -6,13 +6,13 @@ import pytest
 from streams import Scripted
 
 from hitcounter.agi.call import Call
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend.commands import COMMANDS
-from hitcounter.agi.reply import Reply
-from hitcounter.agi.results import Playback
-from hitcounter.agi.session import RUN_DEAD
+from hitcounter.agi.exchange import RUN_DEAD
+from hitcounter.agi.protocol.environment import Environment
+from hitcounter.agi.protocol.reply import Reply
+from hitcounter.agi.protocol.results import Playback
 from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Hangup, ProtocolError
-from hitcounter.testing import Answered, Channel, HangUp, Manner, Missing, Played, SaidNumber, connect
+from hitcounter.simulator.commands import COMMANDS
+from hitcounter.testing import Answered, Channel, HangUp, HangUpTiming, Missing, Played, SaidNumber, connect
 
 
 def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:
@@ -26,7 +26,7 @@ def test_the_commands_reach_the_caller_in_order() -> None:
     assert call.stream_file('hello') == Playback(None, 8000, True)
     assert call.stream_file('nosuch', offset=77) == Playback(None, 77, False)
     assert call.say_number(42) is None
-    assert asterisk.heard == [Answered(), Played('hello'), Missing('nosuch'), SaidNumber(42)]
+    assert asterisk.events == [Answered(), Played('hello'), Missing('nosuch'), SaidNumber(42)]
     assert asterisk.lines == [
         b'ANSWER',
         b'STREAM FILE hello ""',
@@ -78,8 +78,8 @@ def test_what_cannot_be_sent_leaves_no_byte_on_the_way() -> None:
     assert asterisk.lines == []
 
 
-@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING])
-def test_a_hangup_is_raised_once_and_then_only_what_runs_dead_works(how: Manner) -> None:
+@pytest.mark.parametrize('how', [HangUpTiming.DURING, HangUpTiming.CROSSING])
+def test_a_hangup_is_raised_once_and_then_only_what_runs_dead_works(how: HangUpTiming) -> None:
     call, asterisk = connect(Channel(hang_up=HangUp('STREAM FILE', how)))
     call.answer()
     with pytest.raises(Hangup):
@@ -103,7 +103,7 @@ def test_a_hangup_between_two_commands_is_raised_by_the_second_which_is_still_pa
 
 
 def test_a_hangup_right_behind_the_environment_is_raised_by_the_first_command() -> None:
-    call, _ = connect(Channel(hang_up=HangUp(0, Manner.AFTER)))
+    call, _ = connect(Channel(hang_up=HangUp(0, HangUpTiming.AFTER)))
     with pytest.raises(Hangup):
         call.answer()
 
@@ -255,7 +255,9 @@ def test_a_reply_that_comes_too_late_is_not_taken_for_that_of_the_next_command()
 
 
 def test_a_hangup_in_place_of_a_reply_is_raised_once_and_then_nothing_works() -> None:
-    call, asterisk = connect(Channel(variables={'AGIEXITONHANGUP': 'yes'}, hang_up=HangUp('ANSWER', Manner.AFTER)))
+    call, asterisk = connect(
+        Channel(variables={'AGIEXITONHANGUP': 'yes'}, hang_up=HangUp('ANSWER', HangUpTiming.AFTER))
+    )
     call.answer()
     with pytest.raises(Hangup):
         call.stream_file('hello')

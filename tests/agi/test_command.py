@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitcounter.agi.command import LINE_LIMIT, WORD_LIMIT, compose, quote
-from hitcounter.agi.pretend.lines import parse_args
+from hitcounter.agi.protocol.command import LINE_LIMIT, WORD_LIMIT, compose, quote
 from hitcounter.errors import CommandRefused
+from hitcounter.simulator.lines import parse_args
 
 SENDABLE = st.text(st.characters(exclude_characters='\n\r\0', exclude_categories=['Cs']))
 ANYTHING = st.text()

@@ -27,8 +27,8 @@ from hitcounter.agi import (
 )
 from hitcounter.agi.commands import ChannelCommands, DialplanCommands, SoundCommands, SpeechCommands
 from hitcounter.agi.ivr import ask, menu
-from hitcounter.agi.pretend.commands import COMMANDS
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup, ProtocolError
+from hitcounter.simulator.commands import COMMANDS
 from hitcounter.testing import Channel, connect
 
 

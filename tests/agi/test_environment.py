@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from recordings import FOLDER, recordings_in
 
-from hitcounter.agi.environment import ENVIRONMENT_LIMIT, OF_PROCESS, OF_SERVER, Environment, Presentation, is_whole
-from hitcounter.agi.pretend import Channel
+from hitcounter.agi.protocol.environment import (
+    ENVIRONMENT_LIMIT,
+    OF_PROCESS,
+    OF_SERVER,
+    Environment,
+    Presentation,
+    is_whole,
+)
 from hitcounter.errors import ProtocolError
+from hitcounter.simulator import Channel
 
 RECORDED = [path for path in sorted(FOLDER.rglob('*.txt')) if recordings_in(path)]
 

@@ -9,7 +9,7 @@ from streams import Scripted
 from hitcounter.agi import Call, Environment
 from hitcounter.agi.ivr import ask, menu
 from hitcounter.errors import CommandRefused, Hangup
-from hitcounter.testing import Channel, HangUp, Manner, Missing, Played, Pressed, Waited, connect
+from hitcounter.testing import Channel, HangUp, HangUpTiming, Missing, Played, Pressed, Waited, connect
 
 WORDS = {'no_input': 'nothing-heard', 'invalid': 'try-again'}
 
@@ -37,7 +37,7 @@ def test_no_digit_at_all_is_an_answer_where_that_is_said_but_silence_is_none():
 def test_who_presses_nothing_and_who_errs_are_told_so_before_they_are_asked_again():
     call, asterisk = connect(Channel(keys={3: '12#', 5: '1*34', 7: '9999', 9: '1234'}))
     assert ask(call, 'enter', digits=4, valid=lambda entry: entry != '9999', attempts=5, **WORDS) == '1234'
-    assert [heard.name for heard in asterisk.heard if isinstance(heard, Played)] == [
+    assert [heard.name for heard in asterisk.events if isinstance(heard, Played)] == [
         'enter', 'nothing-heard', 'enter', 'try-again', 'enter', 'try-again', 'enter', 'try-again', 'enter',
     ]  # fmt: skip
 
@@ -45,7 +45,7 @@ def test_who_presses_nothing_and_who_errs_are_told_so_before_they_are_asked_agai
 def test_after_the_last_attempt_nothing_more_is_said():
     call, asterisk = connect(Channel())
     assert ask(call, 'enter', digits=4, attempts=2, **WORDS) is None
-    assert asterisk.heard == [Played('enter'), Played('nothing-heard'), Played('enter')]
+    assert asterisk.events == [Played('enter'), Played('nothing-heard'), Played('enter')]
 
 
 def test_only_digits_come_before_the_validation():
@@ -59,7 +59,7 @@ def test_a_prompt_that_asterisk_does_not_have_does_not_keep_it_from_listening():
     for terminator in ('#', ''):
         call, asterisk = connect(Channel(missing=frozenset({'enter'}), digits='12'))
         assert ask(call, 'enter', digits=2, terminator=terminator) == '12'
-        assert asterisk.heard == [Missing('enter'), Pressed('1'), Pressed('2')]
+        assert asterisk.events == [Missing('enter'), Pressed('1'), Pressed('2')]
 
 
 @pytest.mark.parametrize(('terminator', 'digits'), [('*', '12*'), ('A', '12A'), ('', '12')])
@@ -76,7 +76,7 @@ def test_key_by_key_it_ends_with_the_last_digit_and_silence_is_silence():
     assert asterisk.lines == [b'WAIT FOR DIGIT 5000'] * 4
     call, asterisk = connect(Channel())
     assert ask(call, '', digits=4, terminator='*', attempts=2, no_input='nothing-heard') is None
-    assert asterisk.heard == [Waited(5), Played('nothing-heard'), Waited(5)]
+    assert asterisk.events == [Waited(5), Played('nothing-heard'), Waited(5)]
 
 
 def test_the_hash_is_no_digit_where_something_else_ends_them():
@@ -97,7 +97,7 @@ def test_a_menu_returns_the_chosen_key():
 def test_a_menu_does_not_take_other_keys_or_silence():
     call, asterisk = connect(Channel(keys={1: '9', 5: '#'}))
     assert menu(call, 'main-menu', choices='12', **WORDS) is None
-    assert [heard.name for heard in asterisk.heard if isinstance(heard, Played)] == [
+    assert [heard.name for heard in asterisk.events if isinstance(heard, Played)] == [
         'main-menu', 'try-again', 'main-menu', 'nothing-heard', 'main-menu',
     ]  # fmt: skip
 
@@ -112,7 +112,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize('question', QUESTIONS.values(), ids=QUESTIONS)
-@pytest.mark.parametrize('how', [Manner.DURING, Manner.CROSSING, Manner.AFTER])
+@pytest.mark.parametrize('how', [HangUpTiming.DURING, HangUpTiming.CROSSING, HangUpTiming.AFTER])
 def test_a_hangup_is_no_silence(question, how):
     call, _ = connect(Channel(hang_up=HangUp(1, how)))
     with pytest.raises(Hangup):

@@ -18,21 +18,20 @@ from patience import PATIENCE
 from recordings import FOLDER, NULS
 
 from hitcounter.agi import ChannelState
-from hitcounter.agi.pretend import (
+from hitcounter.simulator import (
     Answered,
     Application,
     CallerHungUp,
     Channel,
     HangUp,
+    HangUpTiming,
     HungUp,
     LineFromServer,
     LineToServer,
-    Manner,
     Missing,
     OtherChannel,
     Played,
     Pressed,
-    PretendCall,
     Ran,
     Recorded,
     SaidDate,
@@ -42,14 +41,15 @@ from hitcounter.agi.pretend import (
     SaidNumber,
     SaidPhonetically,
     SaidTime,
+    SimulatedCall,
     Waited,
     converse,
     place_call,
 )
-from hitcounter.agi.pretend.channel import parse_caller_id
-from hitcounter.agi.pretend.commands import COMMANDS
-from hitcounter.agi.pretend.leg import KEYPAD
-from hitcounter.agi.pretend.lines import MAX_LINE, MAX_WORDS, LineReader, parse_args
+from hitcounter.simulator.channel import parse_caller_id
+from hitcounter.simulator.commands import COMMANDS
+from hitcounter.simulator.leg import KEYPAD
+from hitcounter.simulator.lines import MAX_LINE, MAX_WORDS, LineReader, parse_args
 
 # Recordings that cannot be played, and why.
 BEYOND = {
@@ -123,7 +123,7 @@ CLOCKS = {b'200 result=7002 (timeout) endpos=8160\n': b'200 result=7000 (timeout
 def test_every_byte_and_every_agistatus_is_as_recorded(path):
     statuses = recorded_statuses(path)
     for number, lines in enumerate(recorded_calls(path)):
-        call, exchanges = PretendCall(recorded_channel(path, lines)), recorded_exchanges(lines)
+        call, exchanges = SimulatedCall(recorded_channel(path, lines)), recorded_exchanges(lines)
 
         for exchange, replies in zip(exchanges, played(call, exchanges), strict=True):
             assert without_usage(replies) == without_usage(exchange.expected), exchange
@@ -150,7 +150,7 @@ class Exchange:
         return CLOCKS.get(bytes(self.replies), bytes(self.replies))
 
 
-def played(call: PretendCall, exchanges: list[Exchange]) -> Iterator[bytes]:
+def played(call: SimulatedCall, exchanges: list[Exchange]) -> Iterator[bytes]:
     """What the pretence sends at each; a command that had no reply was still running at the next."""
     running = None
     for exchange in exchanges:
@@ -294,7 +294,7 @@ def test_plain_words_past_the_table_are_lost():
 
 
 def test_quoted_words_past_the_table_end_asterisk_and_the_call():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'NOOP' + b' ""' * MAX_WORDS + b'\n') == b''
     assert call.ended
@@ -302,14 +302,14 @@ def test_quoted_words_past_the_table_end_asterisk_and_the_call():
 
 
 def test_a_full_table_is_no_harm():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'NOOP' + b' ""' * (MAX_WORDS - 1) + b'\n') == b'200 result=0\n'
 
 
 def test_the_longest_line_comes_whole():
     value = b'x' * (MAX_LINE - len(b'SET VARIABLE a \n'))
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'SET VARIABLE a ' + value + b'\n') == b'200 result=1\n'
     assert call.receive(b'GET FULL VARIABLE ${a}\n') == b'200 result=1 (' + value + b')\n'
@@ -317,20 +317,20 @@ def test_the_longest_line_comes_whole():
 
 def test_the_rest_of_a_line_one_byte_too_long_is_a_command_that_is_read_with_the_next_bytes():
     value = b'x' * (MAX_LINE - len(b'SET VARIABLE a '))
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'SET VARIABLE a ' + value + b'\n') == b'200 result=1\n'
     assert call.receive(b'NOOP\n') == b'510 Invalid or unknown command\n200 result=0\n'
 
 
 def test_the_rest_of_a_much_longer_line_is_read_at_once():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'NOOP ' + b'x' * 9000 + b'\n') == b'200 result=0\n510 Invalid or unknown command\n'
 
 
 def test_a_long_value_is_cut_by_get_variable_only():
-    call = PretendCall(Channel(variables={'v': 'x' * 5000}))
+    call = SimulatedCall(Channel(variables={'v': 'x' * 5000}))
 
     assert call.receive(b'GET VARIABLE v\n') == b'200 result=1 (' + b'x' * 1023 + b')\n'
     assert call.receive(b'GET FULL VARIABLE ${v}\n') == b'200 result=1 (' + b'x' * 5000 + b')\n'
@@ -340,7 +340,7 @@ def test_a_long_value_is_cut_by_get_variable_only():
 def test_a_line_in_pieces_is_one_command(data):
     line = b'SET VARIABLE a "one two"\n'
     cuts = sorted(data.draw(st.sets(st.integers(1, len(line) - 1))))
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     replies = [call.receive(line[start:end]) for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
 
@@ -348,7 +348,7 @@ def test_a_line_in_pieces_is_one_command(data):
 
 
 def test_lines_left_unread_run_when_the_server_closes():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     assert call.receive(b'NOOP\nVERBOSE x\nNOOP') == b'200 result=0\n'
     assert call.close() == b'200 result=1\n200 result=0\nHANGUP\n'
@@ -359,7 +359,7 @@ def test_lines_left_unread_run_when_the_server_closes():
 
 
 def test_a_channel_of_which_nothing_is_told_still_has_a_whole_block():
-    block = PretendCall(Channel(unique_id='1.2', name='PJSIP/a')).opening()
+    block = SimulatedCall(Channel(unique_id='1.2', name='PJSIP/a')).opening()
 
     assert block.startswith(b'agi_network: yes\nagi_network_script: hits\nagi_request: agi://127.0.0.1/hits\n')
     assert b'agi_callerid: unknown\nagi_calleridname: unknown\nagi_callingpres: 67\n' in block
@@ -373,7 +373,7 @@ def test_two_channels_have_two_unique_ids():
 def test_bytes_that_are_no_utf_8_are_sent_as_they_are():
     name = b'Zo\xeb'.decode(errors='surrogateescape')
 
-    assert b'agi_calleridname: Zo\xeb\n' in PretendCall(Channel(caller_name=name)).opening()
+    assert b'agi_calleridname: Zo\xeb\n' in SimulatedCall(Channel(caller_name=name)).opening()
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_every_command_is_known():
 def test_a_command_with_too_few_arguments_is_answered_with_its_usage():
     for command in COMMANDS.values():
         if command.fewest:
-            lines = PretendCall(Channel()).receive(command.name.encode() + b'\n').split(b'\n')
+            lines = SimulatedCall(Channel()).receive(command.name.encode() + b'\n').split(b'\n')
 
             assert lines[0] == b'520-Invalid command syntax.  Proper usage follows:'
             assert lines[1].startswith(b'Usage: ' + command.name.encode())
@@ -419,14 +419,14 @@ def test_a_usage_has_the_lines_that_look_like_a_reply_as_in_the_recording():
 
 def test_a_command_with_just_enough_arguments_is_answered():
     for command in COMMANDS.values():
-        reply = PretendCall(Channel(missing=frozenset())).receive(line_of(command.name, ['1'] * command.fewest))
+        reply = SimulatedCall(Channel(missing=frozenset())).receive(line_of(command.name, ['1'] * command.fewest))
 
         assert b'200 result=' in reply, command
 
 
 def test_what_does_not_run_dead_is_refused_after_the_hangup():
     for command in COMMANDS.values():
-        call = PretendCall(Channel())
+        call = SimulatedCall(Channel())
         call.hang_up()
 
         reply = call.receive(line_of(command.name, ['1'] * command.fewest))
@@ -465,11 +465,11 @@ def test_what_does_not_run_dead_is_refused_after_the_hangup():
     ],
 )
 def test_the_caller_hears_each_command(command, heard):
-    call = PretendCall(Channel(missing=frozenset({'gone'})))
+    call = SimulatedCall(Channel(missing=frozenset({'gone'})))
 
     call.receive(command.encode() + b'\n')
 
-    assert call.heard == [heard]
+    assert call.events == [heard]
 
 
 @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ def test_the_caller_hears_each_command(command, heard):
     ],
 )
 def test_the_last_of_these_commands_is_answered(commands, reply):
-    call = PretendCall(Channel(missing=frozenset({'gone'})))
+    call = SimulatedCall(Channel(missing=frozenset({'gone'})))
 
     replies = [call.receive(command.encode() + b'\n') for command in commands]
 
@@ -535,41 +535,41 @@ def test_the_last_of_these_commands_is_answered(commands, reply):
     ],
 )
 def test_arguments_that_make_no_sense_are_answered_with_the_usage(command):
-    call = PretendCall(Channel(missing=frozenset({'gone'})))
+    call = SimulatedCall(Channel(missing=frozenset({'gone'})))
 
     assert call.receive(command.encode() + b'\n').startswith(b'520-')
 
 
 def test_gosub_says_that_it_is_trying():
-    replies = PretendCall(Channel()).receive(b'GOSUB sub s 1\n')
+    replies = SimulatedCall(Channel()).receive(b'GOSUB sub s 1\n')
 
     assert replies == b'100 result=0 Trying...\n200 result=0 Gosub complete\n'
 
 
 def test_playback_answers_first():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     call.receive(b'EXEC Playback one&two\n')
 
-    assert call.heard == [Answered(), Played('one'), Played('two')]
+    assert call.events == [Answered(), Played('one'), Played('two')]
 
 
 # Digits.
 
 
 def test_the_patient_caller_presses_each_digit_when_it_is_asked_for():
-    call = PretendCall(Channel(digits='512#'))
+    call = SimulatedCall(Channel(digits='512#'))
 
     assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=0 endpos=8000\n'
     assert call.receive(b'STREAM FILE hello 123\n') == b'200 result=0 endpos=8000\n'
     assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=53\n'
     assert call.receive(b'GET DATA hello 1000 4\n') == b'200 result=12\n'
     assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
-    assert [event.digit for event in call.heard if isinstance(event, Pressed)] == ['5', '1', '2', '#']
+    assert [event.digit for event in call.events if isinstance(event, Pressed)] == ['5', '1', '2', '#']
 
 
 def test_keys_are_pressed_during_the_command_that_was_planned_for_them():
-    call = PretendCall(Channel(keys={'WAIT FOR DIGIT': '9', 3: '87'}))
+    call = SimulatedCall(Channel(keys={'WAIT FOR DIGIT': '9', 3: '87'}))
 
     assert call.receive(b'NOOP\n') == b'200 result=0\n'
     assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=57\n'
@@ -578,7 +578,7 @@ def test_keys_are_pressed_during_the_command_that_was_planned_for_them():
 
 
 def test_keys_that_nobody_waits_for_are_lost():
-    call = PretendCall(Channel(keys={1: KEYPAD}))
+    call = SimulatedCall(Channel(keys={1: KEYPAD}))
 
     assert call.receive(b'SAY NUMBER 42 ""\n') == b'200 result=0\n'
     assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
@@ -597,22 +597,22 @@ def test_keys_that_nobody_waits_for_are_lost():
     ],
 )
 def test_a_digit_ends_what_listens_for_it(command, reply):
-    call = PretendCall(Channel(digits='5'))
+    call = SimulatedCall(Channel(digits='5'))
 
     assert call.receive(command.encode() + b'\n').decode() == reply + '\n'
 
 
 def test_a_slow_caller_presses_the_key_when_there_is_time_for_it():
-    call = PretendCall(Channel(digits='12', seconds_per_key=2.0))
+    call = SimulatedCall(Channel(digits='12', seconds_per_key=2.0))
 
     assert call.receive(b'WAIT FOR DIGIT 1500\n') == b'200 result=0\n'
     assert call.receive(b'WAIT FOR DIGIT 3000\n') == b'200 result=49\n'
     assert call.receive(b'GET DATA hello 1500 1\n') == b'200 result=2\n'
-    assert call.heard == [Waited(1.5), Pressed('1'), Played('hello'), Pressed('2')]
+    assert call.events == [Waited(1.5), Pressed('1'), Played('hello'), Pressed('2')]
 
 
 def test_a_planned_key_that_comes_too_late_is_lost():
-    call = PretendCall(Channel(keys={1: '12'}, seconds_per_key=0.6))
+    call = SimulatedCall(Channel(keys={1: '12'}, seconds_per_key=0.6))
 
     assert call.receive(b'STREAM FILE hello 2\n') == b'200 result=0 endpos=8000\n'
     assert call.receive(b'WAIT FOR DIGIT 1000\n') == b'200 result=0\n'
@@ -633,13 +633,13 @@ def test_a_planned_key_that_comes_too_late_is_lost():
     ],
 )
 def test_a_prompt_can_be_wound_and_paused(keys, options, reply):
-    call = PretendCall(Channel(samples={'long': 80000}, keys={1: keys}, seconds_per_key=1.0))
+    call = SimulatedCall(Channel(samples={'long': 80000}, keys={1: keys}, seconds_per_key=1.0))
 
     assert call.receive(f'CONTROL STREAM FILE long 9 {options}\n'.encode()).decode() == reply + '\n'
 
 
 def test_a_prompt_that_is_paused_for_ever_ends_by_a_hangup():
-    call = PretendCall(Channel(keys={1: '0'}))
+    call = SimulatedCall(Channel(keys={1: '0'}))
 
     assert call.receive(b'CONTROL STREAM FILE hello 9 1000 # * 0\n').endswith(b'\nHANGUP\n')
 
@@ -658,11 +658,11 @@ def test_a_prompt_that_is_paused_for_ever_ends_by_a_hangup():
 )
 def test_a_plan_that_can_never_come_about_is_an_error(channel, named):
     with pytest.raises(ValueError, match=named):
-        PretendCall(channel)
+        SimulatedCall(channel)
 
 
 def test_a_function_is_given_and_set_as_a_variable_is():
-    call = PretendCall(Channel(variables={'DEVICE_STATE(PJSIP/a)': 'BUSY'}))
+    call = SimulatedCall(Channel(variables={'DEVICE_STATE(PJSIP/a)': 'BUSY'}))
 
     assert call.receive(b'GET VARIABLE DEVICE_STATE(PJSIP/a)\n') == b'200 result=1 (BUSY)\n'
     assert call.receive(b'SET VARIABLE DEVICE_STATE(PJSIP/a) INUSE\n') == b'200 result=1\n'
@@ -671,7 +671,7 @@ def test_a_function_is_given_and_set_as_a_variable_is():
 
 def test_other_channels_can_be_asked_for_and_hung_up():
     other = OtherChannel(state=ChannelState.RINGING, variables={'LINE': '7'})
-    call = PretendCall(Channel(others={'PJSIP/a': other, 'Local/b;1': OtherChannel(linked=True)}))
+    call = SimulatedCall(Channel(others={'PJSIP/a': other, 'Local/b;1': OtherChannel(linked=True)}))
 
     assert call.receive(b'CHANNEL STATUS PJSIP/a\n') == b'200 result=5\n'
     assert call.receive(b'GET FULL VARIABLE "${CHANNEL} ${LINE}" PJSIP/a\n') == b'200 result=1 (PJSIP/a 7)\n'
@@ -683,17 +683,17 @@ def test_other_channels_can_be_asked_for_and_hung_up():
 def test_an_application_of_the_channel_comes_to_what_was_said_for_its_options_or_its_name():
     busy = Application(variables={'DIALSTATUS': 'BUSY'}, seconds=3)
     applications = {'Dial(PJSIP/a,20)': busy, 'dial': Application(result=5), 'Playback': Application()}
-    call = PretendCall(Channel(applications=applications))
+    call = SimulatedCall(Channel(applications=applications))
 
     assert call.receive(b'EXEC DIAL PJSIP/a,20\n') == b'200 result=0\n'
     assert call.receive(b'GET VARIABLE DIALSTATUS\n') == b'200 result=1 (BUSY)\n'
     assert call.receive(b'EXEC Dial PJSIP/b\n') == b'200 result=5\n'
     assert call.receive(b'EXEC Playback gone\n') == b'200 result=0\n'
-    assert call.heard == [Ran('DIAL', 'PJSIP/a,20'), Ran('Dial', 'PJSIP/b'), Ran('Playback', 'gone')]
+    assert call.events == [Ran('DIAL', 'PJSIP/a,20'), Ran('Dial', 'PJSIP/b'), Ran('Playback', 'gone')]
 
 
 def test_an_application_of_the_channel_fails_by_a_hangup():
-    call = PretendCall(Channel(applications={'Dial': Application(seconds=3)}, hang_up=HangUp('EXEC', after=1)))
+    call = SimulatedCall(Channel(applications={'Dial': Application(seconds=3)}, hang_up=HangUp('EXEC', after=1)))
 
     assert call.receive(b'EXEC Dial PJSIP/a\n') == b'200 result=-1\nHANGUP\n'
     assert call.receive(b'EXEC Dial PJSIP/a\n') == b'200 result=-1\n'
@@ -714,14 +714,14 @@ def test_an_application_of_the_channel_fails_by_a_hangup():
     ],
 )
 def test_expressions_are_read_as_the_dialplan_would(expression, value):
-    call = PretendCall(Channel(variables={'v': 'hello', 'one': '1'}))
+    call = SimulatedCall(Channel(variables={'v': 'hello', 'one': '1'}))
 
     assert call.receive(f'GET FULL VARIABLE "{expression}"\n'.encode()).decode() == f'200 result=1 ({value})\n'
 
 
 def test_a_database_is_there_from_the_beginning_and_an_empty_name_removes_all_of_it():
     channel = Channel(database={'fam/key': 'v', 'other/key': 'w'})
-    call = PretendCall(channel)
+    call = SimulatedCall(channel)
 
     assert call.receive(b'DATABASE GET fam key\n') == b'200 result=1 (v)\n'
     assert call.receive(b'DATABASE DELTREE ""\n') == b'200 result=0\n'
@@ -730,36 +730,36 @@ def test_a_database_is_there_from_the_beginning_and_an_empty_name_removes_all_of
 
 
 def test_a_text_that_never_comes_is_waited_for_until_the_hangup():
-    assert PretendCall(Channel()).receive(b'RECEIVE CHAR 0\n') == b'200 result=-1 (hangup)\nHANGUP\n'
+    assert SimulatedCall(Channel()).receive(b'RECEIVE CHAR 0\n') == b'200 result=-1 (hangup)\nHANGUP\n'
 
 
 # Time.
 
 
 def test_autohangup_ends_the_command_that_lasts_longer():
-    call = PretendCall(Channel(samples={'long': 80000}))
+    call = SimulatedCall(Channel(samples={'long': 80000}))
 
     assert call.receive(b'SET AUTOHANGUP 2.5\n') == b'200 result=0\n'
     assert call.receive(b'STREAM FILE short ""\n') == b'200 result=0 endpos=8000\n'
     assert call.receive(b'STREAM FILE long ""\n') == b'200 result=-1 endpos=12000\nHANGUP\n'
-    assert call.heard == [Played('short'), Played('long'), HungUp()]
+    assert call.events == [Played('short'), Played('long'), HungUp()]
 
 
 def test_autohangup_comes_right_after_a_command_that_lasts_as_long():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
 
     call.receive(b'SET AUTOHANGUP 1\n')
     assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=0 endpos=8000\nHANGUP\n'
 
 
 def test_a_caller_leaves_after_as_much_of_a_command_as_was_planned():
-    call = PretendCall(Channel(hang_up=HangUp(1, after=0.25)))
+    call = SimulatedCall(Channel(hang_up=HangUp(1, after=0.25)))
 
     assert call.receive(b'STREAM FILE hello ""\n') == b'200 result=-1 endpos=2000\nHANGUP\n'
 
 
 def test_no_plan_outlasts_the_command():
-    call = PretendCall(Channel(hang_up=HangUp(1, after=99)))
+    call = SimulatedCall(Channel(hang_up=HangUp(1, after=99)))
 
     assert call.receive(b'GET OPTION hello 1 500\n') == b'200 result=-1 endpos=8000\nHANGUP\n'
 
@@ -784,34 +784,34 @@ def test_no_plan_outlasts_the_command():
     ],
 )
 def test_a_hangup_while_a_command_runs_makes_it_fail_and_is_told_after_its_reply(command, reply):
-    call = PretendCall(Channel(hang_up=HangUp(1)))
+    call = SimulatedCall(Channel(hang_up=HangUp(1)))
 
     assert call.receive(command.encode() + b'\n').decode() == reply + '\nHANGUP\n'
-    assert call.heard[-1] == CallerHungUp()
+    assert call.events[-1] == CallerHungUp()
     assert call.close() == b'HANGUP\n'
     assert call.status == 'HANGUP'
 
 
 def test_a_hangup_may_cross_a_command_on_its_way():
-    call = PretendCall(Channel(hang_up=HangUp('SAY NUMBER', Manner.CROSSING)))
+    call = SimulatedCall(Channel(hang_up=HangUp('SAY NUMBER', HangUpTiming.CROSSING)))
 
     assert call.receive(b'ANSWER\n') == b'200 result=0\n'
     assert call.receive(b'SAY NUMBER 1 ""\n').startswith(b'HANGUP\n511 ')
 
 
 def test_a_hangup_may_come_after_a_reply():
-    call = PretendCall(Channel(hang_up=HangUp(1, Manner.AFTER)))
+    call = SimulatedCall(Channel(hang_up=HangUp(1, HangUpTiming.AFTER)))
 
     assert call.receive(b'ANSWER\n') == b'200 result=0\nHANGUP\n'
-    assert call.heard == [Answered(), CallerHungUp()]
+    assert call.events == [Answered(), CallerHungUp()]
 
 
 def test_a_hangup_may_come_before_any_command():
-    assert PretendCall(Channel(hang_up=HangUp(0, Manner.AFTER))).opening().endswith(b'\n\nHANGUP\n')
+    assert SimulatedCall(Channel(hang_up=HangUp(0, HangUpTiming.AFTER))).opening().endswith(b'\n\nHANGUP\n')
 
 
 def test_a_caller_who_vanishes_takes_asterisk_along():
-    call = PretendCall(Channel(hang_up=HangUp('SAY NUMBER', Manner.VANISHING)))
+    call = SimulatedCall(Channel(hang_up=HangUp('SAY NUMBER', HangUpTiming.VANISHING)))
 
     assert call.receive(b'SAY NUMBER 1 ""\n') == b''
     assert call.ended
@@ -820,20 +820,20 @@ def test_a_caller_who_vanishes_takes_asterisk_along():
 
 
 def test_whoever_waits_for_ever_for_a_digit_gets_a_hangup():
-    assert PretendCall(Channel()).receive(b'WAIT FOR DIGIT -1\n') == b'200 result=-1\nHANGUP\n'
+    assert SimulatedCall(Channel()).receive(b'WAIT FOR DIGIT -1\n') == b'200 result=-1\nHANGUP\n'
 
 
 def test_a_caller_hangs_up_once():
-    call = PretendCall(Channel(hang_up=HangUp(1)))
+    call = SimulatedCall(Channel(hang_up=HangUp(1)))
 
     assert call.hang_up() == b'HANGUP\n'
     assert call.hang_up() == b''
     assert call.receive(b'NOOP\n') == b'200 result=0\n'
-    assert call.heard == [CallerHungUp()]
+    assert call.events == [CallerHungUp()]
 
 
 def test_without_agisighup_no_hangup_is_told():
-    call = PretendCall(Channel(variables={'AGISIGHUP': 'no'}))
+    call = SimulatedCall(Channel(variables={'AGISIGHUP': 'no'}))
 
     assert call.hang_up() == b''
     assert call.receive(b'ANSWER\n').startswith(b'511 ')
@@ -841,12 +841,12 @@ def test_without_agisighup_no_hangup_is_told():
 
 
 def test_an_application_on_a_dead_channel_fails_and_is_not_heard():
-    call = PretendCall(Channel())
+    call = SimulatedCall(Channel())
     call.hang_up()
 
     assert call.receive(b'EXEC Playback hello\n') == b'200 result=-1\n'
     assert call.receive(b'EXEC Hangup\n') == b'200 result=-1\n'
-    assert call.heard == [CallerHungUp()]
+    assert call.events == [CallerHungUp()]
 
 
 # Over a real connection.
@@ -860,7 +860,7 @@ def test_a_call_goes_its_whole_way():
     with serving(script) as address:
         call = place_call(address, Channel())
 
-    assert call.heard == [Answered(), SaidNumber(42)]
+    assert call.events == [Answered(), SaidNumber(42)]
     assert call.lines == [b'ANSWER', b'SAY NUMBER 42 ""']
     assert call.status == 'SUCCESS'
 
@@ -892,7 +892,7 @@ def test_a_caller_may_vanish_from_a_real_connection():
     seen = []
 
     with serving(lambda server: seen.append(server.tell('ANSWER'))) as address:
-        call = place_call(address, Channel(hang_up=HangUp(1, Manner.VANISHING)))
+        call = place_call(address, Channel(hang_up=HangUp(1, HangUpTiming.VANISHING)))
 
     assert seen == [b'']
     assert call.status is None
@@ -922,7 +922,7 @@ def test_a_server_that_is_not_there_is_an_os_error():
 
 def test_all_that_happens_is_told_in_order():
     with serving(lambda server: server.tell('STREAM FILE hello ""')) as address:
-        events = list(converse(PretendCall(Channel()), address))
+        events = list(converse(SimulatedCall(Channel()), address))
 
     assert events[0] == LineToServer(b'agi_network: yes')
     assert events[-4:] == [
@@ -935,7 +935,7 @@ def test_all_that_happens_is_told_in_order():
 
 def test_what_is_still_unread_at_the_end_is_told_too():
     with serving(lambda server: server.wfile.write(b'NOOP\nANSWER\n')) as address:
-        events = list(converse(PretendCall(Channel()), address))
+        events = list(converse(SimulatedCall(Channel()), address))
 
     assert [event for event in events if not isinstance(event, LineToServer)] == [
         LineFromServer(b'NOOP'),
@@ -952,7 +952,7 @@ def test_patience_ends_during_a_prompt():
         assert server.rfile.readline() == b'HANGUP\n'
 
     with serving(script) as address:
-        call = PretendCall(Channel(samples={'long': 160000}))
+        call = SimulatedCall(Channel(samples={'long': 160000}))
         events = list(converse(call, address, patience=5))
 
     assert CallerHungUp() in events
@@ -961,10 +961,10 @@ def test_patience_ends_during_a_prompt():
 
 def test_patience_ends_while_the_server_thinks():
     with serving(lambda server: server.rfile.readline()) as address:
-        call = PretendCall(Channel())
+        call = SimulatedCall(Channel())
         list(converse(call, address, patience=0.01))
 
-    assert call.heard == [CallerHungUp()]
+    assert call.events == [CallerHungUp()]
 
 
 def test_a_wait_for_ever_ends_at_once_without_a_plan():

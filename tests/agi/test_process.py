@@ -10,10 +10,10 @@ from contextlib import closing
 import pytest
 
 from hitcounter.agi import Call, Script
-from hitcounter.agi.pretend import Channel, PretendCall, SaidNumber
-from hitcounter.agi.process import run
+from hitcounter.agi.serving.process import run
 from hitcounter.agi.stream import StdioStream
 from hitcounter.errors import ScriptError
+from hitcounter.simulator import Channel, SaidNumber, SimulatedCall
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def pipes() -> Iterator[tuple[StdioStream, int, int]]:
 
 def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, int]) -> None:
     stream, from_it, to_it = pipes
-    asterisk = PretendCall(Channel(url='/usr/bin/say', arguments=['say', '42']))
+    asterisk = SimulatedCall(Channel(url='/usr/bin/say', arguments=['say', '42']))
 
     def play() -> None:
         os.write(to_it, asterisk.opening())
@@ -46,7 +46,7 @@ def test_a_script_runs_over_any_pair_of_streams(pipes: tuple[StdioStream, int, i
     finally:
         stream.close()
         player.join()
-    assert asterisk.heard == [SaidNumber(42)]
+    assert asterisk.events == [SaidNumber(42)]
 
 
 def opens_no_call(pipes: tuple[StdioStream, int, int], opening: bytes, *arguments: str) -> bool:
@@ -110,7 +110,7 @@ def test_the_newlines_that_end_the_last_argument_are_cut_off_as_on_a_server(
 def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
     pipes: tuple[StdioStream, int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 10)
+    monkeypatch.setattr('hitcounter.agi.protocol.reply.REPLY_LIMIT', 10)
     stream, from_it, to_it = pipes
     os.write(to_it, process_channel().environment_block() + b'x' * 200)
 
@@ -136,8 +136,8 @@ def test_what_opens_no_call_is_a_failure_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr('hitcounter.agi.process.HANDSHAKE_TIMEOUT', 0.01)
-    monkeypatch.setattr('hitcounter.agi.environment.ENVIRONMENT_LIMIT', 1000)
+    monkeypatch.setattr('hitcounter.agi.serving.process.HANDSHAKE_TIMEOUT', 0.01)
+    monkeypatch.setattr('hitcounter.agi.protocol.environment.ENVIRONMENT_LIMIT', 1000)
     stream, from_it, to_it = pipes
     os.write(to_it, opening)
 
@@ -194,7 +194,7 @@ def test_a_wait_for_the_hangup_ends_with_its_signal(
 
 def test_the_signals_of_the_thread_are_as_before_once_the_call_is_over(pipes: tuple[StdioStream, int, int]) -> None:
     stream, _, to_it = pipes
-    os.write(to_it, PretendCall(process_channel()).opening())
+    os.write(to_it, SimulatedCall(process_channel()).opening())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGHUP)
     assert run([Script('', lambda call: None)], stream)
     assert (signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGHUP)) == before

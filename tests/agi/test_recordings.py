@@ -6,11 +6,11 @@ import pytest
 from recordings import FOLDER, Exchange, Played, recordings_in
 
 from hitcounter.agi.call import Call
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.pretend.commands import COMMANDS
-from hitcounter.agi.pretend.lines import MAX_WORDS, parse_args
-from hitcounter.agi.reply import Replies, Reply
+from hitcounter.agi.protocol.environment import Environment
+from hitcounter.agi.protocol.reply import Replies, Reply
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup
+from hitcounter.simulator.commands import COMMANDS
+from hitcounter.simulator.lines import MAX_WORDS, parse_args
 
 FILES = [path for path in sorted(FOLDER.rglob('*.txt')) if recordings_in(path)]
 

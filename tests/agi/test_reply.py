@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hitcounter.agi.reply import REPLY_LIMIT, Replies, Reply
+from hitcounter.agi.protocol.reply import REPLY_LIMIT, Replies, Reply
 from hitcounter.errors import ProtocolError
 
 # What real Asterisk answers, and what that means.

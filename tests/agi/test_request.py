@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitcounter.agi.environment import Environment
-from hitcounter.agi.request import path_of, query_of, segments_of
+from hitcounter.agi.protocol.environment import Environment
+from hitcounter.agi.protocol.request import path_of, query_of, segments_of
 
 TRANSCRIPTS = Path(__file__).parent.parent / 'transcripts'
 

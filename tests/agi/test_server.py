@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 from patience import PATIENCE
 
-from hitcounter.agi import Call, Drained, Script, Server, gatherer, under_way, workers
-from hitcounter.agi import server as server_module
-from hitcounter.agi.connection import Connection
-from hitcounter.agi.environment import ENVIRONMENT_LIMIT
-from hitcounter.agi.pretend import Channel, HangUp, Manner, PretendCall, SaidNumber, place_call
+from hitcounter.agi import Call, Drained, Script, Server
+from hitcounter.agi.protocol.environment import ENVIRONMENT_LIMIT
+from hitcounter.agi.serving import acceptor, running_calls, workers
+from hitcounter.agi.serving import server as server_module
+from hitcounter.agi.serving.connection import Connection
 from hitcounter.agi.stream import FAILURE
 from hitcounter.errors import CommandRefused, ConnectionLost, Hangup, ListenError, ProtocolError, UpdateFailed
+from hitcounter.simulator import Channel, HangUp, HangUpTiming, SaidNumber, SimulatedCall, place_call
 
 Handler = Callable[[Call], object]
 
@@ -45,7 +46,7 @@ def serving(handler: Handler = say_one, **options: object) -> Iterator[Server]:
 
 
 def assert_serves(server: Server) -> None:
-    assert place_call(server.address, Channel()).heard == [SaidNumber(1)]
+    assert place_call(server.address, Channel()).events == [SaidNumber(1)]
 
 
 def closes(connection: socket.socket) -> bytes:
@@ -64,7 +65,7 @@ def test_a_call_runs_its_script_and_is_logged_in_one_line(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     with serving() as server:
         call = place_call(server.address, Channel(unique_id='17.1', caller_id='555', extension='31415'))
-    assert call.heard == [SaidNumber(1)]
+    assert call.events == [SaidNumber(1)]
     assert call.status == 'SUCCESS'
     (line,) = caplog.messages
     assert line.startswith("17.1: '555' called '31415', ended after ")
@@ -85,7 +86,7 @@ def test_a_script_has_its_parameters_query_and_arguments() -> None:
     server.start()
     try:
         url = 'agi://127.0.0.1/vote/a%2Fb é?for=x&for=%79&now'
-        assert place_call(server.address, Channel(url=url, arguments=('1', ''))).heard == [SaidNumber(5)]
+        assert place_call(server.address, Channel(url=url, arguments=('1', ''))).events == [SaidNumber(5)]
         assert place_call(server.address, Channel(url='agi://127.0.0.1/vote/')).status == 'FAILURE'
     finally:
         server.stop()
@@ -147,8 +148,8 @@ def test_a_state_that_cannot_store_is_said_in_one_line(caplog: pytest.LogCapture
     assert caplog.records[0].exc_info is None
 
 
-@pytest.mark.parametrize('how', list(Manner))
-def test_a_caller_may_go_at_any_time(how: Manner, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize('how', list(HangUpTiming))
+def test_a_caller_may_go_at_any_time(how: HangUpTiming, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with serving(max_calls=1) as server:
         place_call(server.address, Channel(hang_up=HangUp(1, how)))
@@ -293,7 +294,7 @@ def test_what_is_no_environment_is_sent_away_in_one_line(
 def test_more_behind_an_environment_than_a_reply_may_have_ends_that_call_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr('hitcounter.agi.reply.REPLY_LIMIT', 1000)
+    monkeypatch.setattr('hitcounter.agi.protocol.reply.REPLY_LIMIT', 1000)
     with serving(max_calls=1) as server:
         with socket.create_connection(server.address) as peer:
             peer.sendall(Channel().environment_block() + b'x' * 1001)
@@ -310,13 +311,13 @@ def test_an_environment_has_no_more_than_its_limit_however_it_comes(over: int) -
     with ours, theirs:
         connection = Connection(ours, '127.0.0.1', math.inf)
         theirs.sendall(block[:-2])
-        assert not connection.gather()
+        assert not connection.read_environment()
         theirs.sendall(block[-2:] + b'HANGUP\n')
         if over:
             with pytest.raises(ProtocolError, match='more than 65536 bytes'):
-                connection.gather()
+                connection.read_environment()
         else:
-            assert connection.gather()
+            assert connection.read_environment()
             environment, rest = connection.environment()
             assert rest == b''
             assert len(environment.arguments[0]) > ENVIRONMENT_LIMIT - 1000
@@ -336,7 +337,7 @@ def test_half_an_environment_and_a_close_is_said_and_a_bare_probe_is_not(caplog:
 def test_a_slow_peer_is_sent_away_and_costs_no_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gatherer, 'HANDSHAKE_TIMEOUT', 0.2)
+    monkeypatch.setattr(acceptor, 'HANDSHAKE_TIMEOUT', 0.2)
     with serving(max_calls=1) as server:
         peers = [socket.create_connection(server.address) for _ in range(10)]
         for peer in peers:
@@ -349,7 +350,7 @@ def test_a_slow_peer_is_sent_away_and_costs_no_worker(
 
 
 def test_the_oldest_of_too_many_slow_peers_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatherer, 'HANDSHAKES', 1)
+    monkeypatch.setattr(acceptor, 'HANDSHAKES', 1)
     with (
         serving() as server,
         socket.create_connection(server.address) as first,
@@ -379,7 +380,7 @@ def test_a_call_too_many_waits_shortly_and_then_fails(
         assert begun.wait(PATIENCE)
         assert place_call(server.address, Channel()).status == 'FAILURE'
         go.set()
-        assert held.result(PATIENCE).heard == [SaidNumber(1)]
+        assert held.result(PATIENCE).events == [SaidNumber(1)]
     assert [message for message in caplog.messages if 'busy' in message]
 
 
@@ -395,7 +396,7 @@ def test_a_call_that_waits_is_served_when_a_worker_is_free() -> None:
         calls = [callers.submit(place_call, server.address, Channel()) for _ in range(5)]
         assert begun.wait(PATIENCE)
         go.set()
-        assert [call.result(PATIENCE).heard for call in calls] == [[SaidNumber(1)]] * 5
+        assert [call.result(PATIENCE).events for call in calls] == [[SaidNumber(1)]] * 5
 
 
 def is_listening(server: Server) -> bool:
@@ -407,7 +408,7 @@ def is_listening(server: Server) -> bool:
 
 
 @contextmanager
-def held_call(**options: object) -> Iterator[tuple[Server, Callable[[], PretendCall], threading.Event]]:
+def held_call(**options: object) -> Iterator[tuple[Server, Callable[[], SimulatedCall], threading.Event]]:
     """A server with one call under way, the result of that call, and what lets it go on."""
     begun, go = threading.Event(), threading.Event()
 
@@ -428,7 +429,7 @@ def test_a_peer_has_so_many_calls_at_once_and_no_more(caplog: pytest.LogCaptureF
     with held_call(max_calls_per_peer=1) as (server, call, go):
         assert place_call(server.address, Channel()).status == 'FAILURE'
         go.set()
-        assert call().heard == [SaidNumber(1)]
+        assert call().events == [SaidNumber(1)]
         assert_serves(server)
         server.stop()
     assert caplog.messages == [
@@ -460,7 +461,7 @@ def test_a_call_that_ends_in_any_way_makes_room_for_the_next() -> None:
         call.say_number(1)
 
     with serving(end, max_calls_per_peer=1, call_timeout=0.2) as server:
-        for how in Manner:
+        for how in HangUpTiming:
             place_call(server.address, Channel(hang_up=HangUp(1, how)))
         place_call(server.address, Channel(unique_id='exit'))
         place_call(server.address, Channel(url='agi://127.0.0.1/nosuch'))
@@ -488,7 +489,7 @@ def test_a_call_that_no_worker_takes_makes_room_for_the_next(
         for _ in range(3):
             assert place_call(server.address, Channel()).status == 'FAILURE'
         go.set()
-        assert call().heard == [SaidNumber(1)]
+        assert call().events == [SaidNumber(1)]
         server.stop()
         assert not server._peers._calls
     assert ['busy' in message for message in caplog.messages] == [True] * 3
@@ -517,7 +518,7 @@ def test_many_calls_of_one_peer_are_counted_exactly() -> None:
     with serving(max_calls=40, max_calls_per_peer=20) as server:
         with ThreadPoolExecutor(20) as callers:
             calls = [callers.submit(place_call, server.address, Channel()) for _ in range(400)]
-            assert all(call.result(PATIENCE).heard == [SaidNumber(1)] for call in calls)
+            assert all(call.result(PATIENCE).events == [SaidNumber(1)] for call in calls)
         assert not server._peers._calls
 
 
@@ -528,7 +529,7 @@ def test_a_drain_lets_calls_end() -> None:
             pass
         go.set()
         assert drained.result(PATIENCE) == Drained(ended=1, closed=0, forced=0)
-        assert call().heard == [SaidNumber(1)]
+        assert call().events == [SaidNumber(1)]
 
 
 def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
@@ -545,7 +546,7 @@ def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
 
 
 def test_a_call_that_nobody_has_accepted_when_the_server_stops_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatherer.Gatherer, '_accept', lambda _: None)
+    monkeypatch.setattr(acceptor.Acceptor, '_accept', lambda _: None)
     with serving() as server, socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
         asterisk.sendall(Channel().environment_block())
         stopping = other.submit(server.stop)
@@ -557,7 +558,7 @@ def test_a_call_that_comes_while_all_are_cut_runs_no_script(caplog: pytest.LogCa
     caplog.set_level(logging.INFO)
     with serving() as server:
         server.cut()
-        assert place_call(server.address, Channel(unique_id='17.1')).heard == []
+        assert place_call(server.address, Channel(unique_id='17.1')).events == []
     assert 'closed after' in caplog.text
 
 
@@ -654,16 +655,16 @@ def test_a_command_ends_at_its_own_time_long_before_its_call(caplog: pytest.LogC
 
 def test_peers_outside_the_allowed_networks_are_sent_away(caplog: pytest.LogCaptureFixture) -> None:
     with serving() as server:
-        gathering = server._gatherer
+        gathering = server._acceptor
         allowed = ['127.0.0.1', '127.8.9.10', '::1', '::ffff:127.0.0.1', 'fe80::1%lo']
         assert [gathering._is_allowed(peer) for peer in allowed] == [True, True, True, True, False]
         assert not gathering._is_allowed('192.0.2.1')
     networks = [ipaddress.ip_network(network) for network in ('192.0.2.0/24', '2001:db8::/32')]
     with serving(allow=networks) as server:
         peers = ['192.0.2.1', '::ffff:192.0.2.1', '2001:db8::1', '198.51.100.1', '::ffff:198.51.100.1', '2001:db9::1']
-        assert [server._gatherer._is_allowed(peer) for peer in peers] == [True] * 3 + [False] * 3
+        assert [server._acceptor._is_allowed(peer) for peer in peers] == [True] * 3 + [False] * 3
     with serving(allow=['192.0.2.0/24']) as server:
-        assert server._gatherer._is_allowed('192.0.2.1')
+        assert server._acceptor._is_allowed('192.0.2.1')
     with pytest.raises(ValueError, match='host bits'):
         Server([], port=0, allow=['192.0.2.1/24'])
 
@@ -672,7 +673,7 @@ def test_peers_outside_the_allowed_networks_are_sent_away(caplog: pytest.LogCapt
 def test_a_peer_that_is_not_allowed_is_told_so_and_no_more(
     host: str, other: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(gatherer, '_LOOPBACK', ())
+    monkeypatch.setattr(acceptor, '_LOOPBACK', ())
     with (
         serving(host=host, allow=[ipaddress.ip_network(other)]) as server,
         socket.create_connection(server.address) as peer,
@@ -740,7 +741,7 @@ def test_a_failure_is_read_also_where_much_was_sent_that_nobody_reads() -> None:
 
 
 def test_a_peer_that_was_sent_away_and_stays_holds_up_nobody_and_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatherer, 'LINGER', 0.2)
+    monkeypatch.setattr(acceptor, 'LINGER', 0.2)
     with serving(max_calls=1) as server:
         peers = [socket.create_connection(server.address) for _ in range(10)]
         for peer in peers:
@@ -755,14 +756,14 @@ def test_a_peer_that_was_sent_away_and_stays_holds_up_nobody_and_is_dropped(monk
 
 
 def test_a_flood_after_a_failure_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatherer, 'LINGER', 60.0)
+    monkeypatch.setattr(acceptor, 'LINGER', 60.0)
     with serving() as server, socket.create_connection(server.address) as peer:
         peer.settimeout(PATIENCE)
         assert not all(goes_through(peer, b'GET / HTTP/1.1\r\n' * 1000) for _ in range(1000))
 
 
 def test_a_worker_waits_shortly_for_a_failure_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('hitcounter.agi.connection.LINGER', 0.1)
+    monkeypatch.setattr('hitcounter.agi.serving.connection.LINGER', 0.1)
 
     def lose(call: Call) -> None:
         call.command('NOOP', timeout=0.01)
@@ -903,7 +904,7 @@ def test_a_wait_for_the_hangup_ends_with_the_time_of_the_call(caplog: pytest.Log
 def test_a_call_that_sends_no_command_is_ended_at_its_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(under_way, 'LOOK', 0.01)
+    monkeypatch.setattr(running_calls, 'LOOK', 0.01)
 
     def wait(call: Call) -> None:
         while not call.hung_up:  # which it is once Asterisk, told of the failure, has closed
@@ -919,12 +920,12 @@ def test_a_call_that_sends_no_command_is_ended_at_its_time(
 def test_a_script_that_outstays_its_call_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(under_way, 'LOOK', 0.01)
-    monkeypatch.setattr(under_way, 'OVERSTAY', 0.1)
+    monkeypatch.setattr(running_calls, 'LOOK', 0.01)
+    monkeypatch.setattr(running_calls, 'OVERSTAY', 0.1)
     reported, looked = threading.Event(), threading.Event()
     handler = logging.Handler()
     handler.emit = lambda record: reported.set() if 'still runs' in record.getMessage() else None  # type: ignore[method-assign]
-    under_way.logger.addHandler(handler)
+    running_calls.logger.addHandler(handler)
 
     def stay(_: Call) -> None:
         assert reported.wait(PATIENCE)
@@ -938,7 +939,7 @@ def test_a_script_that_outstays_its_call_is_reported_once(
             server._calls._look(math.inf)
             looked.set()
     finally:
-        under_way.logger.removeHandler(handler)
+        running_calls.logger.removeHandler(handler)
     (said,) = [message for message in caplog.messages if 'still runs' in message]
     assert said.startswith("17.1: the script 'hits' still runs 0 s after its call ended")
 
@@ -946,7 +947,7 @@ def test_a_script_that_outstays_its_call_is_reported_once(
 # The end of a thread that the server cannot do without.
 
 
-def test_a_server_whose_gatherer_dies_stops_listening_and_says_so(
+def test_a_server_whose_acceptor_dies_stops_listening_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hooked: list[str | None] = []
@@ -957,13 +958,13 @@ def test_a_server_whose_gatherer_dies_stops_listening_and_says_so(
 
     with serving() as server:
         assert not server.wait(0)
-        monkeypatch.setattr(server._gatherer._selector, 'register', refuse)
+        monkeypatch.setattr(server._acceptor._selector, 'register', refuse)
         with socket.create_connection(server.address) as peer:
             peer.sendall(b'agi_')
             with pytest.raises(ListenError, match='No space left'):
                 server.wait(PATIENCE)
         assert not is_listening(server)
-    assert hooked == ['agi gatherer']
+    assert hooked == ['agi acceptor']
     assert 'no more calls are taken: OSError: [Errno 28] No space left on device' in caplog.messages
 
 
@@ -980,7 +981,7 @@ def test_a_server_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.Mo
         raise OSError(24, 'Too many open files')
 
     files = len(os.listdir('/proc/self/fd'))
-    monkeypatch.setattr(server_module, 'Gatherer', refuse)
+    monkeypatch.setattr(server_module, 'Acceptor', refuse)
     with pytest.raises(OSError, match='Too many'):
         Server([Script('hits', say_one)], port=0)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('agi')]
@@ -999,7 +1000,7 @@ def test_slow_peers_keep_no_more_files_than_the_calls_leave() -> None:
             for peer in slow:
                 peer.sendall(b'agi_')
             assert_serves(server)
-            assert len(server._gatherer._handshakes) <= 256 // 8
+            assert len(server._acceptor._handshakes) <= 256 // 8
             for peer in slow:
                 peer.close()
     finally:
@@ -1011,9 +1012,9 @@ def test_where_no_file_is_left_a_slow_peer_makes_way_for_a_call() -> None:
     with serving() as server, socket.socket() as slow, socket.socket() as peer, ExitStack() as files:
         slow.connect(server.address)
         slow.sendall(b'agi_')
-        while not server._gatherer._handshakes:
+        while not server._acceptor._handshakes:
             pass
-        last = next(iter(server._gatherer._handshakes)).socket.fileno()
+        last = next(iter(server._acceptor._handshakes)).socket.fileno()
         while (file := os.dup(peer.fileno())) < last:
             files.callback(os.close, file)
         os.close(file)
@@ -1030,7 +1031,7 @@ def test_where_no_file_is_left_a_slow_peer_makes_way_for_a_call() -> None:
 def test_many_calls_at_once_are_all_served() -> None:
     with serving(max_calls=40) as server, ThreadPoolExecutor(40) as callers:
         calls = [callers.submit(place_call, server.address, Channel()) for _ in range(400)]
-        assert all(call.result(PATIENCE).heard == [SaidNumber(1)] for call in calls)
+        assert all(call.result(PATIENCE).events == [SaidNumber(1)] for call in calls)
 
 
 def test_a_thousand_silent_peers_hold_up_nobody() -> None:
@@ -1050,7 +1051,7 @@ def test_no_descriptors_left_is_said_and_passes() -> None:
     handler.emit = lambda record: said.set() if 'Too many open files' in record.getMessage() else None  # type: ignore[method-assign]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with serving() as server, socket.socket() as peer:
-        gatherer.logger.addHandler(handler)
+        acceptor.logger.addHandler(handler)
         resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno() + 1, hard))
         try:
             peer.connect(server.address)
@@ -1058,7 +1059,7 @@ def test_no_descriptors_left_is_said_and_passes() -> None:
             assert said.wait(PATIENCE)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            gatherer.logger.removeHandler(handler)
+            acceptor.logger.removeHandler(handler)
         assert peer.recv(100) == b'SAY NUMBER 1 ""\n'
 
 

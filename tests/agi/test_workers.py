@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from patience import PATIENCE
 
-from hitcounter.agi import workers as workers_module
-from hitcounter.agi.workers import READY, Workers
+from hitcounter.agi.serving import workers as workers_module
+from hitcounter.agi.serving.workers import READY, Workers
 
 
 class Jobs:

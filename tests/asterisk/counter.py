@@ -25,7 +25,7 @@ class Server:
             'KILL',
             sys.executable,
             '-c',
-            'from hitcounter.serve import main; main()',
+            'from hitcounter.commands.serve import main; main()',
             '--listen',
             '127.0.0.1:4573',
             '--storage',

@@ -8,7 +8,7 @@ from patience import PATIENCE
 from telephony import Caller
 
 from hitcounter.agi import Call, Environment
-from hitcounter.agi.environment import OF_SERVER, is_whole
+from hitcounter.agi.protocol.environment import OF_SERVER, is_whole
 from hitcounter.agi.stream import SocketStream, bound_waits
 
 Lead = Callable[..., 'Session']

@@ -14,7 +14,7 @@ HALF_A_MINUTE = 'demo-congrats'
 LISTENING = """
 from array import array
 from hitcounter.agi import Script
-from hitcounter.agi.process import run, standard_stream
+from hitcounter.agi.serving.process import run, standard_stream
 
 def listen(call):
     call.answer()
@@ -35,7 +35,7 @@ with standard_stream() as stream:
 def use_processes(asterisk: Asterisk, storage: str, prompt: str) -> None:
     asterisk.install(
         'hitcounter-agi',
-        *(sys.executable, '-c', 'from hitcounter.process import main; main()'),
+        *(sys.executable, '-c', 'from hitcounter.commands.agi import main; main()'),
         PYTHONPATH=str(HERE.parents[1]),
         HITCOUNTER_STORAGE=storage,
         HITCOUNTER_PROMPT=prompt,

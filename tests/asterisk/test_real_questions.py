@@ -28,7 +28,7 @@ Question = Callable[..., str | None]
 Begin = Callable[..., tuple[Caller, 'Future[str | None]']]
 
 
-# docs/examples/account_number.py: Asterisk has none of its own prompts, and skips them.
+# examples/account_number.py: Asterisk has none of its own prompts, and skips them.
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def example(asterisk: Asterisk) -> Iterator[Transcript]:
     """The log of the example, which listens where Asterisk looks for it."""
     root = HERE.parents[1]
     process = subprocess.Popen(
-        asterisk.inside('setpriv', '--pdeathsig', 'KILL', sys.executable, 'docs/examples/account_number.py'),
+        asterisk.inside('setpriv', '--pdeathsig', 'KILL', sys.executable, 'examples/account_number.py'),
         cwd=root,
         env={**os.environ, 'PYTHONPATH': str(root)},
         stderr=subprocess.PIPE,

@@ -10,9 +10,9 @@ from session import Lead
 from telephony import Asterisk
 
 from hitcounter.agi import Call
-from hitcounter.agi.command import LINE_LIMIT, compose
-from hitcounter.agi.pretend import Channel, PretendCall
+from hitcounter.agi.protocol.command import LINE_LIMIT, compose
 from hitcounter.errors import CommandRefused
+from hitcounter.simulator import Channel, SimulatedCall
 
 SPECIAL = (
     '"',
@@ -177,11 +177,11 @@ def test_with_full_expansion_asterisk_does_expand_what_is_sent_raw(call: Call) -
 @pytest.mark.parametrize('pieces', NULS)
 def test_a_nul_costs_the_rest_of_its_line_as_it_does_in_the_simulator(lead: Lead, pieces: tuple[bytes, ...]) -> None:
     session = lead()
-    expected = PretendCall(Channel())
+    expected = SimulatedCall(Channel())
 
     got = session.exchange(pieces, sum(expected.receive(piece).count(b'\n') for piece in pieces))
 
-    replies = PretendCall(Channel())
+    replies = SimulatedCall(Channel())
     assert got == b''.join(map(replies.receive, pieces))
     name = 'abcd'[list(NULS).index(pieces)]
     assert session.call.get_variable(name) == expected.variables[name]

@@ -19,14 +19,14 @@ import pytest
 from recordings import FOLDER, recordings_in
 
 from hitcounter.agi import Call, Environment, Reply, Script
-from hitcounter.agi.connection import Connection
-from hitcounter.agi.pretend import Channel
-from hitcounter.agi.process import run
-from hitcounter.agi.reply import REPLY_LIMIT
+from hitcounter.agi.exchange import RUN_DEAD
+from hitcounter.agi.protocol.reply import REPLY_LIMIT
 from hitcounter.agi.script import Scripts
-from hitcounter.agi.session import RUN_DEAD
+from hitcounter.agi.serving.connection import Connection
+from hitcounter.agi.serving.process import run
 from hitcounter.agi.stream import FAILURE, SocketStream, StdioStream, ready
 from hitcounter.errors import CallError, CommandFailed, ConnectionLost, Hangup
+from hitcounter.simulator import Channel
 
 END = b'\0'
 """What Asterisk, written in C, cannot send within a reply: it parts the pieces of an input."""
@@ -256,9 +256,9 @@ def _converse(opening: bytes, pieces: Iterable[bytes]) -> None:
     with ours, theirs, suppress(CallError, EOFError):
         connection = Connection(ours, '127.0.0.1', math.inf)
         theirs.sendall(opening)
-        if not connection.gather():
+        if not connection.read_environment():
             theirs.shutdown(socket.SHUT_WR)
-            while not connection.gather():
+            while not connection.read_environment():
                 pass
         answers = Answers(pieces, theirs.sendall, partial(theirs.shutdown, socket.SHUT_WR))
         _serve(connection, answers)

@@ -14,10 +14,11 @@ from persistent.mapping import PersistentMapping
 from ZODB.scripts import repozo
 
 from hitcounter.errors import BackupFailed, DatabaseInUse, DatabaseRefused, NoRoom
-from hitcounter.state import disk, guard, open_database
-from hitcounter.state.backup import back_up, full_backup, restore
-from hitcounter.state.database import Database
-from hitcounter.state.notes import BackedUp
+from hitcounter.state import open_database
+from hitcounter.state.storage import disk, guard
+from hitcounter.state.storage.database import Database
+from hitcounter.state.storage.stamps import BackupStamp
+from hitcounter.state.upkeep.backup import back_up, full_backup, restore
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_what_was_added_is_backed_up_and_restored_byte_by_byte(path: Path, folde
         (False, False),
     ]
     assert first.size < second.size == third.size == size
-    assert BackedUp.read(str(path)) is not None
+    assert BackupStamp.read(str(path)) is not None
     os.rename(path, tmp_path / 'before.fs')
     assert restore(folder, path) == size
     assert path.read_bytes() == (tmp_path / 'before.fs').read_bytes()

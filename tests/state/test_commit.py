@@ -15,8 +15,9 @@ from transaction.interfaces import NoTransaction, TransientError
 from ZODB.POSException import ConflictError, StorageError
 
 from hitcounter.errors import OutcomeUnknown, StateError, UpdateFailed
-from hitcounter.state import Database, commit, open_database
-from hitcounter.state.commit import NotStored, Raised, Retries, given_up, guests_of, refuse_within
+from hitcounter.state import Database, open_database
+from hitcounter.state.transactions import commit
+from hitcounter.state.transactions.commit import NotStored, Raised, Retries, given_up, guests_of, refuse_within
 
 
 @pytest.fixture

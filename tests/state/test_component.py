@@ -8,7 +8,7 @@ import pytest
 
 from hitcounter.errors import ComponentError
 from hitcounter.state import Component, migration, query, update
-from hitcounter.state.component import Access, accesses, in_order
+from hitcounter.state.model.component import Access, accesses, in_order
 
 
 class First(Component):

@@ -17,8 +17,8 @@ from patience import PATIENCE
 from ZODB.utils import p64, z64
 
 from hitcounter.errors import DatabaseRefused
-from hitcounter.state.database import open_database
-from hitcounter.state.guard import GuardedFile, guard_of
+from hitcounter.state.storage.database import open_database
+from hitcounter.state.storage.guard import GuardedFile, guard_of
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_file_system_that_can_only_be_read_is_refused(database: Sound) -> None
     served = subprocess.run(
         [
             *('unshare', '--mount', 'sh', '-c', ON_READ_ONLY_DISK, 'sh', str(database.path.parent)),
-            *(sys.executable, '-c', 'from hitcounter.serve import main; main()'),
+            *(sys.executable, '-c', 'from hitcounter.commands.serve import main; main()'),
             *('--listen', '127.0.0.1:0', '--storage', f'file:{database.path}'),
         ],
         capture_output=True,
@@ -259,7 +259,13 @@ def test_a_command_says_what_was_found_in_one_sentence(database: Sound, command:
     database.put(damaged, indexed=True)
 
     ended = subprocess.run(
-        [sys.executable, '-c', f'from hitcounter.{command} import main; main()', '--storage', f'file:{database.path}'],
+        [
+            sys.executable,
+            '-c',
+            f'from hitcounter.commands.{command} import main; main()',
+            '--storage',
+            f'file:{database.path}',
+        ],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -24,9 +24,9 @@ from zc.lockfile import LockFile
 from ZODB.blob import Blob
 
 from hitcounter.errors import DatabaseInUse, DatabaseRefused, StateError
-from hitcounter.state import database as database_module
-from hitcounter.state import guard
-from hitcounter.state.database import Database, open_alone, open_database
+from hitcounter.state.storage import database as database_module
+from hitcounter.state.storage import guard
+from hitcounter.state.storage.database import Database, open_alone, open_database
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ class Server:
 
     SCRIPT = """
 import sys
-from hitcounter.state.database import open_database
+from hitcounter.state.storage.database import open_database
 database = open_database(sys.argv[1], share=True)
 with database.db.transaction() as connection:
     number = connection.root().get('number', 0)
@@ -481,8 +481,8 @@ def test_the_umask_of_the_process_is_left_alone(path: Path, tmp_path: Path) -> N
 import os, sys, threading
 from contextlib import closing
 from hitcounter.state import open_database
-from hitcounter.state.backup import back_up, restore
-from hitcounter.state.packing import pack
+from hitcounter.state.upkeep.backup import back_up, restore
+from hitcounter.state.upkeep.packing import pack
 
 os.umask(0o022)
 real, os.umask = os.umask, lambda mask: print('umask', mask)

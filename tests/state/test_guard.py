@@ -17,8 +17,8 @@ from ZODB.POSException import StorageError
 from ZODB.utils import p64
 
 from hitcounter.errors import DatabaseRefused
-from hitcounter.state.database import open_alone, open_database
-from hitcounter.state.guard import Guard, guard_of, remembered
+from hitcounter.state.storage.database import open_alone, open_database
+from hitcounter.state.storage.guard import Guard, guard_of, remembered
 
 COMMITS = 20
 

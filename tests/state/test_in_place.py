@@ -14,7 +14,8 @@ from persistent.mapping import PersistentMapping
 
 from hitcounter.errors import ComponentError
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Component, State, in_place, open_database, query, update
+from hitcounter.state import Component, State, open_database, query, update
+from hitcounter.state.model import in_place
 
 REMEDY = ', and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
 

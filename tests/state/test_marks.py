@@ -18,8 +18,11 @@ from ZODB.POSException import ConflictError, POSKeyError, StorageError
 
 from hitcounter.errors import OutcomeUnknown, StateClosed, UpdateFailed
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Database, Parts, Session, State, WritingSession, commit, database, marks, open_database
-from hitcounter.state.marks import Marker
+from hitcounter.state import Components, Database, ReadConnection, State, WriteConnection, open_database
+from hitcounter.state.storage import database
+from hitcounter.state.transactions import commit
+from hitcounter.state.transactions import marker as marker_module
+from hitcounter.state.transactions.marker import Marker
 
 BOB = Caller('555', 'Bob', '17.1')
 
@@ -71,7 +74,7 @@ def lose_the_question(connection: Any) -> None:
 
 
 def names(database: Database) -> list[str]:
-    with closing(Session(database.db)) as session:
+    with closing(ReadConnection(database.db)) as session:
         return list(session.root.get('marks', {}))
 
 
@@ -93,7 +96,7 @@ def test_the_first_update_of_a_writer_is_looked_up_too(state: State) -> None:
 
 
 def test_what_a_session_stored_is_stored_though_the_answer_is_lost(client: Database, state: State) -> None:
-    with closing(WritingSession(client.db, is_remote=client.is_remote)) as session:
+    with closing(WriteConnection(client.db, is_remote=client.is_remote)) as session:
         session.root['hits'].hit('1', BOB)
         lose_the_answer(session._connection)
         session.commit()
@@ -117,7 +120,7 @@ def test_what_was_stored_is_not_done_again_if_its_mark_was_taken_for_a_dead_one(
         try:
             finish(current)
         finally:
-            with closing(WritingSession(client.db)) as session:
+            with closing(WriteConnection(client.db)) as session:
                 session.run(lambda root: root['marks'].clear())
 
     vars(state._writer._connection)['tpc_finish'] = remove_the_mark_as_well
@@ -155,12 +158,12 @@ def test_a_writer_has_a_mark_as_long_as_it_lives(client: Database) -> None:
 def test_the_marks_of_dead_writers_are_removed_in_time(
     client: Database, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(WritingSession(client.db)) as session:
+    with closing(WriteConnection(client.db)) as session:
         transactions, connection = session._transactions, session._connection
         Marker(transactions, connection).mark()
         session.commit()
     (dead,) = names(client)
-    monkeypatch.setattr(marks, 'STALE', -1.0)
+    monkeypatch.setattr(marker_module, 'STALE', -1.0)
     state[HitCounter].hit('1', BOB)
     assert len(names(client)) == 1
     assert dead not in names(client)
@@ -183,7 +186,7 @@ def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, m
             mortal.close()
             raise ClientDisconnected
 
-        monkeypatch.setattr(marks, 'LOOK_UP_TIMEOUT', 0.1)
+        monkeypatch.setattr(marker_module, 'LOOK_UP_TIMEOUT', 0.1)
         vars(state._writer._connection)['tpc_finish'] = vanish
         with pytest.raises(OutcomeUnknown, match=r'not back in 0\.1 s'):
             state[HitCounter].hit('1', BOB)
@@ -232,7 +235,7 @@ def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_
 ) -> None:
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
 
-    def fail(parts: Parts) -> None:
+    def fail(parts: Components) -> None:
         parts[HitCounter].hit('1', BOB)
         raise error
 
@@ -255,7 +258,7 @@ def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_
 def test_a_load_that_may_succeed_the_next_time_is_done_again(client: Database, state: State) -> None:
     raised = [ConflictError(), ClientDisconnected()]
 
-    def hit(parts: Parts) -> int:
+    def hit(parts: Components) -> int:
         if raised:
             raise raised.pop()
         return parts[HitCounter].hit('1', BOB)
@@ -272,7 +275,7 @@ def test_an_update_that_meets_its_own_conflicts_for_ever_does_not_hold_up_the_ot
     monkeypatch.setattr(commit, 'GUEST_TIMEOUT', 0.05)
     held, go_on = threading.Event(), threading.Event()
 
-    def collide(_: Parts) -> None:
+    def collide(_: Components) -> None:
         raise ConflictError
 
     with closing(State(request.getfixturevalue(by), [HitCounter])) as state:
@@ -287,7 +290,7 @@ def test_an_update_that_meets_its_own_conflicts_for_ever_does_not_hold_up_the_ot
 def test_a_look_up_that_meets_changes_all_the_time_ends_and_pauses_between(
     client: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marks, 'LOOK_UP_TIMEOUT', 0.5)
+    monkeypatch.setattr(marker_module, 'LOOK_UP_TIMEOUT', 0.5)
     transactions = transaction.TransactionManager(explicit=True)
     looks: list[int] = []
 
@@ -304,7 +307,7 @@ def test_a_look_up_that_meets_changes_all_the_time_ends_and_pauses_between(
 
 
 def test_what_is_stored_after_a_savepoint_has_its_mark(state: State) -> None:
-    def hit(parts: Parts) -> int:
+    def hit(parts: Components) -> int:
         number = parts[HitCounter].hit('1', BOB)
         parts[HitCounter]._p_jar.transaction_manager.savepoint()
         return number

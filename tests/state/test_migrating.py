@@ -18,17 +18,17 @@ from hitcounter.errors import ComponentError, DatabaseInUse, DatabaseRefused, Mi
 from hitcounter.hits import HitCounter
 from hitcounter.state import (
     Component,
-    Session,
+    ReadConnection,
     State,
-    WritingSession,
+    WriteConnection,
     finding_lost_changes,
-    migrating,
     migration,
     open_database,
 )
-from hitcounter.state.database import open_alone, open_as_stored
-from hitcounter.state.migrating import Changes, compare, migrate, rehearse
-from hitcounter.state.verification import findings
+from hitcounter.state.storage.database import open_alone, open_as_stored
+from hitcounter.state.upkeep import migration as upkeep_migration
+from hitcounter.state.upkeep.migration import Changes, compare, dry_run, migrate
+from hitcounter.state.upkeep.verification import findings
 
 FROZEN = Path(__file__).parent.parent / 'frozen'
 
@@ -96,7 +96,7 @@ def test_a_frozen_hit_counter_has_all_its_calls_under_todays_code(thaw: Callable
 def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(
     old: str, polls: Any, monkeypatch: pytest.MonkeyPatch, breath: int
 ) -> None:
-    monkeypatch.setattr(migrating, '_BREATH', breath)
+    monkeypatch.setattr(upkeep_migration, '_BREATH', breath)
 
     changes = migrated(old, polls.Polls)
 
@@ -144,7 +144,7 @@ def test_what_is_migrated_has_nothing_more_to_be_migrated(old: str, polls: Any) 
 def test_a_rehearsal_tells_the_same_and_only_reads(old: str, polls: Any) -> None:
     before = content(old)
     with closing(open_as_stored(old)) as database:
-        told = rehearse(database, [polls.Polls])
+        told = dry_run(database, [polls.Polls])
     assert content(old) == before
     assert migrated(old, polls.Polls) == told
 
@@ -207,7 +207,7 @@ def test_what_another_changed_meanwhile_is_kept_and_nothing_else_is_changed(
 
         def call_them_options(component: Any) -> None:
             component.options = component.choices
-            with closing(WritingSession(database.db)) as session:
+            with closing(WriteConnection(database.db)) as session:
                 session.root['schemas']['polls'] = 0
                 session.commit()
 
@@ -223,7 +223,7 @@ def test_the_state_refuses_what_is_older_or_under_another_name(old: str, polls: 
     with closing(open_database(old, share=True)) as database:
         with pytest.raises(DatabaseRefused, match=r"schema 1 of 'polls', and this program needs 3$"):
             State(database, [polls.Polls])
-        with closing(WritingSession(database.db)) as session:
+        with closing(WriteConnection(database.db)) as session:
             session.root['schemas']['polls'] = 3
             session.commit()
         with pytest.raises(DatabaseRefused, match=r'under another name .* polls\.Polls$'):
@@ -272,7 +272,7 @@ def test_a_component_whose_code_is_missing_can_be_given_up(old: str) -> None:
     with closing(open_database(old, share=True)) as database:
         with closing(State(database, [HitCounter])):
             pass
-        with closing(Session(database.db)) as session:
+        with closing(ReadConnection(database.db)) as session:
             assert sorted(session.root) == ['hits', 'schemas']
             assert dict(session.root['schemas']) == {'hits': HitCounter.schema}
 

@@ -24,11 +24,13 @@ from ZODB.serialize import referencesf
 from ZODB.utils import u64
 
 from hitcounter.errors import DatabaseRefused, HitcounterError, NoRoom, PackFailed, PackMetDamage, StateClosed
-from hitcounter.state import disk, guard, open_database, packing
-from hitcounter.state.database import Database
-from hitcounter.state.guard import last_transaction, remembered
-from hitcounter.state.notes import Packed
-from hitcounter.state.packing import pack, pack_if_due
+from hitcounter.state import open_database
+from hitcounter.state.storage import disk, guard
+from hitcounter.state.storage.database import Database
+from hitcounter.state.storage.guard import last_transaction, remembered
+from hitcounter.state.storage.stamps import PackStamp
+from hitcounter.state.upkeep import packing
+from hitcounter.state.upkeep.packing import pack, pack_if_due
 
 
 @pytest.fixture
@@ -85,13 +87,13 @@ def test_when_the_server_ends_its_pack_is_abandoned(path: Path, monkeypatch: pyt
         going_on.set()
         closed.result(PATIENCE)
     assert path.read_bytes() == before
-    assert Packed.read(str(path)) is None
+    assert PackStamp.read(str(path)) is None
 
 
 def test_through_the_server_it_is_the_server_that_packs(server: Database, path: Path) -> None:
     with closing(open_database(f'file:{path}')) as client:
         packed = pack(client, 0.0)
-    note = Packed.read(str(path))
+    note = PackStamp.read(str(path))
     assert note is not None
     assert (packed.before, packed.after) == (note.before, note.after)
     assert packed.after < packed.before
@@ -117,7 +119,7 @@ def test_without_room_for_a_second_file_nothing_is_begun(
     with closing(open_database(f'file:{path}')) as client, refused:
         pack(server if through == 'server' else client, 0.0)
     assert path.stat().st_size == size
-    assert Packed.read(str(path)) is None
+    assert PackStamp.read(str(path)) is None
 
 
 def test_the_new_file_is_on_disk_before_it_takes_the_place_of_the_old_one(
@@ -166,7 +168,7 @@ def test_a_pack_is_abandoned_at_any_record_and_the_file_is_as_it_was(server: Dat
         else:
             break
     assert last > 20
-    assert Packed.read(str(path)) is not None
+    assert PackStamp.read(str(path)) is not None
 
 
 def test_who_closes_the_file_abandons_its_pack(path: Path) -> None:
@@ -374,38 +376,38 @@ def test_it_is_due_when_time_has_passed_since_the_last_one_even_if_it_was_anothe
     server: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack_if_due(server, 3600.0, 0.0)  # the first transaction was just now
-    assert Packed.read(str(path)) is None
+    assert PackStamp.read(str(path)) is None
     moment = time.time()
     for passed, packs in [(3599.0, False), (3601.0, True), (3602.0, False), (-60.0, True)]:
-        before = Packed.read(str(path))
+        before = PackStamp.read(str(path))
         monkeypatch.setattr(time, 'time', lambda passed=passed: moment + passed)
         pack_if_due(server, 3600.0, 0.0)
-        assert (Packed.read(str(path)) != before) is packs, passed
+        assert (PackStamp.read(str(path)) != before) is packs, passed
 
 
 def test_it_is_due_when_the_file_has_doubled(server: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, 'SMALL', 1000)
     pack_if_due(server, 3600.0, 0.0)
-    first = Packed.read(str(path))
+    first = PackStamp.read(str(path))
     pack_if_due(server, 3600.0, 0.0)
-    assert Packed.read(str(path)) == first
+    assert PackStamp.read(str(path)) == first
     fill(server, 2)
     pack_if_due(server, 3600.0, 0.0)
-    assert Packed.read(str(path)) != first
+    assert PackStamp.read(str(path)) != first
 
 
 @pytest.mark.parametrize('left', [b'', b'{', b'{"time": 5}', b'\0' * 50])
 def test_a_note_that_a_power_failure_left_unwritten_is_none(path: Path, left: bytes) -> None:
     path.touch()
-    Path(f'{path}{Packed.SUFFIX}').write_bytes(left)
-    assert Packed.read(str(path)) is None
-    Packed(1.0, 2, 3, 4.0).write(str(path))
-    assert Packed.read(str(path)) == Packed(1.0, 2, 3, 4.0)
-    assert os.stat(f'{path}{Packed.SUFFIX}').st_mode & 0o777 == 0o600
+    Path(f'{path}{PackStamp.SUFFIX}').write_bytes(left)
+    assert PackStamp.read(str(path)) is None
+    PackStamp(1.0, 2, 3, 4.0).write(str(path))
+    assert PackStamp.read(str(path)) == PackStamp(1.0, 2, 3, 4.0)
+    assert os.stat(f'{path}{PackStamp.SUFFIX}').st_mode & 0o777 == 0o600
 
 
 def test_a_note_that_cannot_be_written_does_not_undo_what_it_tells_of(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Packed(1.0, 2, 3, 4.0).write(f'{path}/nosuch')
+    PackStamp(1.0, 2, 3, 4.0).write(f'{path}/nosuch')
     assert 'could not be written' in caplog.text

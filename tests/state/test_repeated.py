@@ -9,13 +9,13 @@ import pytest
 from patience import PATIENCE
 
 from hitcounter.errors import NoRoom
-from hitcounter.state import repeated
-from hitcounter.state.repeated import Repeated
+from hitcounter.state.storage import periodic
+from hitcounter.state.storage.periodic import PeriodicTask
 
 
 def test_it_is_done_until_it_is_closed() -> None:
     times = threading.Semaphore(0)
-    with closing(Repeated('counting', 0.001, times.release)):
+    with closing(PeriodicTask('counting', 0.001, times.release)):
         for _ in range(3):
             assert times.acquire(timeout=PATIENCE)
     assert 'counting' not in [thread.name for thread in threading.enumerate()]
@@ -33,14 +33,14 @@ def test_what_takes_long_is_done_less_often() -> None:
         if len(begins) == 2:
             twice.set()
 
-    with closing(Repeated('counting', 0.001, work)):
+    with closing(PeriodicTask('counting', 0.001, work)):
         assert twice.wait(PATIENCE)
     assert begins[1] - ends[0] >= 9 * (ends[0] - begins[0])
 
 
 def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeated, 'AFTER_FAILURE', 0.01)
-    monkeypatch.setattr(repeated, 'MOST_AFTER_FAILURE', 0.04)
+    monkeypatch.setattr(periodic, 'AFTER_FAILURE', 0.01)
+    monkeypatch.setattr(periodic, 'MOST_AFTER_FAILURE', 0.04)
     begins: list[float] = []
     often = threading.Event()
 
@@ -50,7 +50,7 @@ def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPa
             often.set()
         raise NoRoom('make room')
 
-    with closing(Repeated('counting', 0.001, fail)):
+    with closing(PeriodicTask('counting', 0.001, fail)):
         assert often.wait(PATIENCE)
     pauses = [after - before for before, after in itertools.pairwise(begins)]
     assert all(pause >= least for pause, least in zip(pauses, [0.01, 0.02, 0.04, 0.04], strict=True))
@@ -67,14 +67,14 @@ def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPa
 def test_what_fails_is_logged_and_tried_again(
     error: BaseException, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeated, 'AFTER_FAILURE', 0.001)
+    monkeypatch.setattr(periodic, 'AFTER_FAILURE', 0.001)
     times = threading.Semaphore(0)
 
     def fail() -> None:
         times.release()
         raise error
 
-    with closing(Repeated('counting', 0.001, fail)):
+    with closing(PeriodicTask('counting', 0.001, fail)):
         for _ in range(3):
             assert times.acquire(timeout=PATIENCE)
     assert said in caplog.text

@@ -14,13 +14,14 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError, POSKeyError, StorageError
 
 from hitcounter.errors import Interrupted, OutcomeUnknown, ReadOnly, StateError, UpdateFailed
-from hitcounter.state import Session, State, WritingSession, commit, open_database
+from hitcounter.state import ReadConnection, State, WriteConnection, open_database
+from hitcounter.state.transactions import commit
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Any]:
     with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
-        with closing(WritingSession(database.db)) as session:
+        with closing(WriteConnection(database.db)) as session:
             session.root['tree'] = OOBTree({'a': 1})
             session.root['mapping'] = PersistentMapping(a=1)
             session.commit()
@@ -28,7 +29,7 @@ def db(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_what_is_committed_shows_after_a_refresh_and_not_before(db: Any) -> None:
-    with closing(Session(db)) as reading, closing(WritingSession(db)) as writing:
+    with closing(ReadConnection(db)) as reading, closing(WriteConnection(db)) as writing:
         writing.root['mapping']['a'] = 2
         writing.commit()
         assert reading.root['mapping']['a'] == 1
@@ -38,19 +39,19 @@ def test_what_is_committed_shows_after_a_refresh_and_not_before(db: Any) -> None
 
 @pytest.mark.parametrize('name', ['tree', 'mapping'])
 def test_to_write_in_a_reading_session_is_an_error_and_leaves_no_trace(db: Any, name: str) -> None:
-    with closing(Session(db)) as session:
+    with closing(ReadConnection(db)) as session:
         with pytest.raises(ReadOnly):
             session.root[name]['a'] = 2
         session.refresh()
         assert session.root[name]['a'] == 1
-    with closing(Session(db)) as session, pytest.raises(ReadOnly):
+    with closing(ReadConnection(db)) as session, pytest.raises(ReadOnly):
         session.root[name]['a'] = 2
-    with closing(Session(db)) as session:  # the same connection again
+    with closing(ReadConnection(db)) as session:  # the same connection again
         assert session.root[name]['a'] == 1
 
 
 def test_changes_are_kept_until_commit_or_abort(db: Any) -> None:
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         session.root['tree']['a'] = 2
         assert session.is_changed
         session.refresh()
@@ -61,14 +62,14 @@ def test_changes_are_kept_until_commit_or_abort(db: Any) -> None:
 
 
 def test_changes_that_are_not_committed_are_forgotten_at_the_close(db: Any) -> None:
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         session.root['tree']['a'] = 2
-    with closing(Session(db)) as session:
+    with closing(ReadConnection(db)) as session:
         assert session.root['tree']['a'] == 1
 
 
 def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
-    with closing(WritingSession(db)) as one, closing(WritingSession(db)) as other:
+    with closing(WriteConnection(db)) as one, closing(WriteConnection(db)) as other:
         one.root['mapping']['a'] = 2
         other.root['mapping']['a'] = 3
         one.commit()
@@ -79,7 +80,7 @@ def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
 
 
 def test_run_does_it_again_when_another_was_first(db: Any) -> None:
-    with closing(WritingSession(db)) as one, closing(WritingSession(db)) as other:
+    with closing(WriteConnection(db)) as one, closing(WriteConnection(db)) as other:
         seen: list[int] = []
 
         def double(root: Any) -> int:
@@ -116,7 +117,7 @@ def test_what_the_function_raises_is_raised_as_it_is(
         raise error
 
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         with pytest.raises(type(error)) as raised:
             session.run(fail)
         assert raised.value is error
@@ -126,7 +127,7 @@ def test_what_the_function_raises_is_raised_as_it_is(
 
 
 def test_what_cannot_be_stored_is_the_callers_error_and_is_discarded(db: Any) -> None:
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         session.root['mapping']['a'] = threading.Lock()
         with pytest.raises(TypeError, match='lock'):
             session.commit()
@@ -145,19 +146,19 @@ def test_sessions_that_were_closed_leave_no_descriptors(tmp_path: Path) -> None:
     with closing(open_database(f'file://{tmp_path}/turns.fs', share=True)) as database:
         before = files()
         for _ in range(3):
-            WritingSession(database.db, turn=database.new_turn(), is_remote=database.is_remote).close()
+            WriteConnection(database.db, turn=database.new_turn(), is_remote=database.is_remote).close()
         assert files() == before
         State(database, []).close()
         assert files() == before
         turn = database.new_turn()
         with pytest.raises(TypeError):
-            WritingSession(database, turn=turn)  # type: ignore[arg-type]  # a mistake
+            WriteConnection(database, turn=turn)  # type: ignore[arg-type]  # a mistake
         assert files() == before
 
 
 def test_a_session_on_a_closed_database_can_be_closed(tmp_path: Path) -> None:
     database = open_database(f'file://{tmp_path}/closed.fs', share=True)
-    session = WritingSession(database.db, turn=database.new_turn())
+    session = WriteConnection(database.db, turn=database.new_turn())
     session.root['a'] = 1
     database.close()
     session.close()
@@ -171,16 +172,16 @@ def test_a_session_on_a_closed_database_can_be_closed(tmp_path: Path) -> None:
     ],
 )
 def test_ctrl_c_after_a_commit_says_that_it_was_stored(
-    db: Any, monkeypatch: pytest.MonkeyPatch, store: Callable[[WritingSession], object]
+    db: Any, monkeypatch: pytest.MonkeyPatch, store: Callable[[WriteConnection], object]
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         monkeypatch.setattr(session, '_abort_if_possible', interrupt)
         with pytest.raises(Interrupted, match='the changes had been stored'):
             store(session)
-    with closing(Session(db)) as session:
+    with closing(ReadConnection(db)) as session:
         assert session.root['mapping']['a'] == 7
 
 
@@ -192,7 +193,7 @@ def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first
         raise error
 
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
-    with closing(WritingSession(db)) as session:
+    with closing(WriteConnection(db)) as session:
         with pytest.raises(ValueError, match='wrong'):
             session.run(lambda root: fail(root, ValueError('wrong')))
         with pytest.raises(UpdateFailed, match=r'other processes changed the same objects each time'):

@@ -1,4 +1,4 @@
-"""Sharing a database: a second process, its conflicts, and what it must not hold up."""
+"""SharedStorageServer a database: a second process, its conflicts, and what it must not hold up."""
 
 import gc
 import os
@@ -19,9 +19,9 @@ from patience import PATIENCE
 from ZODB.POSException import ReadOnlyError
 
 from hitcounter.errors import DatabaseRefused
-from hitcounter.state import sharing
-from hitcounter.state.database import Database, open_database
-from hitcounter.state.views import View
+from hitcounter.state.storage import sharing
+from hitcounter.state.storage.database import Database, open_database
+from hitcounter.state.storage.views import View
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ class Process:
 
     HEAD = """
 import sys, transaction
-from hitcounter.state.database import open_database
+from hitcounter.state.storage.database import open_database
 def say(word):
     print(word, flush=True)
 def hear():

@@ -37,19 +37,18 @@ from hitcounter.errors import (
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import (
     Component,
+    Components,
     Database,
-    Parts,
     ReadingState,
     State,
     Stored,
-    WritingSession,
-    commit,
+    WriteConnection,
     open_database,
     query,
     update,
-    writer,
 )
-from hitcounter.state.verification import findings
+from hitcounter.state.transactions import commit, writer
+from hitcounter.state.upkeep.verification import findings
 
 
 class Notes(Component):
@@ -166,7 +165,7 @@ class held_up:
         self._held, self._go = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=state.update, args=(self._hold,))
 
-    def _hold(self, _: Parts) -> None:
+    def _hold(self, _: Components) -> None:
         self._held.set()
         assert self._go.wait(PATIENCE)
 
@@ -191,7 +190,7 @@ def test_what_cannot_be_stored_fails_alone(state: State) -> None:
 
 
 def test_one_update_can_span_components(state: State) -> None:
-    def note_and_count(parts: Parts, text: str, *, fail: bool = False) -> int:
+    def note_and_count(parts: Components, text: str, *, fail: bool = False) -> int:
         parts[Total].change(1)
         return parts[Notes].add(text, fail=fail)
 
@@ -260,7 +259,7 @@ def test_an_update_that_holds_up_all_others_is_logged(
 def test_a_change_by_another_process_is_tried_again(state: State, database: Database) -> None:
     with ThreadPoolExecutor(1) as callers, held_up(state):
         result = callers.submit(state[Notes].add, 'second')
-        with closing(WritingSession(database.db)) as other:
+        with closing(WriteConnection(database.db)) as other:
             other.root['notes'].texts.append('first')
             other.commit()
     assert result.result(PATIENCE) == 2
@@ -270,7 +269,7 @@ def test_a_change_by_another_process_is_tried_again(state: State, database: Data
 def test_a_change_that_always_meets_another_gives_up(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
 
-    def collide(_: Parts) -> None:
+    def collide(_: Components) -> None:
         raise ConflictError
 
     with pytest.raises(UpdateFailed, match=r'other processes changed the same objects each time: try again later'):
@@ -341,7 +340,7 @@ def test_the_history_tells_which_updates_a_transaction_held(state: State, databa
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(database: Database) -> None:
-    with closing(WritingSession(database.db)) as session:
+    with closing(WriteConnection(database.db)) as session:
         session.root['theirs'] = 1
         session.commit()
     before = database.db.lastTransaction()
@@ -351,7 +350,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(database: Datab
 
 
 def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
-    with closing(WritingSession(database.db)) as session:
+    with closing(WriteConnection(database.db)) as session:
         session.root['schemas'] = 'damaged'
         session.root['notes'] = 'damaged'
         session.commit()
@@ -362,7 +361,7 @@ def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
 @pytest.mark.parametrize('lost', [['notes'], ['notes', 'schemas']])
 def test_a_database_that_lost_a_component_does_not_begin_anew(database: Database, lost: list[str]) -> None:
     State(database, [Notes]).close()
-    with closing(WritingSession(database.db)) as session:
+    with closing(WriteConnection(database.db)) as session:
         for name in lost:
             del session.root[name]
         session.commit()
@@ -487,15 +486,15 @@ class Unhurried:
         self.held = held
 
 
-async def asynchronous(parts: Parts) -> None:
+async def asynchronous(parts: Components) -> None:
     """Is never awaited."""
 
 
-def generator(parts: Parts) -> Iterator[int]:
+def generator(parts: Components) -> Iterator[int]:
     yield 1
 
 
-def hidden(parts: Parts) -> object:
+def hidden(parts: Components) -> object:
     return generator(parts)
 
 
@@ -548,7 +547,7 @@ def with_attribute(value: object, held: object) -> object:
 def test_a_result_that_is_not_plain_at_every_depth_is_refused(
     state: State, run: Callable[..., object], give: Callable[[PersistentList], object], said: str
 ) -> None:
-    def returning(parts: Parts) -> object:
+    def returning(parts: Components) -> object:
         return give(parts[Notes].texts)
 
     with pytest.raises(StateError, match=re.escape(said)):
@@ -585,7 +584,7 @@ def test_plain_results_come_as_they_are(state: State) -> None:
         (lambda state: state.bulk(Notes.add, [('a',)], progress=5), TypeError, '5 cannot be called with the progress'),
         (lambda state: state[Notes].add(), TypeError, "missing 1 required positional argument: 'text'"),
         (lambda state: State('memory:', [Notes]), TypeError, "'memory:' is not an open database"),
-        (lambda state: WritingSession(state._database), TypeError, 'give the db of an open one, as in database.db'),
+        (lambda state: WriteConnection(state._database), TypeError, 'give the db of an open one, as in database.db'),
         (lambda state: open_database(None), DatabaseRefused, 'None is not a URI of a database'),
     ],
 )
@@ -788,7 +787,7 @@ def test_an_error_that_takes_no_attributes_ends_nothing(state: State) -> None:
     class Frozen(Exception):
         """Raises at `error.__cause__ = None`."""
 
-    def fail(_: Parts) -> None:
+    def fail(_: Components) -> None:
         raise Frozen
 
     with pytest.raises(Frozen):
@@ -828,15 +827,15 @@ def test_an_update_that_does_not_end_is_logged_while_it_runs(
     monkeypatch.setattr(writer, 'STALL', 0.05)
     go_on, logged = threading.Event(), threading.Event()
 
-    class Heard(logging.Handler):
+    class Listening(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if 'nothing has been stored for' in record.getMessage():
                 logged.set()
 
-    def endless(_: Parts) -> None:
+    def endless(_: Components) -> None:
         assert go_on.wait(PATIENCE)
 
-    handler = Heard()
+    handler = Listening()
     writer.logger.addHandler(handler)
     try:
         with closing(State(database, [Notes])) as state:
@@ -861,7 +860,7 @@ def test_closing_does_not_wait_for_ever_for_an_update_that_does_not_end(
     monkeypatch.setattr(writer, 'CLOSE_TIMEOUT', 0.1)
     go_on = threading.Event()
 
-    def endless(_: Parts) -> None:
+    def endless(_: Components) -> None:
         assert go_on.wait(PATIENCE)
 
     state = State(database, [Notes])
@@ -896,22 +895,22 @@ def test_a_writer_whose_thread_cannot_start_leaves_nothing_open(
 # Within an update.
 
 
-def within_update(state: State, function: Callable[[Parts], object]) -> object:
+def within_update(state: State, function: Callable[[Components], object]) -> object:
     return state.update(function)
 
 
-def within_submit(state: State, function: Callable[[Parts], object]) -> object:
+def within_submit(state: State, function: Callable[[Components], object]) -> object:
     return state.submit(function).result(PATIENCE)
 
 
-def within_run(state: State, function: Callable[[Parts], object]) -> object:
-    with closing(WritingSession(state._database.db)) as session:
-        return session.run(lambda root: function(Parts(root)))
+def within_run(state: State, function: Callable[[Components], object]) -> object:
+    with closing(WriteConnection(state._database.db)) as session:
+        return session.run(lambda root: function(Components(root)))
 
 
 @pytest.mark.parametrize('within', [within_update, within_submit, within_run])
 def test_a_query_within_an_update_is_refused_as_an_update_is(
-    state: State, within: Callable[[State, Callable[[Parts], object]], object]
+    state: State, within: Callable[[State, Callable[[Components], object]], object]
 ) -> None:
     reading = ReadingState(state._database.db, [Notes])
     asked: list[Callable[[], object]] = [
@@ -936,11 +935,11 @@ def test_an_update_that_waits_for_itself_by_way_of_another_state_is_refused(stat
 
 
 def test_a_session_within_an_update_is_refused_as_it_would_store_again_each_time(state: State) -> None:
-    def twice(parts: Parts, session: WritingSession) -> None:
+    def twice(parts: Components, session: WriteConnection) -> None:
         parts[Notes].add('one')
         session.run(lambda root: root['notes'].add('two'))
 
-    with closing(WritingSession(state._database.db)) as session:
+    with closing(WriteConnection(state._database.db)) as session:
         with pytest.raises(StateError, match=r"a session's run was called within an update, which may run again"):
             state.update(twice, session)
         with pytest.raises(StateError, match=r"a session's run was called within an update"):
@@ -1060,10 +1059,10 @@ def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
         reading = ReadingState(database.db, [HitCounter])
         assert repr(reading) == '<ReadingState of hits>'
         assert repr(reading[HitCounter]) == repr(state[HitCounter])
-        with closing(WritingSession(database.db)) as session:
-            assert repr(session) == f'<WritingSession on {path}>'
+        with closing(WriteConnection(database.db)) as session:
+            assert repr(session) == f'<WriteConnection on {path}>'
             session.root['note'] = 1
-            assert repr(session) == f'<WritingSession on {path}, changed>'
+            assert repr(session) == f'<WriteConnection on {path}, changed>'
 
 
 def test_a_with_block_closes_a_state_and_its_database(tmp_path: Path) -> None:

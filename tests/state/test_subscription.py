@@ -19,7 +19,8 @@ from hitcounter.errors import (
     SubscriptionLost,
     UpdateFailed,
 )
-from hitcounter.state import Component, Database, Parts, State, Stored, bulk, open_database, query, subscription, update
+from hitcounter.state import Component, Components, Database, State, Stored, open_database, query, update
+from hitcounter.state.transactions import bulk, subscription
 
 
 class Words(Component):
@@ -62,7 +63,7 @@ class HeldUp:
     def __init__(self, state: State) -> None:
         held, self._go = threading.Event(), threading.Event()
 
-        def hold(_: Parts) -> None:
+        def hold(_: Components) -> None:
             held.set()
             assert self._go.wait(PATIENCE)
 
@@ -219,7 +220,7 @@ def test_what_is_stored_is_stored_once_though_its_subscribers_cannot_be_told(
 
 @pytest.mark.parametrize('error', [UpdateFailed('own'), OutcomeUnknown('own'), StateClosed('own'), OSError('own')])
 def test_bulk_stores_what_is_before_the_first_that_fails_whatever_it_raises(state: State, error: Exception) -> None:
-    def add(parts: Parts, word: str) -> None:
+    def add(parts: Components, word: str) -> None:
         if word == 'bad':
             raise error
         parts[Words].add(word)

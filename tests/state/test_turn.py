@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
-from hitcounter.state import turn
-from hitcounter.state.turn import FileTurn
+from hitcounter.state.storage import turn
+from hitcounter.state.storage.turn import FileTurn
 
 Open = Callable[[], FileTurn]
 

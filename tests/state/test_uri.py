@@ -6,7 +6,7 @@ import pytest
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state import open_database
-from hitcounter.state.uri import public, without_secrets
+from hitcounter.state.storage.uri import public, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from ZODB.utils import p64
 
 from hitcounter.errors import ComponentError, DatabaseRefused
 from hitcounter.state import Component, Journal, State, open_database, update
-from hitcounter.state.database import open_as_stored
-from hitcounter.state.verification import Finding, Verdict, findings
+from hitcounter.state.storage.database import open_as_stored
+from hitcounter.state.upkeep.verification import Finding, Verdict, findings
 
 
 class Diary(Component):

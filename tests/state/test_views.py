@@ -32,7 +32,7 @@ from ZODB.tests import (
     racetest,
 )
 
-from hitcounter.state.views import Views
+from hitcounter.state.storage.views import Views
 
 
 class OnAView(StorageTestBase.StorageTestBase):

@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Literal
 
 from ...errors import CommandRefused, Hangup, ProtocolError
-from ..arguments import Seconds, a_text, c_int, milliseconds
-from ..command import encoded
-from ..results import ChannelState, digit_of, number_of
-from ..session import COMMAND_TIMEOUT, Session
+from ..exchange import COMMAND_TIMEOUT, Exchange
+from ..protocol.arguments import Seconds, a_text, c_int, milliseconds
+from ..protocol.command import encoded
+from ..protocol.results import ChannelState, digit_of, number_of
 
 _NUMBER = re.compile('[0-9*#+]*').fullmatch
 _NO_CALLER_ID = re.compile(r'["<>\\]').search
@@ -17,7 +17,7 @@ _NO_CALLER_ID = re.compile(r'["<>\\]').search
 _CALLER_ID_LIMIT = 255
 
 
-class ChannelCommands(Session):
+class ChannelCommands(Exchange):
     """The channel's part of a call."""
 
     def answer(self) -> None:

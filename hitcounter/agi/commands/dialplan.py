@@ -1,16 +1,16 @@
 """Commands that reach into the dialplan: variables, Asterisk's database, applications, where it goes on."""
 
 from ...errors import CommandFailed, CommandRefused
-from ..arguments import Argument, Seconds, a_text, join_arguments, plain, word
-from ..command import compose
-from ..results import number_of
-from ..session import COMMAND_TIMEOUT, Session
+from ..exchange import COMMAND_TIMEOUT, Exchange
+from ..protocol.arguments import Argument, Seconds, a_text, join_arguments, plain, word
+from ..protocol.command import compose
+from ..protocol.results import number_of
 
 #: Bytes at which GET VARIABLE cuts a value (`handle_getvariable` in res_agi.c).
 _VALUE_LIMIT = 1023
 
 
-class DialplanCommands(Session):
+class DialplanCommands(Exchange):
     """Variables, functions, applications and places of the dialplan.
 
     Commands that may take long have a `timeout`; None is the rest of the call. When it runs out, the call is lost, and

@@ -8,18 +8,21 @@ import logging
 from typing import Literal
 
 from ...errors import CommandRefused, ProtocolError
-from ..arguments import Moment, Seconds, c_int, keys, milliseconds, samples, timestamp, whole, whole_seconds, word
-from ..reply import Reply
-from ..results import (
-    ControlledPlayback,
-    Digits,
-    Playback,
-    Recording,
-    RecordingEnd,
-    digit_of,
-    number_of,
+from ..exchange import COMMAND_TIMEOUT, Exchange
+from ..protocol.arguments import (
+    Moment,
+    Seconds,
+    c_int,
+    keys,
+    milliseconds,
+    samples,
+    timestamp,
+    whole,
+    whole_seconds,
+    word,
 )
-from ..session import COMMAND_TIMEOUT, Session
+from ..protocol.reply import Reply
+from ..protocol.results import ControlledPlayback, Digits, Playback, Recording, RecordingEnd, digit_of, number_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ _SKIP = '3000'
 _CONTROLS = (_SKIP, '#', '*', '', '0')  # what CONTROL STREAM FILE takes for the options that it is not given
 
 
-class SoundCommands(Session):
+class SoundCommands(Exchange):
     """What is played, said, recorded and pressed in a call."""
 
     def stream_file(self, name: str, *, escape_digits: str = '', offset: int = 0) -> Playback:

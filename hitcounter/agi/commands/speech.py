@@ -4,17 +4,17 @@ import re
 from collections.abc import Iterator
 
 from ...errors import CommandFailed, ProtocolError
-from ..arguments import Seconds, samples, whole_seconds
-from ..reply import Reply
-from ..results import Recognition, RecognitionEnd, Utterance
-from ..session import COMMAND_TIMEOUT, Session
+from ..exchange import COMMAND_TIMEOUT, Exchange
+from ..protocol.arguments import Seconds, samples, whole_seconds
+from ..protocol.reply import Reply
+from ..protocol.results import Recognition, RecognitionEnd, Utterance
 
 _UTTERANCE = re.compile(
     r' score(\d+)=(-?\d{1,19}) text\1="(.*?)" grammar\1=(.*?)(?= score\d+=-?\d+ text|\Z)', re.DOTALL
 ).match
 
 
-class SpeechCommands(Session):
+class SpeechCommands(Exchange):
     """The speech engine of a call. Each command raises CommandFailed where Asterisk answers 0, mostly as there is
     no engine, or none was created.
     """

@@ -1,0 +1,35 @@
+"""Adds to the database how often each caller called, in batches, while calls come in.
+
+    hitcounter-shell --write examples/count_callers.py 1000
+
+Each batch is a transaction, which also notes how far it came: stop the script when you like, and start it again.
+"""
+# ruff: noqa: F821, T201 -- the shell brings root, hits and commit; a script prints its progress
+
+import sys
+
+from BTrees.OOBTree import OOBTree
+
+from hitcounter.errors import UpdateFailed
+
+batch = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+
+if 'callers' not in root:
+    root['callers'] = OOBTree()  # a caller ID, and how many calls came from it
+    root['callers counted'] = OOBTree()  # a line, and the last of its calls that is among them
+    commit('callers: none yet')
+
+callers, counted = root['callers'], root['callers counted']
+for line in hits.lines():
+    while (last := counted.get(line, 0)) < hits.count(line):
+        first, last = last + 1, min(last + batch, hits.count(line))
+        for number in range(first, last + 1):
+            caller = hits.call(line, number).caller
+            name = caller.caller_id or ('withheld' if caller.withheld else 'unknown')
+            callers[name] = callers.get(name, 0) + 1
+        counted[line] = last
+        try:
+            commit(f'callers: {line} until call {last}')
+        except UpdateFailed:  # another process changed the same: go on from where it came to
+            continue
+        print(f'{line}: {last} of {hits.count(line)} calls', flush=True)

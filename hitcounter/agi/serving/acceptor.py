@@ -1,0 +1,273 @@
+"""The acceptor: one thread that accepts connections and gathers what they say first, waiting for none of them."""
+
+import functools
+import ipaddress
+import logging
+import math
+import resource
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from ...errors import ProtocolError
+from .connection import LINGER, Connection
+from .peers import Peers
+from .workers import Workers
+
+logger = logging.getLogger(__name__)
+
+#: The thread's name. Without it there are no calls.
+NAME = 'agi acceptor'
+
+#: Seconds in which a peer has to send its whole environment; Asterisk sends it at once.
+HANDSHAKE_TIMEOUT = 5.0
+
+#: The most connections without a call that are kept, while their environment is gathered or they part; if there are
+#: more, the oldest goes. Fewer are kept if the system allows few open files, most of which are for calls.
+HANDSHAKES = 2_000
+_FILES_FOR_EACH = 8
+
+#: Seconds for which nothing is accepted after a connection could not be.
+_PAUSE = 0.1
+
+#: The most connections that the system queues until they are accepted.
+BACKLOG = 4096
+
+#: Connections accepted before the others are looked at again.
+_AT_ONCE = 64
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LOOPBACK = ipaddress.ip_network('127.0.0.0/8'), ipaddress.ip_network('::1/128')
+
+
+class Acceptor:
+    """Hands each connection to `workers` once its environment is whole.
+
+    A peer that sends nothing, or nonsense, costs a socket for a bounded time and one line in the log. A peer that is
+    sent away gets FAILURE, for AGISTATUS, and a moment to read that: its connection is parting.
+    All but `start`, `stop` and `wait` runs in the acceptor's own thread.
+    """
+
+    def __init__(
+        self, listener: socket.socket, allow: Iterable[Network], peers: Peers, workers: Workers[Connection]
+    ) -> None:
+        self._listener = listener
+        self._allowed = (*_LOOPBACK, *allow)
+        self._allows = functools.lru_cache(self._is_allowed)  # the peers are few
+        self._peers = peers
+        self._workers = workers
+        self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+        self._ended = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._stop, self._stopped = socket.socketpair()
+        self._handshakes: dict[Connection, None] = {}  # in the order of their deadlines
+        self._parting: dict[Connection, None] = {}  # the same
+        self._resume = math.inf  # when to accept again, after a pause
+        #: The error that ended it; None if `stop` did.
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._stopped, selectors.EVENT_READ)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening, and close what has not become a call."""
+        self._stop.close()
+        if self._thread.ident is None:  # it was never started
+            self._close()
+        else:
+            self._thread.join()
+        self._stopped.close()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; returns whether it has."""
+        return self._ended.wait(timeout)
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                self._expire()
+        except BaseException as error:
+            self.error = error
+            logger.critical('no more calls are taken: %s: %s', type(error).__name__, error)
+            raise
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        """Send away all connections without a call, and give them a moment to read that."""
+        self._send_away_unaccepted()
+        self._listener.close()
+        with suppress(Exception):  # what ended the thread may happen again
+            for connection in tuple(self._handshakes):
+                self._send_away(connection, '')
+            for connection in self._workers.dismiss():
+                self._peers.leave(connection.peer)
+                self._send_away(connection, '')
+            while self._parting:
+                self._await_parting()
+        for connection in (*self._handshakes, *self._parting):
+            connection.drop()
+        self._selector.close()
+        self._ended.set()
+
+    def _send_away_unaccepted(self) -> None:
+        """For Asterisk these are connected: if they were reset, the dialplan would see a success."""
+        with suppress(OSError):  # usually BlockingIOError: there are no more
+            for _ in range(BACKLOG):
+                accepted, address = self._listener.accept()
+                self._send_away(Connection(accepted, address[0], 0.0), '')
+
+    def _await_parting(self) -> None:
+        deadline = next(iter(self._parting)).deadline
+        for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+            if key.data in self._parting:
+                self._part(key.data)
+            elif key.data is None:
+                self._selector.unregister(key.fileobj)
+        self._expire_parting(time.monotonic())
+
+    def _turn(self) -> bool:
+        """Handle what has come; False when that was the word to stop."""
+        for key, _ in self._selector.select(self._patience()):
+            if key.fileobj is self._listener:
+                self._accept()
+            elif key.fileobj is self._stopped:
+                return False
+            elif key.data in self._handshakes:  # and did not make room for another just now
+                self._read_environment(key.data)
+            elif key.data in self._parting:
+                self._part(key.data)
+        return True
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                logger.warning('a connection could not be accepted: %s', error)
+                self._make_way()  # most likely, no file descriptors are left
+                return
+            connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
+            if not self._allows(connection.peer):
+                self._send_away(connection, 'it is in no allowed network')
+            else:
+                self._read_environment(connection)
+
+    def _make_way(self) -> None:
+        """Drop the oldest connection without a call; if there is none, pause: to try again at once would only spin."""
+        if self._handshakes or self._parting:
+            self._drop_oldest()
+            return
+        self._selector.unregister(self._listener)
+        self._resume = time.monotonic() + _PAUSE
+
+    def _is_allowed(self, peer: str) -> bool:
+        address = ipaddress.ip_address(peer.partition('%')[0])
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        return any(address in network for network in self._allowed)
+
+    def _read_environment(self, connection: Connection) -> None:
+        try:
+            whole = connection.read_environment()
+        except EOFError:
+            if connection.is_silent:  # a bare port probe
+                self._forget(connection)
+                connection.drop()
+            else:
+                self._send_away(connection, 'it closed before its environment was whole')
+        except ProtocolError as error:
+            self._send_away(connection, str(error))
+        else:
+            if whole:
+                self._hand_over(connection)
+            elif connection not in self._handshakes:
+                self._keep(connection, self._handshakes)
+
+    def _hand_over(self, connection: Connection) -> None:
+        if not self._peers.admit(connection.peer):
+            self._send_away(connection, 'it has all the calls that one peer may have (max_calls_per_peer)')
+            return
+        self._forget(connection)
+        self._workers.hand(connection)
+
+    def _patience(self) -> float | None:
+        """Seconds until the next deadline; None if there is none."""
+        deadlines = [next(iter(some)).deadline for some in (self._handshakes, self._parting) if some]
+        if (due := self._workers.due()) is not None:
+            deadlines.append(due)
+        if self._resume < math.inf:
+            deadlines.append(self._resume)
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
+            self._send_away(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
+        self._expire_parting(now)
+        for connection in self._workers.attend():
+            self._peers.leave(connection.peer)
+            self._send_away(connection, 'all workers are busy: allow more of them (max_calls), or call later')
+        if self._resume <= now:
+            self._resume = math.inf
+            self._selector.register(self._listener, selectors.EVENT_READ)
+
+    # Connections that are kept, and how they go.
+
+    def _keep(self, connection: Connection, among: dict[Connection, None]) -> None:
+        if len(self._handshakes) + len(self._parting) >= _most_kept():
+            self._drop_oldest()
+        among[connection] = None
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+    def _drop_oldest(self) -> None:
+        if self._parting:
+            self._drop(next(iter(self._parting)))
+            return
+        connection = next(iter(self._handshakes))
+        logger.warning('%s was sent away: its environment was not whole, and others need the room', connection.peer)
+        connection.fail()
+        self._drop(connection)
+
+    def _send_away(self, connection: Connection, reason: str) -> None:
+        if reason:
+            logger.warning('%s was sent away: %s', connection.peer, reason)
+        self._forget(connection)
+        connection.fail()
+        connection.deadline = time.monotonic() + LINGER
+        if connection.is_parting():
+            self._keep(connection, self._parting)
+        else:
+            connection.drop()
+
+    def _part(self, connection: Connection) -> None:
+        if not connection.is_parting():
+            self._drop(connection)
+
+    def _expire_parting(self, now: float) -> None:
+        while self._parting and (connection := next(iter(self._parting))).deadline <= now:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.drop()
+
+    def _forget(self, connection: Connection) -> None:
+        for among in (self._handshakes, self._parting):
+            if connection in among:
+                del among[connection]
+                with suppress(KeyError):  # the selector had no room for it, which has ended the thread
+                    self._selector.unregister(connection.socket)
+
+
+def _most_kept() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(HANDSHAKES, max(1, files // _FILES_FOR_EACH)) if files != resource.RLIM_INFINITY else HANDSHAKES

@@ -1,0 +1,100 @@
+"""A connection: one accepted socket, from its first byte to its close."""
+
+import select
+import socket
+import time
+from contextlib import suppress
+
+from ..protocol.environment import ENVIRONMENT_LIMIT, OF_SERVER, Environment, is_whole
+from ..stream import FAILURE, ready
+
+#: Seconds and bytes for which a connection is still read after FAILURE was sent; what comes is discarded. If it were
+#: closed with unread bytes, the system would reset it, and a reset can overtake FAILURE. Asterisk closes it at once,
+#: unless it is carrying out a command.
+LINGER = 1.0
+LINGER_BYTES = 262_144
+
+
+class Connection:
+    """Belongs to the acceptor until the environment is whole, and from then on to one worker."""
+
+    __slots__ = ('_failed', '_left', '_received', 'deadline', 'peer', 'socket')
+
+    def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
+        self.socket = accepted
+        self.peer = peer
+        #: Until when its environment may be gathered, or, once it failed, until when it is kept open.
+        self.deadline = deadline
+        self._received = b''
+        self._failed = False
+        self._left = LINGER_BYTES
+
+    @property
+    def is_silent(self) -> bool:
+        return not self._received
+
+    def read_environment(self) -> bool:
+        """Take what has come, without waiting; True once the environment is whole.
+
+        Raises EOFError when the peer has closed, ProtocolError for what does not become an environment.
+        """
+        try:
+            data = self.socket.recv(ENVIRONMENT_LIMIT - len(self._received), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b''
+        if not data:
+            raise EOFError
+        self._received += data
+        return is_whole(self._received, OF_SERVER)
+
+    def environment(self) -> tuple[Environment, bytes]:
+        """The environment that was gathered, and what has come after it: perhaps a HANGUP already.
+
+        Raises ProtocolError for what Asterisk does not send.
+        """
+        received, self._received = self._received, b''  # else it would be kept for as long as the call lasts
+        return Environment.opening(received)
+
+    def fail(self) -> None:
+        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it; it does not wait.
+
+        Asterisk reads it once it has carried out the command that is under way.
+        """
+        if self._failed:
+            return
+        self._failed = True
+        with suppress(OSError):  # the other side is gone, or does not read
+            self.socket.send(FAILURE, socket.MSG_DONTWAIT)
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def is_parting(self) -> bool:
+        """Discard what has come since `fail`, without waiting; returns whether to wait for more."""
+        try:
+            received = len(self.socket.recv(4096, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._left -= received
+        return received > 0 and self._left > 0
+
+    def cut(self) -> None:
+        """End it from another thread: a worker that waits for bytes then finds it closed."""
+        with suppress(OSError):  # it has ended by itself
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close it. If it failed, first wait, LINGER seconds at most, until the other side has read FAILURE."""
+        if self._failed:
+            deadline = time.monotonic() + LINGER
+            while (left := deadline - time.monotonic()) > 0:
+                if ready(self.socket.fileno(), select.POLLIN, left) and not self.is_parting():
+                    break
+        self.socket.close()
+
+    def drop(self) -> None:
+        """Close it at once."""
+        self.socket.close()

@@ -1,0 +1,39 @@
+"""Advice: what the commands tell their user to do about an error. The libraries' own messages name no commands."""
+
+from ..errors import (
+    RESTORE,
+    ClockAhead,
+    CodeMissing,
+    DatabaseDamaged,
+    DatabaseMissing,
+    DatabaseOutdated,
+    ForeignDatabase,
+    HitcounterError,
+    PackMetDamage,
+)
+
+_ADVICE: dict[type[HitcounterError], str] = {
+    ClockAhead: 'check the clock; "hitcounter pack --pack-keep 0d" packs it now',
+    DatabaseMissing: 'start hitcounter-serve, which makes it',
+    DatabaseOutdated: 'run "hitcounter migrate", after trying it with --status and --dry-run',
+    PackMetDamage: '"hitcounter verify" lists what is damaged',
+}
+
+
+def advised(error: HitcounterError) -> str:
+    """The message of `error`, and what to do."""
+    match error:
+        case DatabaseDamaged():
+            return with_restore(str(error))
+        case CodeMissing():
+            return f'{error} ("hitcounter migrate --drop {error.component}")'
+        case ForeignDatabase(owner=str(owner)):
+            run_as = '' if owner.isdecimal() else f' (runuser -u {owner} -- COMMAND)'
+            return f'{error}: run this as {owner}{run_as}, or, if you trust that user, give --trust-owner {owner}'
+    advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), '')
+    return f'{error}: {advice}' if advice else str(error)
+
+
+def with_restore(text: str) -> str:
+    """`text` with the command that restores a backup, where it says to do that."""
+    return text.replace(RESTORE, f'{RESTORE} ("hitcounter restore BACKUP_FOLDER")')

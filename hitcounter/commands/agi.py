@@ -1,0 +1,90 @@
+"""hitcounter-agi: one call in a process that Asterisk starts, counted together with those of the server."""
+
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
+import os
+import signal
+import sys
+from contextlib import closing, suppress
+from typing import Any
+
+import click
+
+from .. import hits
+from ..agi import Script
+from ..agi.serving.process import run, standard_stream
+from ..agi.stream import FAILURE
+from ..state import State, open_database
+from . import log, options, plugins
+
+
+class _Command(options.Command):
+    """A command that lets the dialplan see AGISTATUS=FAILURE also if it ends before its call, as by a wrong option."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except BaseException as error:
+            if not isinstance(error, SystemExit) or error.code:
+                _fail()
+            raise
+
+
+def _fail() -> None:
+    with suppress(OSError):  # it is closed
+        if not os.path.sameopenfile(1, 2):  # else the call has taken standard output, or both are a terminal
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which Asterisk answers with
+            os.write(1, FAILURE)
+
+
+@click.command(
+    cls=_Command,
+    short_help='Take one call, started by Asterisk.',
+    context_settings={'allow_interspersed_args': False},  # what follows the script may be what a caller said
+)
+@options.config
+@options.storage
+@options.prompt(hits.PROMPTS)
+@options.max_lines
+@options.withheld
+@options.call_timeout
+@options.line_limit
+@options.log_level
+@click.argument('script', required=False)
+@click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
+def main(
+    storage: str,
+    prompt: tuple[str, ...],
+    max_lines: int,
+    withheld: str,
+    call_timeout: float,
+    line_limit: int,
+    log_level: str,
+    script: str | None,
+    arguments: tuple[str, ...],
+) -> None:
+    """Take one call on standard input and output: count it, durably, and tell the caller the number.
+
+    In the dialplan:  exten => 31415,1,AGI(/path/to/hitcounter-agi,hits)
+
+    SCRIPT is what the caller gets, 'hits' if none is named. The exit status is 0, or 1 if the call failed.
+    """
+    with standard_stream() as stream:
+        log.set_up(log_level)
+        with (
+            closing(open_database(storage)) as database,
+            closing(State(database, plugins.components())) as state,
+        ):
+            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
+            scripts = [Script('', tell_the_number.function), tell_the_number, *plugins.scripts(state=state)]
+            well = run(
+                scripts,
+                stream,
+                (script or '', *arguments),
+                call_timeout=call_timeout,
+                line_limit=line_limit,
+                keep_withheld=withheld == 'keep',
+            )
+    sys.exit(0 if well else 1)

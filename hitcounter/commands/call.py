@@ -1,0 +1,394 @@
+"""The command that calls a FastAGI server as Asterisk would, for people without a PBX."""
+
+import itertools
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, inf
+from queue import SimpleQueue
+from urllib.parse import urlsplit
+
+import click
+
+from ..agi.serving.server import PORT
+from ..simulator import (
+    Answered,
+    CallerHungUp,
+    Channel,
+    Event,
+    HangUp,
+    HungUp,
+    LineFromServer,
+    LineToServer,
+    Missing,
+    Played,
+    Pressed,
+    Ran,
+    Recorded,
+    SaidDate,
+    SaidDateTime,
+    SaidDigits,
+    SaidLetters,
+    SaidNumber,
+    SaidPhonetically,
+    SaidTime,
+    SimulatedCall,
+    Waited,
+    converse,
+)
+from ..simulator.channel import parse_caller_id
+from ..simulator.commands import COMMANDS
+from ..simulator.leg import KEYPAD
+from .ending import Ending
+from .interrupt import INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server to call, and the URL that it is told."""
+
+    url: str
+    address: tuple[str, int]
+
+
+class _TargetType(click.ParamType[Target]):
+    name = 'agi-url'
+
+    def convert(self, value: str | Target, param: click.Parameter | None, ctx: click.Context | None) -> Target:
+        if isinstance(value, Target):
+            return value
+        try:
+            return parse_target(value)
+        except ValueError as error:
+            self.fail(f'{value!r} {error}', param, ctx)
+
+
+def parse_target(url: str) -> Target:
+    """The target of an AGI URL; ValueError tells what it lacks."""
+    parts = urlsplit(url)
+    if parts.scheme != 'agi' or not parts.hostname:
+        raise ValueError('is not an AGI URL: write agi://HOST:PORT/SCRIPT')
+    if not parts.path and (parts.query or parts.fragment):
+        raise ValueError('has no path, and Asterisk would take the rest for the port: put a / after it')
+    if not url.isprintable():
+        raise ValueError('holds characters that would break the lines of the environment block')
+    return Target(url, (parts.hostname, parts.port or PORT))
+
+
+def _command_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    name = ' '.join(value.upper().split()) if value is not None else None
+    if name is not None and name not in COMMANDS:
+        raise click.BadParameter(f'{value!r} is not an AGI command: write one such as "SAY NUMBER"')
+    return name
+
+
+def _keys(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if strange := set(value) - set(KEYPAD):
+        raise click.BadParameter(f'no telephone has the key {min(strange)!r}: use {KEYPAD}')
+    return value
+
+
+def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not value.isprintable():
+        raise click.BadParameter(f'{value!r} would break the lines of the environment block')
+    return value
+
+
+@click.command(
+    'call',
+    cls=Ending,
+    short_help='Call a server as Asterisk would.',
+    epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#',
+)
+@click.option(
+    '--to',
+    'target',
+    type=_TargetType(),
+    default=f'agi://127.0.0.1:{PORT}/hits',
+    show_default=True,
+    help='The server, and the script to ask for.',
+)
+@click.option(
+    '--extension', default='31415', show_default=True, callback=_one_line, help='The extension that was dialled.'
+)
+@click.option('--caller-id', default='', callback=_one_line, help='Who calls: a number, or "NAME" <NUMBER>')
+@click.option('--digits', default='', callback=_keys, help='Keys the caller presses, each when asked for')
+@click.option(
+    '--hangup-after',
+    'patience',
+    type=click.FloatRange(min=0),
+    metavar='SECONDS',
+    help='The caller hangs up after so much of the call; audio counts in full at any pace.',
+)
+@click.option(
+    '--hangup-at',
+    'hang_up_at',
+    metavar='COMMAND',
+    callback=_command_name,
+    help='The caller hangs up while this AGI command runs for the first time.',
+)
+@click.option('--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.')
+@click.option(
+    '--pace',
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help='Seconds that a second of audio takes: 1 is as it would sound.',
+)
+@click.option(
+    '--timeout',
+    type=click.FloatRange(min=0, min_open=True),
+    default=10,
+    show_default=True,
+    help='Seconds that the server may be silent.',
+)
+@click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it')
+@click.option(
+    '--calls',
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help='How many calls to make; of more than one only figures are shown.',
+)
+@click.option(
+    '--concurrency',
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help='How many of these calls to hold at once.',
+)
+@click.pass_context
+def main(
+    ctx: click.Context,
+    target: Target,
+    extension: str,
+    caller_id: str,
+    digits: str,
+    patience: float | None,
+    hang_up_at: str | None,
+    missing: tuple[str, ...],
+    pace: float,
+    timeout: float,
+    verbose: bool,
+    calls: int,
+    concurrency: int,
+) -> None:
+    """Call the server as Asterisk would, and show what the caller would hear.
+
+    With --calls, make many calls and tell how fast they were, and whether all numbers said were different.
+    Exit status 1: a call failed, or a number was said twice.
+    """
+    if verbose and calls > 1:
+        raise click.UsageError('-v shows the lines of a single call: leave out --calls')
+    name, number = parse_caller_id(caller_id)
+    dial = partial(
+        Channel,
+        url=target.url,
+        extension=extension,
+        caller_id=number,
+        caller_name=name,
+        digits=digits,
+        missing=frozenset(missing),
+        hang_up=None if hang_up_at is None else HangUp(hang_up_at),
+    )
+    speak = partial(
+        converse,
+        address=target.address,
+        timeout=timeout,
+        patience=inf if patience is None else patience,
+        pace=pace,
+    )
+    try:
+        well = _one_call(dial, speak, verbose) if calls == 1 else _many_calls(dial, speak, calls, concurrency)
+    except KeyboardInterrupt:
+        click.echo('interrupted', err=True)
+        ctx.exit(INTERRUPTED)
+    ctx.exit(0 if well else 1)
+
+
+Dial = Callable[[], Channel]
+Speak = Callable[[SimulatedCall], Iterator[Event]]
+
+
+# One call, shown as it goes.
+
+
+def _one_call(dial: Dial, speak: Speak, verbose: bool) -> bool:
+    call = SimulatedCall(dial())
+    try:
+        for event in speak(call):
+            if verbose or not isinstance(event, LineFromServer | LineToServer):
+                click.echo(describe(event))
+    except OSError as error:
+        raise click.ClickException(_reason(error)) from error
+    click.echo(f'the call ended: AGISTATUS={call.status}')
+    return _is_well(call)
+
+
+def describe(event: Event) -> str:
+    """One line about what happened, fit for a terminal whatever bytes the server sent."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in _describe(event))
+
+
+def _describe(event: Event) -> str:
+    match event:
+        case LineToServer(line):
+            return f'< {line.decode(errors="surrogateescape")}'
+        case LineFromServer(line):
+            return f'> {line.decode(errors="surrogateescape")}'
+        case Answered():
+            return 'answered'
+        case Played(name):
+            return f'plays "{name}"'
+        case Missing(name):
+            return f'has no prompt "{name}"'
+        case SaidNumber(number):
+            return f'says {number}'
+        case SaidDigits(digits):
+            return f'says the digits {" ".join(digits)}'
+        case SaidLetters(text):
+            return f'spells "{text}"'
+        case SaidPhonetically(text):
+            return f'spells "{text}" in words'
+        case SaidDate(seconds):
+            return f'says the date {_moment("%Y-%m-%d", seconds)}'
+        case SaidTime(seconds):
+            return f'says the time {_moment("%H:%M UTC", seconds)}'
+        case SaidDateTime(seconds):
+            return f'says {_moment("%Y-%m-%d %H:%M UTC", seconds)}'
+        case Waited(seconds):
+            return f'waits {seconds:g} s'
+        case Recorded(name):
+            return f'records "{name}"'
+        case Ran(application, options):
+            return f'runs {application}({options})'
+        case Pressed(digit):
+            return f'the caller presses {digit}'
+        case HungUp():
+            return 'hangs up'
+        case CallerHungUp():
+            return 'the caller hangs up'
+
+
+def _moment(format_: str, seconds: int) -> str:
+    try:
+        return time.strftime(format_, time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return f'{seconds} seconds after 1970'
+
+
+# Many calls, measured.
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One call: how long it took, when which number was said, and why it failed if it did; in seconds."""
+
+    seconds: float
+    number: int | None = None
+    until_said: float | None = None
+    failure: str | None = None
+
+
+def _many_calls(dial: Dial, speak: Speak, calls: int, concurrency: int) -> bool:
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix='call')
+    done: SimpleQueue[Future[Measured]] = SimpleQueue()
+    began = time.perf_counter()
+    try:
+        with _uninterrupted():  # within the pool, an interrupt could leave a lock of it locked for ever
+            for _ in range(calls):
+                pool.submit(_measure, dial, speak).add_done_callback(done.put)
+        with click.progressbar(length=calls, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+            measured = []
+            for _ in range(calls):
+                measured.append(done.get().result())
+                bar.update(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for line in report(measured, time.perf_counter() - began):
+        click.echo(line)
+    return not _failures(measured) and not _doubled(measured)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put SIGINT off to the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _measure(dial: Dial, speak: Speak) -> Measured:
+    call = SimulatedCall(dial())
+    number: int | None = None
+    until_said: float | None = None
+    began = time.perf_counter()
+    try:
+        for event in speak(call):
+            if isinstance(event, SaidNumber) and number is None:
+                number, until_said = event.number, time.perf_counter() - began
+    except OSError as error:
+        return Measured(time.perf_counter() - began, failure=_reason(error))
+    failure = None if _is_well(call) else f'AGISTATUS={call.status}'
+    return Measured(time.perf_counter() - began, number, until_said, failure)
+
+
+def report(measured: Sequence[Measured], seconds: float) -> Iterator[str]:
+    """What is worth knowing of many calls that took `seconds` together, line by line."""
+    yield f'{len(measured)} calls in {seconds:.1f} s: {len(measured) / seconds:.0f} calls/s'
+    yield from _latencies('until the call ended', [call.seconds for call in measured if not call.failure])
+    waits = [call.until_said for call in measured if call.until_said is not None]
+    yield from _latencies('until the number was said', waits)
+    for reason, count in _failures(measured).most_common():
+        yield f'{count} failed: {reason}'
+    yield from _numbers(measured)
+
+
+def _latencies(what: str, seconds: Sequence[float]) -> Iterator[str]:
+    if seconds:
+        ranked = sorted(seconds)
+        middle, late = (ranked[ceil(len(ranked) * share) - 1] for share in (0.5, 0.99))
+        yield f'{what}: p50 {1000 * middle:.1f} ms, p99 {1000 * late:.1f} ms, max {1000 * ranked[-1]:.1f} ms'
+
+
+def _numbers(measured: Sequence[Measured]) -> Iterator[str]:
+    doubled = _doubled(measured)
+    said = sum(call.number is not None for call in measured)
+    if doubled:
+        some = ', '.join(map(str, itertools.islice(sorted(doubled), 10)))
+        yield f'{len(doubled)} of the numbers were said more than once: {some}'
+    elif said:
+        yield f'all {said} numbers were different'
+    else:
+        yield 'no number was said'
+
+
+def _failures(measured: Sequence[Measured]) -> Counter[str]:
+    return Counter(call.failure for call in measured if call.failure is not None)
+
+
+def _doubled(measured: Sequence[Measured]) -> set[int]:
+    counts = Counter(call.number for call in measured if call.number is not None)
+    return {number for number, count in counts.items() if count > 1}
+
+
+# What both share.
+
+
+def _is_well(call: SimulatedCall) -> bool:
+    """Whether the dialplan would have gone on as planned; a hangup is no failure."""
+    return call.status in ('SUCCESS', 'HANGUP')
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return 'the server did not answer in time: is it overloaded, or another kind of server?'
+    return f'the server cannot be reached ({error.strerror or error}): is it running there?'

@@ -1,0 +1,206 @@
+"""hitcounter export and import: the records of calls as CSV or JSON lines."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from ..errors import HitcounterError, Interrupted
+from ..hits import HitCounter
+from ..hits.records import AT_ONCE, EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
+from ..state import Component, ReadConnection, State, open_database
+from ..state.model.root import SCHEMAS
+from ..state.storage.disk import publish
+from ..state.storage.owner import name_of
+from . import log, options, plugins
+from .progress import Progress
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+_STANDARD = '-'
+
+
+def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> Format:
+    """The format that was named, or the one that the file's name ends with."""
+    name = name or str(ctx.params.get('file', '')).rpartition('.')[2]
+    if name not in FORMATS:
+        raise click.UsageError('say --format csv or --format jsonl, or name a file that ends so')
+    return FORMATS[name]
+
+
+def _exchange(command: F) -> F:
+    """What both have in common."""
+    for decorate in (
+        click.option('--format', 'form', type=click.Choice(list(FORMATS)), callback=_form, help='As the file ends.'),
+        click.argument('file', type=click.Path(dir_okay=False, allow_dash=True), is_eager=True),
+        options.storage,
+        options.config,
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command(
+    cls=options.Command, short_help='Write the calls to a file.', epilog='Example: hitcounter export calls.csv'
+)
+@_exchange
+@click.option(
+    '--schema',
+    type=click.IntRange(1, HitCounter.schema),
+    default=HitCounter.schema,
+    show_default=True,
+    help='Write calls for programs that have this schema of "hits".',
+)
+@click.option(
+    '--forgotten',
+    is_flag=True,
+    help='Also write a row without a caller for each forgotten call, so that an empty database can import all.',
+)
+@click.option(
+    '--component',
+    'name',
+    default=HitCounter.name,
+    show_default='the calls of the hit counter',
+    help='Write the records of this component.',
+)
+def main(storage: str, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
+    """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
+
+    It may run beside the server, and writes what was counted when it began.
+    """
+    log.set_up('error')
+    calls = name == HitCounter.name
+    progress = Progress('calls written' if calls else f'records of {name} written')
+    with (
+        closing(open_database(storage, read_only=True)) as database,
+        closing(ReadConnection(database.db)) as session,
+        _new(file) as output,
+    ):
+        _refuse_without_records(session.root, name, database.description)
+        fields = (EARLIER if schema == 1 else FIELDS) if calls else None
+        first = forgotten_calls(session) if calls and forgotten else ()
+        for count, row in enumerate(export_records(session, name, form, fields, first)):
+            output.write(row)
+            progress.reach(count)
+    progress.finish()
+
+
+@click.command(
+    cls=options.Command, short_help='Take the calls of a file.', epilog='Example: hitcounter import calls.csv'
+)
+@_exchange
+def import_main(storage: str, file: str, form: Format) -> None:
+    """Take the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
+
+    Each must have the next number of its line. Calls that are there are passed over: what ended in the middle, for
+    a wrong row, say, goes on when the whole file is imported again.
+    """
+    log.set_up('error')
+    progress = Progress('calls read')
+    with (
+        _old(file) as input_,
+        closing(open_database(storage)) as database,
+        closing(State(database, plugins.components())) as state,
+    ):
+        taken = known = 0
+        try:
+            for taken, known in import_calls(state, input_, form):
+                progress.reach(taken + known)
+        except KeyboardInterrupt as interrupt:
+            progress.finish()
+            perhaps = f', up to {AT_ONCE} more may be' if isinstance(interrupt, Interrupted) else ''
+            raise Interrupted(
+                f'{taken:,} calls taken, {known:,} were there{perhaps}; import the whole file again to go on'
+            ) from interrupt
+    progress.finish()
+    click.echo(f'{taken:,} calls taken, {known:,} were there')
+
+
+def _refuse_without_records(root: Mapping[str, Any], name: str, description: str) -> None:
+    component = root.get(name)
+    if name == HitCounter.name and component is None:
+        raise HitcounterError(f'the database ({description}) holds no calls of the hit counter: choose another')
+    if not isinstance(component, Component):
+        raise HitcounterError(
+            f'the database ({description}) holds no component {name!r} of installed code: see "hitcounter status"'
+        )
+    if (schema := root[SCHEMAS][name]) > component.schema:
+        raise HitcounterError(
+            f'{description} holds schema {schema} of {name!r}, newer than the {component.schema} of this program: '
+            f'install the version that wrote it'
+        )
+    if type(component).export is Component.export:
+        raise HitcounterError(f'the component {name!r} exports nothing: give its class an export()')
+
+
+@contextmanager
+def _new(file: str) -> Iterator[BinaryIO]:
+    """A file that was not there, for its owner alone; it gets its name once it is whole."""
+    if file == _STANDARD:
+        if sys.stdout is None:
+            raise HitcounterError('standard output is closed: name a file')
+        with _written('standard output'):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        return
+    if os.path.lexists(file):
+        raise _taken(file)
+    with _written(repr(file)), _part_of(file) as output:
+        yield output
+
+
+@contextmanager
+def _part_of(file: str) -> Iterator[BinaryIO]:
+    """A new file beside `file`, with an unpredictable name; it gets its own name if the block succeeds."""
+    descriptor, part = tempfile.mkstemp('.part', f'{os.path.basename(file)}.', os.path.dirname(file) or os.curdir)
+    try:
+        with open(descriptor, 'wb') as output:
+            yield output
+        publish(part, file)
+    except FileExistsError as error:  # it was made meanwhile
+        raise _taken(file) from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(part)
+
+
+def _taken(file: str) -> HitcounterError:
+    return HitcounterError(f'{file!r} is there: choose another name')
+
+
+@contextmanager
+def _written(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # who read it has had enough
+        raise
+    except OSError as error:
+        raise HitcounterError(
+            f'{what} cannot be written{_as_whom(error)} ({error.strerror}): choose another place'
+        ) from error
+
+
+@contextmanager
+def _old(file: str) -> Iterator[BinaryIO]:
+    if file == _STANDARD:
+        if sys.stdin is None:
+            raise HitcounterError('standard input is closed: name a file')
+        yield sys.stdin.buffer
+        return
+    try:
+        input_ = open(file, 'rb')  # noqa: SIM115 -- what is read from it has errors of its own
+    except OSError as error:
+        raise HitcounterError(
+            f'{file!r} cannot be read{_as_whom(error)} ({error.strerror}): name another file'
+        ) from error
+    with input_:
+        yield input_
+
+
+def _as_whom(error: OSError) -> str:
+    """The user who may not: a command that root started runs as the owner of the database."""
+    return f' by {name_of(os.geteuid())}' if isinstance(error, PermissionError) else ''

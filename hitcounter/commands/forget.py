@@ -1,0 +1,44 @@
+"""hitcounter forget: calls without their records."""
+
+import time
+from contextlib import closing
+
+import click
+
+from ..errors import HitcounterError
+from ..hits import HitCounter
+from ..state import State, open_database
+from ..state.forgetting import can_forget, forget
+from ..state.model.blame import told
+from . import log, options, plugins
+
+
+@click.command(
+    cls=options.Command, short_help='Forget who called.', epilog='Example: hitcounter forget --keep-calls 90d'
+)
+@options.config
+@options.storage
+@options.keep_calls(required=True)
+def main(storage: str, keep_calls: float) -> None:
+    """Forget who called, and when, longer than --keep-calls ago, while the server runs or not.
+
+    Counts, hours and the numbers of later calls stay. The bytes leave the file when it is packed: see "hitcounter
+    pack", and --pack-keep. Components of other packages forget what they have of that age.
+    """
+    log.set_up('error')
+    components = plugins.components()
+    failures = []
+    with (
+        closing(open_database(storage)) as database,
+        closing(State(database, components)) as state,
+    ):
+        for component in filter(can_forget, components):
+            try:
+                forgotten = forget(state, component, time.time() - keep_calls)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
+                failures.append(f'{component.name} ({told(error)})')
+                continue
+            what = 'calls' if component is HitCounter else f'records of {component.name}'
+            click.echo(f'{forgotten:,} {what} are forgotten')
+    if failures:
+        raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')

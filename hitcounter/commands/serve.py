@@ -1,0 +1,230 @@
+"""hitcounter-serve: the FastAGI server with the hit counter's script and those of other packages, on one database."""
+
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
+import gc
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import click
+
+from .. import hits
+from ..agi import Script, Server
+from ..agi.serving import acceptor, running_calls
+from ..agi.serving.server import MAX_CALLS, PORT
+from ..errors import ClockAhead, HitcounterError, ListenError, PackFailed
+from ..state import Component, Database, State, open_database
+from ..state.forgetting import can_forget, forget
+from ..state.storage.periodic import PeriodicTask
+from ..state.upkeep.packing import check_clock, pack_if_due
+from . import log, options, plugins
+from .advice import advised
+from .life import Life
+
+logger = logging.getLogger(__name__)
+
+#: Beginnings of the names of the threads that the server cannot do without; the last one is ZEO's.
+_VITAL = (acceptor.NAME, running_calls.NAME, 'state writer', 'StorageServer(')
+
+#: After so many new objects Python collects the youngest, after so many of these collections the older ones as well,
+#: and then all. A call has about thirty such objects.
+_COLLECTIONS = (5_000, 50, 100)
+
+#: Seconds between two checks whether there is something to pack or to forget.
+_LOOK = 60.0
+
+
+@click.command(cls=options.Command, short_help='Serve calls.')
+@options.config
+@options.option(
+    '--listen', type=options.Address(), default=f'127.0.0.1:{PORT}', help='Where Asterisk finds the server.'
+)
+@options.option(
+    '--allow', type=options.Network(), multiple=True, help='Peers that may call, besides this machine; repeatable.'
+)
+@options.storage
+@options.prompt(hits.PROMPTS)
+@options.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
+@options.option(
+    '--max-calls-per-peer', type=click.IntRange(1), help='Calls at once from one address; any number if not given.'
+)
+@options.option(
+    '--pack-every',
+    type=options.Duration(),
+    default='7d',
+    help='How often the database file is packed, which it also is when it has doubled; 0d: never.',
+)
+@options.pack_keep
+@options.keep_calls(required=False)
+@options.max_lines
+@options.withheld
+@options.call_timeout
+@options.line_limit
+@options.option('--drain', type=options.Seconds(), default=30.0, help='How long calls may go on at the end.')
+@options.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
+@options.log_level
+def main(
+    listen: tuple[str, int],
+    allow: tuple[Any, ...],
+    storage: str,
+    prompt: tuple[str, ...],
+    max_calls: int,
+    max_calls_per_peer: int | None,
+    pack_every: float,
+    pack_keep: float,
+    keep_calls: float | None,
+    max_lines: int,
+    withheld: str,
+    call_timeout: float,
+    line_limit: int,
+    drain: float,
+    cpu: int | None,
+    log_level: str,
+) -> None:
+    """Serve calls: count each one, durably, and tell the caller the number.
+
+    In the dialplan:  exten => 31415,1,AGI(agi://127.0.0.1)
+
+    SIGTERM, SIGHUP or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
+    """
+    os.umask(0o077)
+    _choose_core(cpu)
+    _allow_descriptors()
+    with _naming_options():
+        life = Life(_VITAL, drain)
+    with life.telling(), _naming_options(), ExitStack() as opened:
+        with life.starting():
+            log.set_up(log_level)
+            components = plugins.components()
+            database, state = opened.enter_context(_opened(storage, components))
+            opened.enter_context(_upkeep(database, state, components, pack_every, pack_keep, keep_calls))
+            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
+            by_default = Script('', tell_the_number.function)
+            server = Server(
+                [by_default, tell_the_number, *plugins.scripts(state=state)],
+                *listen,
+                allow=allow,
+                max_calls=max_calls,
+                max_calls_per_peer=max_calls_per_peer,
+                call_timeout=call_timeout,
+                line_limit=line_limit,
+                keep_withheld=withheld == 'keep',
+            )
+            opened.callback(server.stop)
+            _collect_rarely()
+            server.start()
+        _serve(server, database, life, drain)
+
+
+@contextmanager
+def _opened(storage: str, components: Sequence[type[Component]]) -> Iterator[tuple[Database, State]]:
+    """The database and the state of its components, which serve within the block."""
+    with ExitStack() as opened:
+        database = opened.enter_context(closing(open_database(storage, share=True)))
+        state = opened.enter_context(closing(State(database, components)))
+        opened.enter_context(state.serving())
+        _warn_of_the_clock(database)
+        yield database, state
+
+
+@contextmanager
+def _upkeep(
+    database: Database,
+    state: State,
+    components: Sequence[type[Component]],
+    pack_every: float,
+    pack_keep: float,
+    keep_calls: float | None,
+) -> Iterator[None]:
+    """Pack the database and forget calls in threads of their own, within the block."""
+    ending = threading.Event()
+    with ExitStack() as threads:
+        if pack_every and database.path:
+            packing = partial(_pack, database, pack_every, pack_keep)
+            threads.enter_context(closing(PeriodicTask('packing', min(pack_every, _LOOK), packing)))
+        if keep_calls is not None:
+            for component in filter(can_forget, components):  # each by itself, so that none stops another's
+                forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
+                name = f'forgetting of {component.name}'
+                threads.enter_context(closing(PeriodicTask(name, min(keep_calls + 1, _LOOK), forgetting)))
+        threads.callback(database.end_packing)  # before the threads are waited for
+        threads.callback(ending.set)
+        yield
+
+
+def _serve(server: Server, database: Database, life: Life, drain: float) -> None:
+    """Serve until the process is to end, then let the calls end."""
+    if database.is_new:
+        logger.info('%s is a new database', database.description)
+    logger.info('listening on %s:%d, database %s', *server.address, database.description)
+    life.wait(server.cut)
+    logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
+    drained = server.stop(drain)
+    logger.info('stopped: %d calls ended, %d closed, %d forced', drained.ended, drained.closed, drained.forced)
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Name the options that cure what keeps the server from starting."""
+    try:
+        yield
+    except ListenError as error:
+        raise ListenError(f'{error} (--listen, --allow)') from error
+    except RuntimeError as error:
+        if 'start new thread' not in str(error):
+            raise
+        raise HitcounterError('the system allows no more threads: raise the limit of this user or service') from error
+
+
+def _warn_of_the_clock(database: Database) -> None:
+    try:
+        check_clock(database)
+    except ClockAhead as error:
+        logger.warning('%s', advised(error))
+
+
+def _pack(database: Database, every: float, keep: float) -> None:
+    try:
+        pack_if_due(database, every, keep)
+    except PackFailed as error:
+        raise PackFailed(advised(error)) from error
+
+
+def _forget(state: State, component: type[Component], keep: float, is_ending: Callable[[], bool]) -> None:
+    if forgotten := forget(state, component, time.time() - keep, is_ending):
+        what = 'calls' if component is hits.HitCounter else f'records of {component.name}'
+        logger.info('forgot %d %s of more than %g s ago', forgotten, what, keep)
+
+
+def _choose_core(cpu: int | None) -> None:
+    try:
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        raise HitcounterError(f'there is no core {cpu} to run on: choose one of {os.sched_getaffinity(0)}') from error
+    if len(os.sched_getaffinity(0)) == 1:
+        # A thread that wakes up there could only interrupt the one that holds the GIL, and then wait for it.
+        with suppress(OSError):  # forbidden here: only slower
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _allow_descriptors() -> None:
+    """Each call needs one, and the usual limit is meant for programs that hold few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _collect_rarely() -> None:
+    """Let no call wait while Python looks through thousands of others for what is garbage: little of it is."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)

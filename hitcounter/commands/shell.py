@@ -1,0 +1,125 @@
+"""hitcounter-shell: Python on the live database, at a prompt or from a script."""
+
+from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
+
+# isort: split
+
+import logging
+import sys
+import traceback
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+from ZEO.Exceptions import ClientDisconnected
+
+from ..errors import DatabaseRefused, ReadOnly
+from ..shell.workspace import GONE, Workspace
+from ..state import open_database
+from . import log, options
+from .ending import say_interrupted
+from .interrupt import INTERRUPTED
+
+
+class _Script(click.Path):
+    """A file that is there; behind -c it is no script, but the first of the arguments."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if ctx is not None and ctx.params.get('code') is not None:  # it was read before, for it stood before
+            return value
+        return super().convert(value, param, ctx)
+
+
+@click.command(
+    cls=options.Command,
+    short_help='Look into the database.',
+    context_settings={'allow_interspersed_args': False},  # what follows a script is the script's
+)
+@options.config
+@options.storage
+@click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
+@click.option('--unmigrated', is_flag=True, help='With --write: change the database although a migration is due.')
+@click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
+@click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
+@click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
+def main(
+    storage: str, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
+) -> None:
+    """Look into the database, and change it with --write, while the server runs or not.
+
+    With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
+    uncommitted. ARGUMENTS are in sys.argv. For example:
+
+        hitcounter-shell -c 'print(hits.count("31415"))'
+    """
+    if code is not None and script is not None:
+        arguments = (script, *arguments)
+    if unmigrated and not write:
+        raise click.UsageError('--unmigrated needs --write: without it nothing can be changed')
+    log.set_up('error')
+    logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
+    with (
+        closing(open_database(storage, read_only=not write)) as database,
+        closing(Workspace(database, writes=write)) as workspace,
+    ):
+        _check_fit(workspace, unmigrated)
+        if code is None and script is None and sys.stdin.isatty():
+            # Here, for it takes longer than all that a script may want.
+            from ..shell.prompt import converse
+
+            converse(workspace)
+            status = 0
+        else:
+            status = _run(*_source(code, script), arguments, workspace)
+        if workspace.is_changed:
+            click.echo('Changes that were not committed are forgotten: call commit() to keep them.', err=True)
+    sys.exit(status)
+
+
+def _check_fit(workspace: Workspace, unmigrated: bool) -> None:
+    """Warn if the database does not fit the installed code. Raises DatabaseRefused if the shell is to write."""
+    if workspace.unfit is None:
+        return
+    if workspace.writes and not unmigrated:
+        raise DatabaseRefused(f'{workspace.unfit}; or give --unmigrated as well, to change it as it is')
+    click.echo(f'Warning: {workspace.unfit}; until then the code here may show it wrongly.', err=True)
+
+
+def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:
+    """What is to be run, and its name."""
+    if code is not None:
+        return code, '-c'
+    if script is None or script == '-':
+        return sys.stdin.buffer.read(), '-'
+    path = Path(script)
+    sys.path.insert(0, str(path.parent.absolute()))
+    return path.read_bytes(), script
+
+
+def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: Workspace) -> Any:
+    """Run a script to its end, and tell the exit status. One that raises is shown as Python shows it."""
+    sys.argv = [name, *arguments]
+    workspace.code = str(source) if name == '-c' else name
+    try:
+        exec(compile(source, name, 'exec'), {'__name__': '__main__', '__file__': name, **workspace.names})
+    except SystemExit as leaving:
+        return leaving.code or int(workspace.is_changed)
+    except KeyboardInterrupt as interrupt:
+        say_interrupted(interrupt)
+        return INTERRUPTED
+    except ClientDisconnected as error:
+        click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
+        return 1
+    except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
+        if isinstance(error, ReadOnly) and not workspace.writes and '--write' not in str(error):
+            error.add_note('This shell only reads: start it with --write to change the database.')
+        own = error.__traceback__ and error.__traceback__.tb_next  # without this function
+        traceback.print_exception(error.with_traceback(own))
+        return 1
+    return int(workspace.is_changed)  # it did not do what it set out to do
+
+
+def _line(error: BaseException, name: str) -> int:
+    """The line of the script that led to `error`."""
+    return max(frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name)

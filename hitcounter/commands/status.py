@@ -1,0 +1,73 @@
+"""hitcounter status: the database and its server at a glance."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from ..errors import HitcounterError
+from ..state import Database, ReadConnection, open_database
+from ..state.upkeep.migration import is_due, unfit
+from ..state.upkeep.status import status
+from . import log, options, plugins
+from .advice import advised
+
+
+@click.command(cls=options.Command, short_help='Tell of the database.', epilog='Example: hitcounter status --json')
+@options.config
+@options.storage
+@click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')
+def main(storage: str, as_json: bool) -> None:
+    """Tell how large the database is, what was last done to it, and who works with it."""
+    log.set_up('error')
+    with closing(open_database(storage, read_only=True)) as database:
+        told = {**status(database), **_fit(database)}
+    click.echo(json.dumps(told) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(told)))
+
+
+def _fit(database: Database) -> dict[str, Any]:
+    """Whether a migration is due, and why the server would refuse the database; None if it would not."""
+    with closing(ReadConnection(database.db)) as session:
+        try:
+            components = plugins.components()
+            error = unfit(session.root, components)
+            due = is_due(session.root, components)
+        except HitcounterError as broken:  # an installed package, or the database
+            return {'migration_due': False, 'refusal': advised(broken)}
+        return {'migration_due': due, 'refusal': advised(error) if error else None}
+
+
+def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    last, packed, backed_up, server = (told[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
+    yield 'database', told['database']
+    yield 'size', f'{told["bytes"]:,} bytes, {told["objects"]:,} objects'
+    yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
+    yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
+    if told['refusal']:
+        yield 'migration due' if told['migration_due'] else 'does not fit', told['refusal']
+    yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
+    if told['packs_from'] is not None:
+        yield (
+            'next pack',
+            (
+                f'from {_time(told["packs_from"])} on, because the clock was ahead or is behind now: '
+                f'"hitcounter pack --pack-keep 0d" packs it now, and keeps nothing of the history'
+            ),
+        )
+    yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
+    if server is None:
+        yield 'server', 'none runs'
+        return
+    since = '' if server['started'] is None else f' since {_time(server["started"])}'
+    yield 'server', f'runs{since}, {server["commits"]:,} commits of other processes'
+    for process in server['processes']:
+        yield 'connected', f'{process["id"]} {process["command"]}'
+    if server['unseen']:
+        yield 'connected', f'{server["unseen"]} in containers, which the server cannot see'
+
+
+def _time(seconds: float) -> str:
+    return f'{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC'

@@ -1,0 +1,53 @@
+"""hitcounter verify: whether the database is whole."""
+
+import logging
+import sys
+from collections import Counter
+from contextlib import closing
+
+import click
+
+from ..errors import RESTORE
+from ..state.storage.database import open_as_stored
+from ..state.upkeep.verification import Verdict, findings
+from . import log, options
+from .advice import with_restore
+
+#: What to say about the findings of each kind.
+_VERDICTS = {
+    Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
+    Verdict.DISK: 'cannot be read from its disk: {} findings; see to the disk, and verify it once more',
+    Verdict.MISSING: 'needs code that is missing here: {} findings; install the packages that stored it, in a version '
+    'that has that code',
+    Verdict.FAILING: 'meets code that fails: {} findings; correct that code, where they say',
+    Verdict.DISAGREES: 'does not agree with itself: {} findings; correct what was stored (hitcounter-shell --write), '
+    f'or {RESTORE}',
+}
+
+
+@click.command(
+    cls=options.Command,
+    short_help='Look for damage.',
+    epilog='Example: hitcounter verify --storage file:///srv/hits.fs && hitcounter backup /srv/backups/hits',
+)
+@options.config
+@options.storage
+def main(storage: str) -> None:
+    """Read every transaction, load every object, and let each component check itself, while the server runs or not.
+
+    One line for each finding, and exit status 1 if there are any. Damage, code that is missing, code that fails, and
+    a component that does not agree with itself are told apart.
+    """
+    log.set_up('error')
+    logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding
+    found: Counter[Verdict] = Counter()
+    with closing(open_as_stored(storage)) as database:
+        for verdict, sentence in findings(database):
+            click.echo(sentence)
+            found[verdict] += 1
+        for verdict, count in found.items():
+            sentence = f'the database ({database.description}) {_VERDICTS[verdict].format(count)}'
+            click.echo(with_restore(sentence), err=True)
+        if found:
+            sys.exit(1)
+        click.echo(f'{len(database.db.storage):,} objects are whole')

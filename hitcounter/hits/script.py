@@ -1,0 +1,34 @@
+"""The script of the hit counter: you call a number, and it says which caller you are."""
+
+from collections.abc import Iterable
+
+from ..agi import Call, script
+from ..errors import StateError
+from ..state import State
+from .bounds import LINE
+from .counter import Caller, HitCounter
+
+#: Sound files of Asterisk's own, played before the number.
+PROMPTS = ('hello', 'number')
+
+#: Played instead, if the call could not be counted.
+APOLOGY = ('im-sorry', 'please-try-call-later')
+
+
+@script('hits')
+def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, max_lines: int = 0) -> None:
+    """Count the caller, then say the number. A caller who hangs up once counted stays counted."""
+    hits, line = state[HitCounter], call.environment.extension
+    call.answer()
+    try:
+        if max_lines or len(line) > LINE // 4:  # refused here, it does not hold up any update
+            hits.admit(line, max_lines)
+        number = hits.hit(line, Caller.of(call), max_lines)
+    except StateError:
+        for prompt in APOLOGY:
+            call.stream_file(prompt)
+        raise  # the call failed, which the log and the dialplan shall know
+    call.set_variable('HITCOUNTER_NUMBER', number)
+    for prompt in prompts:
+        call.stream_file(prompt)
+    call.say_number(number)

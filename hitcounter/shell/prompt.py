@@ -1,0 +1,209 @@
+"""The shell at a terminal: IPython, with a prompt and commands of its own."""
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import islice
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.terminal.ipapp import TerminalIPythonApp
+from IPython.terminal.prompts import Prompts
+from pygments.token import Token  # type: ignore[import-untyped]  # IPython has it, too
+from traitlets.config import Config
+from ZEO.Exceptions import ClientDisconnected
+
+from ..errors import HitcounterError, Interrupted, StateError
+from ..state import Component
+from ..state.model.component import accesses
+from .workspace import COUNT, GONE, OUTDATED, Workspace
+
+#: So many keys of a mapping are offered at most.
+_KEYS = 200
+
+_OF_STATE = re.compile(r'state\[(?P<component>\w+)\]\.(?P<begin>\w*)$')
+
+_INDEX = re.compile(r"""(?P<mapping>[\w.]+)\[(?P<quote>['"]?)(?P<begin>[^'"\]]*)$""")
+
+
+def converse(workspace: Workspace) -> None:
+    """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
+    with ExitStack() as resources:
+        config = Config()
+        config.TerminalInteractiveShell.banner1 = _banner(workspace)
+        config.TerminalInteractiveShell.enable_tip = False
+        config.TerminalInteractiveShell.confirm_exit = False
+        if not _has_home():
+            config.TerminalIPythonApp.ipython_dir = resources.enter_context(TemporaryDirectory())
+        application: Any = TerminalIPythonApp.instance(config=config)
+        application.initialize([])
+        _equip(application.shell, workspace)
+        application.start()
+
+
+def _banner(workspace: Workspace) -> str:
+    components = [f'  {name}: {_first_line(part)}' for name, part in workspace.components.items()]
+    if workspace.writes:
+        rule = '%commit stores your changes, %abort forgets them; until then you do not see those of others.'
+    else:
+        rule = 'For reading only: start with --write to change it. Each line sees what is stored by then.'
+    return '\n'.join(
+        [
+            workspace.database.description,
+            *components,
+            f'  root: {", ".join(workspace.names["root"])}',
+            '  state: what scripts have, as in state[HitCounter].count("31415")',
+            f'{rule} %transactions tells the last ones.',
+            '',
+        ]
+    )
+
+
+def _first_line(component: Component) -> str:
+    return (type(component).__doc__ or '').strip().partition('\n')[0]
+
+
+def _equip(shell: Any, workspace: Workspace) -> None:
+    shell.push(workspace.names)
+    shell.prompts = _Prompts(shell, workspace)
+    shell.Completer.custom_matchers += [_key_matcher(shell.user_ns), _access_matcher(workspace)]
+    shell.set_custom_exc((HitcounterError, ClientDisconnected, Interrupted), _show_error)
+    watch = _Watch(workspace)
+    shell.events.register('pre_run_cell', watch.begin)
+    shell.events.register('post_run_cell', watch.end)
+    for name, magic in _magics(shell, workspace).items():
+        shell.register_magic_function(magic, 'line', name)
+
+
+def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]:
+    def commit(line: str) -> None:
+        workspace.commit(line)
+
+    def abort(_: str) -> None:
+        workspace.abort()
+
+    def sync(_: str) -> None:
+        workspace.sync()
+
+    def transactions(line: str) -> Any:
+        try:
+            arguments = [shell.ev(word) for word in line.split()]
+        except Exception as error:
+            raise StateError(
+                f'{line!r} is neither a number nor an object here: write %transactions 20 or hits'
+            ) from error
+        count = [argument for argument in arguments if isinstance(argument, int)]
+        objects = [argument for argument in arguments if not isinstance(argument, int)]
+        return workspace.transactions(count[0] if count else COUNT, objects[0] if objects else None)
+
+    def undo(line: str) -> None:
+        workspace.undo(line.strip())
+
+    magics = (commit, abort, sync, transactions, undo)
+    for magic in magics:
+        magic.__doc__ = getattr(workspace, magic.__name__).__doc__
+    return {magic.__name__: magic for magic in magics}
+
+
+class _Prompts(Prompts):
+    """`read In [1]:`, `write In [2]:`, and `write* In [3]:` where there are changes to be committed."""
+
+    def __init__(self, shell: Any, workspace: Workspace) -> None:
+        super().__init__(shell)
+        self._workspace = workspace
+
+    def in_prompt_tokens(self) -> list[tuple[Any, str]]:
+        mode = 'write' if self._workspace.writes else 'read'
+        changed = '*' if self._workspace.is_changed else ''
+        return [(Token.Prompt, f'{mode}{changed} '), *super().in_prompt_tokens()]  # type: ignore[no-untyped-call]
+
+
+class _Watch:
+    """What happens before and after each piece of code."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._told = False
+
+    def begin(self, cell: Any) -> None:
+        self._workspace.code = cell.raw_cell or ''
+        try:
+            self._workspace.session.refresh()
+        except ClientDisconnected:
+            click.echo(f'{GONE}.', err=True)
+        if self._workspace.database.is_outdated and not self._told:
+            self._told = True
+            click.echo(f'{OUTDATED}.', err=True)
+
+    def end(self, _: Any) -> None:
+        self._workspace.note_changes()
+
+
+def _show_error(_: Any, kind: type[BaseException], error: BaseException, *__: Any, **___: Any) -> None:
+    """Say a foreseen error in its one sentence."""
+    said = GONE if isinstance(error, ClientDisconnected) else str(error)
+    click.echo(f'{kind.__name__}: {said}', err=True)
+
+
+def _key_matcher(names: dict[str, Any]) -> Any:
+    """Complete the keys of whatever has `keys`: IPython itself knows no more than dictionaries."""
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def match_keys(context: CompletionContext) -> Any:
+        found = _INDEX.search(context.text_until_cursor)
+        keys = _keys(names, found['mapping']) if found else []
+        if not found or not keys:
+            return {'completions': []}
+        typed = found['quote'] + found['begin']
+        stands = len(typed) - len(context.token)  # what IPython does not replace
+        texts = [_as_typed(key, found['quote']) for key in keys]
+        fitting = [text for text in texts if text.startswith(typed)]
+        return {'completions': [SimpleCompletion(text[stands:], type='dict key') for text in fitting], 'suppress': True}
+
+    return match_keys
+
+
+def _access_matcher(workspace: Workspace) -> Any:
+    """Complete the updates and queries of `state[Component]`, which IPython would have to run to know them."""
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def match_accesses(context: CompletionContext) -> Any:
+        found = _OF_STATE.search(context.text_until_cursor)
+        component = workspace.names.get(found['component']) if found else None
+        if not found or not isinstance(component, type):
+            return {'completions': []}
+        fitting = [name for name in accesses(component) if name.startswith(found['begin'])]
+        start = found['begin'].removesuffix(context.token.rpartition('.')[2])
+        before = context.token[: len(context.token) - len(found['begin']) + len(start)]
+        return {
+            'completions': [SimpleCompletion(before + name, type='function') for name in fitting],
+            'suppress': True,
+        }
+
+    return match_accesses
+
+
+def _keys(names: dict[str, Any], path: str) -> list[Any]:
+    first, *attributes = path.split('.')
+    thing = names.get(first)
+    for attribute in attributes:
+        thing = getattr(thing, attribute, None)
+    try:
+        return list(islice(thing.keys(), _KEYS)) if thing is not None else []
+    except Exception:  # noqa: BLE001 -- whatever it is, there is nothing to offer
+        return []
+
+
+def _as_typed(key: Any, quote: str) -> str:
+    return f'{quote}{key}{quote}' if quote and isinstance(key, str) else repr(key)
+
+
+def _has_home() -> bool:
+    """Whether IPython has a folder to keep its history in, or can make it."""
+    folder = os.path.expanduser(os.environ.get('IPYTHONDIR', '~/.ipython'))
+    if not os.path.isabs(folder):  # the user has neither HOME nor an entry among the users of the system
+        return False
+    return os.access(folder if os.path.exists(folder) else os.path.dirname(folder), os.W_OK | os.X_OK)

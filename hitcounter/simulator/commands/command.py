@@ -1,0 +1,120 @@
+"""A command: what it takes, and what it comes to. Here are the words that all families of them share."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from ..events import CallEvent, Pressed, Waited
+from ..leg import CallLeg
+from ..lines import MAX_WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command comes to: `200 result=` and `result`, after the caller has heard `events` for `seconds`.
+
+    `broken` gives the result instead if the caller hangs up after so many seconds, or none if it is gone already;
+    None: the same. `interrupted` is it if a further command comes meanwhile, '' is no reply at all; None: no matter.
+    `failed` leaves AGISTATUS as FAILURE. `seconds` is infinite where only a hangup ends the command.
+    """
+
+    result: str = '0'
+    events: tuple[CallEvent, ...] = ()
+    seconds: float = 0.0
+    broken: Callable[[float], str] | None = None
+    interrupted: str | None = None
+    failed: bool = False
+    hangs_up: bool = False
+    lead: str = ''
+
+    def after_hangup(self, seconds: float) -> str:
+        """The result if the caller hangs up after so many seconds."""
+        return self.result if self.broken is None else self.broken(seconds)
+
+    def on_dead_channel(self) -> 'Outcome':
+        """The same with nobody on the line, for the commands that Asterisk runs even then."""
+        return Outcome(self.after_hangup(0.0))
+
+
+#: Runs a command with its arguments; None if they make no sense to it.
+Run = Callable[[CallLeg, list[str]], Outcome | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as Asterisk lists it; `syntax` tells how many arguments it takes, `...` any number more."""
+
+    name: str
+    syntax: str
+    run: Run
+    runs_dead: bool = False
+    example: str = ''
+    fewest: int = field(init=False)
+    most: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        optional = self.syntax.count('[')
+        required = self.syntax.count('<') - optional
+        object.__setattr__(self, 'fewest', required)
+        object.__setattr__(self, 'most', MAX_WORDS if '...' in self.syntax else required + optional)
+
+    @property
+    def usage(self) -> str:
+        """The lines that stand between the first and the last of a 520."""
+        return f'Usage: {self.name} {self.syntax}'.rstrip() + '\n' + self.example
+
+    def outcome(self, leg: CallLeg, arguments: list[str]) -> Outcome | None:
+        """Run it, unless the number of arguments is wrong."""
+        if not self.fewest <= len(arguments) <= self.most:
+            return None
+        return self.run(leg, arguments)
+
+
+#: Every command by its name.
+COMMANDS: Final[dict[str, Command]] = {}
+
+
+def command(name: str, syntax: str, *, runs_dead: bool = False, example: str = '') -> Callable[[Run], Run]:
+    """Enter a function into `COMMANDS`."""
+
+    def enter(run: Run) -> Run:
+        COMMANDS[name] = Command(name, syntax, run, runs_dead, example)
+        return run
+
+    return enter
+
+
+def minus_one(seconds: float) -> str:
+    """What most commands answer when the caller hangs up."""
+    return '-1'
+
+
+def with_digit(sound: CallEvent, digit: str) -> tuple[CallEvent, ...]:
+    return (sound, Pressed(digit)) if digit else (sound,)
+
+
+def silence(seconds: float) -> tuple[CallEvent, ...]:
+    return (Waited(seconds),) if 0 < seconds < inf else ()
+
+
+def code_of(digit: str) -> str:
+    return str(ord(digit)) if digit else '0'
+
+
+def scan(text: str) -> int | None:
+    """An integer as C's `sscanf` finds one: what follows it does not matter."""
+    found = re.match(r'[ \t\n\r\v\f]*([-+]?[0-9]{1,30})', text)
+    return int(found[1]) if found else None
+
+
+def as_c_int(number: int) -> int:
+    """What is left of a number in the 32 bits that Asterisk keeps it in."""
+    return (number + 2**31) % 2**32 - 2**31
+
+
+def from_milliseconds(text: str) -> float:
+    """Seconds of a time-out in milliseconds; one below zero never comes."""
+    number = as_c_int(scan(text) or 0)
+    return number / 1000 if number >= 0 else inf

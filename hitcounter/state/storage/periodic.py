@@ -1,0 +1,60 @@
+"""What is done again and again while a program runs."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ...errors import HitcounterError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which it is retried when it failed, unless its period is longer; they double with each further failure,
+#: up to MOST_AFTER_FAILURE.
+AFTER_FAILURE = 3600.0
+MOST_AFTER_FAILURE = 24 * 3600.0
+
+
+#: It pauses at least this many times as long as it ran, so that it takes only a small part of the processor.
+_PAUSES = 10
+
+
+class PeriodicTask:
+    """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed.
+
+    A function that takes long is called less often.
+    """
+
+    def __init__(self, name: str, seconds: float, function: Callable[[], object]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._function = function
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; if it is at work, wait until that is done."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause, after_failure = self._seconds, AFTER_FAILURE
+        while not self._closing.wait(pause):
+            began = time.monotonic()
+            if self._succeeds():
+                pause, after_failure = max(self._seconds, _PAUSES * (time.monotonic() - began)), AFTER_FAILURE
+            else:
+                pause = max(self._seconds, after_failure)
+                after_failure = min(2 * after_failure, MOST_AFTER_FAILURE)
+
+    def _succeeds(self) -> bool:
+        try:
+            self._function()
+        except (HitcounterError, OSError) as error:
+            logger.warning('%s failed, and is tried again later: %s', self._name, error)
+            return False
+        except (Exception, SystemExit):  # the latter would end the thread without a word
+            logger.exception('%s failed, and is tried again later', self._name)
+            return False
+        return True

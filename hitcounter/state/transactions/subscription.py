@@ -1,0 +1,57 @@
+"""Subscriptions: what this state has stored, told to whoever asked for it, in threads of their own."""
+
+from collections.abc import Iterator, Mapping
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from ...errors import SubscriptionLost
+
+#: Transactions that a subscriber may be behind, before it is told no more.
+BEHIND = 1000
+
+
+class Stored(NamedTuple):
+    """One update that is on disk."""
+
+    #: The component and its method, `hits.hit`, or the name of the function.
+    name: str
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    result: Any
+
+
+class Subscription:
+    """The updates that are stored from now on, in their order, until it or the state is closed.
+
+    Iterating waits for the next one, in the thread that iterates: however slow it is, it holds up no update. One
+    that falls too far behind gets SubscriptionLost, and would subscribe and look at the state again.
+    """
+
+    def __init__(self) -> None:
+        self._transactions: SimpleQueue[list[Stored] | None] = SimpleQueue()
+        self._is_lost = False
+
+    def __iter__(self) -> Iterator[Stored]:
+        while (transaction := self._transactions.get()) is not None:
+            yield from transaction
+        self._transactions.put(None)  # for whoever asks again
+        if self._is_lost:
+            raise SubscriptionLost(
+                'the subscriber has missed transactions: subscribe again, and read what it has missed'
+            )
+
+    def close(self) -> None:
+        """End it: who iterates gets what was stored before, and then nothing more."""
+        self._transactions.put(None)
+
+    def tell(self, transaction: list[Stored]) -> bool:
+        """For the writer: tell of one transaction. False if that was one too many."""
+        if self._transactions.qsize() >= BEHIND:
+            return False
+        self._transactions.put(transaction)
+        return True
+
+    def lose(self) -> None:
+        """For the writer: end it with SubscriptionLost, after what was told."""
+        self._is_lost = True
+        self.close()

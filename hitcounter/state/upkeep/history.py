@@ -1,0 +1,156 @@
+"""The transactions that a database remembers: who stored what and when, and taking one back."""
+
+import re
+from base64 import decodebytes, encodebytes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import transaction
+import ZODB
+from persistent.TimeStamp import TimeStamp
+from ZODB.broken import find_global
+from ZODB.POSException import ConflictError, POSKeyError, ReadOnlyError, UndoError
+from ZODB.utils import get_pickle_metadata, load_current
+
+from ...errors import ReadOnly, StateError, UpdateFailed
+from .. import journal
+from ..model.blame import blaming
+from ..transactions.commit import NotStored, Raised, commit
+
+
+class Transaction(NamedTuple):
+    """One transaction that was stored."""
+
+    #: 16 hexadecimal digits, by which `undo` knows it.
+    id: str
+    #: When it was stored, UTC.
+    time: datetime
+    #: Who stored it; empty if that was the server.
+    user: str
+    #: What it was.
+    description: str
+    #: Its bytes in the storage; of an object's history, those of the object alone.
+    size: int
+
+    def __str__(self) -> str:
+        user = self.user or '-'
+        return f'{self.id}  {self.time:%Y-%m-%d %H:%M:%S}  {user:8}  {self.size:>7}  {self.description}'
+
+
+class Transactions(tuple[Transaction, ...]):
+    """Transactions, the newest first; as text, one a line."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return '\n'.join(str(one) for one in self)
+
+    __repr__ = __str__
+
+
+def transactions(database: ZODB.DB, count: int) -> Transactions:
+    """The last `count` transactions, back to the last pack."""
+    return Transactions(_transaction(decodebytes(entry['id']), entry) for entry in database.undoLog(0, count))
+
+
+def history(database: ZODB.DB, thing: Any, count: int) -> Transactions:
+    """The last `count` transactions that changed `thing`, an object of the database: it alone, not those within it."""
+    oid = getattr(thing, '_p_oid', None)
+    if oid is None:
+        raise StateError(f'{type(thing).__name__} is not stored as an object of its own: ask for the one that holds it')
+    try:
+        return Transactions(_transaction(entry['tid'], entry) for entry in database.history(oid, count))
+    except POSKeyError:  # it is yet to be committed
+        return Transactions()
+
+
+def undo(database: ZODB.DB, id: str, user: str) -> None:
+    """Take back what the transaction `id` changed, in a further transaction, which can itself be undone.
+
+    Raises UpdateFailed if there is none, a later one built upon it, or it changed a journal.
+    """
+    if not re.fullmatch('[0-9a-f]{16}', id):
+        raise StateError(f'{id!r} is not the id of a transaction: take one that transactions() shows')
+    tid = bytes.fromhex(id)
+    manager = transaction.TransactionManager()
+    current = manager.begin()
+    current.user = user
+    current.description = f'undo of {id}: {_description(database, tid)}'
+    database.undo(encodebytes(tid).rstrip(), current)
+    try:
+        commit(manager, f'the undo of {id}')
+    except NotStored as error:
+        raise _refused(id, error) from error.__cause__
+    except ConflictError as error:
+        raise _built_upon(id) from error
+    except Raised as error:
+        raise _built_upon(id) if isinstance(error.error, UndoError) else error.error from error
+    finally:
+        manager.abort()
+
+
+def _refused(id: str, error: NotStored) -> StateError:
+    if isinstance(error.__cause__, ReadOnlyError):
+        return ReadOnly(f'transaction {id} cannot be undone here: open the database for writing')
+    return UpdateFailed(f'transaction {id} was not undone ({error}): do it again')
+
+
+def _description(database: ZODB.DB, tid: bytes) -> str:
+    """What the transaction was. Raises UpdateFailed if it cannot be undone without harm."""
+    with _stored(database, tid) as found:
+        for stored in found:
+            for record in stored:
+                _check(database, record)
+            return _text(stored.description)
+    raise UpdateFailed(f'there is no transaction {tid.hex()}: take one that transactions() shows')
+
+
+@contextmanager
+def _stored(database: ZODB.DB, tid: bytes) -> Iterator[Any]:
+    found = database.storage.iterator(tid, tid)
+    try:
+        yield found
+    finally:
+        if hasattr(found, 'close'):  # that of a file; no other has one
+            found.close()
+
+
+def _check(database: ZODB.DB, record: Any) -> None:
+    """Raise UpdateFailed if the change of one object cannot be undone, before a server would log that as an error."""
+    module, name = get_pickle_metadata(record.data) if record.data else ('', '')
+    if module == journal.__name__:
+        raise UpdateFailed(
+            f'transaction {record.tid.hex()} was not undone, for it changed a journal, and numbers that were told '
+            f'would be given again: leave it'
+        )
+    try:
+        _, current = load_current(database.storage, record.oid)
+    except POSKeyError:  # its making was undone
+        return
+    with blaming(f'transaction {record.tid.hex()} was not undone'):
+        kind = find_global(module, name)
+    if current != record.tid and not hasattr(kind, '_p_resolveConflict'):
+        raise _built_upon(record.tid.hex())
+
+
+def _built_upon(id: str) -> UpdateFailed:
+    return UpdateFailed(
+        f'transaction {id} was not undone, for later ones built upon it, or a pack removed what was before: '
+        f'undo the later ones first, or change the objects by hand'
+    )
+
+
+def _transaction(tid: bytes, entry: dict[str, Any]) -> Transaction:
+    return Transaction(
+        tid.hex(),
+        datetime.fromtimestamp(TimeStamp(tid).timeTime(), UTC),
+        _text(entry['user_name']).strip(),
+        _text(entry['description']),
+        entry['size'],
+    )
+
+
+def _text(stored: str | bytes) -> str:
+    return stored if isinstance(stored, str) else stored.decode('utf-8', 'backslashreplace')

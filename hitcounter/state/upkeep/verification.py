@@ -1,0 +1,178 @@
+"""Verification: whether all that is in a database can be read, and agrees with itself."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from enum import Enum
+from typing import Any, NamedTuple
+
+import transaction
+from persistent.TimeStamp import TimeStamp
+from ZODB.POSException import POSKeyError
+from ZODB.serialize import referencesf
+from ZODB.utils import get_pickle_metadata, p64, u64
+
+from ..model.blame import UNREADABLE, is_whole, raised_at, reason, told, why_missing
+from ..model.classes import MissingClasses
+from ..model.component import Component
+from ..model.root import SCHEMAS
+from ..storage.database import Database
+from ..transactions.connection import ReadConnection
+
+#: Objects after which the cache is trimmed to its size.
+_BREATH = 1000
+
+#: Object ids in a row that cannot be read, after which the others are given up.
+_FAILURES = 1000
+
+
+class Verdict(Enum):
+    """What kind of fault it is, and so what to do."""
+
+    #: The bytes are not what was stored.
+    DAMAGE = 'damage'
+    #: The disk, or the server, did not return the bytes: they may be what was stored.
+    DISK = 'failing disk'
+    #: What was stored is intact, but a class that it needs is missing.
+    MISSING = 'missing code'
+    #: What was stored is intact, but the code of a class or of a component fails with it.
+    FAILING = 'failing code'
+    #: A component reports that it is inconsistent.
+    DISAGREES = 'disagreement'
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a database."""
+
+    verdict: Verdict
+    #: What is wrong, and where.
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def findings(database: Database) -> Iterator[Finding]:
+    """What is wrong with the database; nothing if it is whole.
+
+    Every transaction is read, every object is loaded if the storage can list them, each that it refers to must be
+    there, and each component checks itself. A byte of a text that changed into another byte is not found: the
+    storages of ZODB keep no checksums.
+    """
+    storage = database.db.storage
+    yield from _transactions(storage)
+    transactions = transaction.TransactionManager()
+    with closing(database.db.open(transaction_manager=transactions)) as connection:
+        yield from _objects(storage, connection)
+        transactions.abort()  # what a damaged record leads to may be a change
+    with closing(ReadConnection(database.db)) as session:
+        try:
+            components = [part for part in session.root.values() if isinstance(part, Component)]
+            lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())
+        except Exception as error:  # noqa: BLE001 -- damaged bytes and failing code may raise anything, here and below
+            yield _found(error.__cause__ or error, 'the root cannot be read')
+            return
+        yield from (_damage(f'the root has lost the component {name!r}') for name in lost)
+        if not session.root and len(storage) > 1:
+            yield _damage('the root leads to none of the other objects')
+        for component in components:
+            yield from _component(component)
+
+
+def _damage(sentence: str) -> Finding:
+    return Finding(Verdict.DAMAGE, sentence)
+
+
+def _found(error: BaseException, what: str) -> Finding:
+    if raised_at(error):
+        return Finding(Verdict.FAILING, f'{what}, because its code fails ({told(error)})')
+    if isinstance(error, UNREADABLE):
+        return Finding(Verdict.DISK, f'{what} ({reason(error)})')
+    return _damage(f'{what} ({reason(error)})')
+
+
+def _transactions(storage: Any) -> Iterator[Finding]:
+    if not hasattr(storage, 'iterator'):
+        return
+    at = 'the first one'
+    try:
+        for found in storage.iterator():
+            at = f'the one of {TimeStamp(found.tid)} UTC or the next'
+            for _ in found:
+                pass
+    except Exception as error:  # noqa: BLE001
+        yield _found(error, f'a transaction cannot be read: {at}')
+
+
+def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
+    position: bytes | None = p64(0) if hasattr(storage, 'record_iternext') else None
+    count, failures, damage = 0, 0, ''
+    while position is not None and failures < _FAILURES:
+        try:
+            oid, _, data, position = storage.record_iternext(position)
+        except ValueError:  # there is no further one
+            return
+        except POSKeyError:  # an undo took back that it was made
+            position = p64(u64(position) + 1)
+        except Exception as error:  # noqa: BLE001
+            if damage != (damage := reason(error)):
+                yield _found(error, f'object {u64(position):#x} or the next one cannot be read')
+            position = p64(u64(position) + 1)
+            failures += 1
+        else:
+            yield from _object(storage, connection, oid, data)
+            count, failures = count + 1, 0
+            if count % _BREATH == 0:
+                connection.cacheGC()
+
+
+def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[Finding]:
+    with MissingClasses() as missing:
+        try:
+            references = set(referencesf(data))
+            connection.get(oid)._p_activate()
+        except Exception as error:  # noqa: BLE001
+            if not (missing.names and is_whole(data)):
+                yield _found(error, f'{_name(oid, data)} cannot be loaded')
+                return
+    for module, name in missing.names:
+        yield Finding(
+            Verdict.MISSING,
+            f'{_name(oid, data)} needs the class {module}.{name}, which is not there ({why_missing(module, name)})',
+        )
+    for reference in sorted(references):
+        try:
+            storage.getTid(reference)
+        except Exception as error:  # noqa: BLE001
+            yield _found(error, f'{_name(oid, data)} refers to object {u64(reference):#x}, which cannot be read')
+
+
+def _component(component: Component) -> Iterator[Finding]:
+    name = type(component).name
+    try:
+        sentences = component.check()
+        if isinstance(sentences, str) or not isinstance(sentences, Iterable):
+            yield _no_sentences(name, 'returned', sentences)
+            return
+        for sentence in sentences:
+            if isinstance(sentence, str):
+                yield Finding(Verdict.DISAGREES, f'{name}: {sentence}')
+            else:
+                yield _no_sentences(name, 'gave', sentence)
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        yield _found(error, f'{name} cannot be checked')
+
+
+def _no_sentences(component: str, verb: str, given: object) -> Finding:
+    return Finding(
+        Verdict.FAILING,
+        f'{component} cannot be checked, because its check() {verb} {given!r:.80}: it must give sentences, as in a '
+        f'list',
+    )
+
+
+def _name(oid: bytes, data: bytes) -> str:
+    try:
+        module, name = get_pickle_metadata(data)
+    except Exception:  # noqa: BLE001
+        return f'object {u64(oid):#x}'
+    return f'object {u64(oid):#x}, a {module}.{name},'
