@@ -18,7 +18,7 @@ from hitcounter.simulator import Answered, Played, SaidNumber
 from hitcounter.state import State, open_database
 
 if TYPE_CHECKING:
-    from conftest import Run, ServerProcess, Start
+    from tests.support.servers import Run, ServerProcess, Start
 
 #: So much fills the pages of a file's end many times over, and stands for what callers send.
 LONG_NAME = 'n' * 5000

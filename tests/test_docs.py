@@ -25,11 +25,11 @@ from hitcounter.commands import call, serve, shell
 from hitcounter.commands.main import main
 from hitcounter.state import State, open_database
 from hitcounter.testing import CallEvent, Channel, HangUp, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
+from tests.support.places import TREE
 
-ROOT = Path(__file__).parent.parent
-MODULES = [path for path in sorted((ROOT / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
+MODULES = [path for path in sorted((TREE / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
 UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'forget', 'export', 'import'}
-DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+DOCUMENTS = [TREE / 'README.md', *sorted((TREE / 'docs').glob('*.md'))]
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def port(storage: str) -> Iterator[int]:
 
 def transcripts(path: str) -> dict[str, str]:
     """The commands that a document shows, each with what it is said to print."""
-    text = (ROOT / path).read_text('utf-8')
+    text = (TREE / path).read_text('utf-8')
     shown = re.findall(r'^    \$ (.*)\n((?:    (?!\$ ).*\n)*)', text, re.MULTILINE)
     return {command: re.sub(r'^    ', '', output, flags=re.MULTILINE) for command, output in shown}
 
 
 @pytest.mark.parametrize('caller', ['555', 'alice', 'sip-gate.7'])
 def test_the_first_script_says_any_caller_id(caller: str) -> None:
-    first = re.search(r'```python\n(.*?)```', (ROOT / 'docs/scripts.md').read_text('utf-8'), re.DOTALL)
+    first = re.search(r'```python\n(.*?)```', (TREE / 'docs/scripts.md').read_text('utf-8'), re.DOTALL)
     assert first
     names: dict[str, Any] = {}
     exec(first[1], names)
@@ -81,10 +81,10 @@ def test_the_transcripts_of_the_readme_are_what_the_commands_print(port: int, st
 
 def test_the_counter_of_the_book_in_the_readme_is_the_one_that_is_measured() -> None:
     (counter,) = re.findall(
-        r'^    (exten => 31470,.*\n(?:     same .*\n)+)', (ROOT / 'README.md').read_text('utf-8'), re.MULTILINE
+        r'^    (exten => 31470,.*\n(?:     same .*\n)+)', (TREE / 'README.md').read_text('utf-8'), re.MULTILINE
     )
     shown = [line.strip() for line in counter.splitlines()]
-    measured = (ROOT / 'tests/asterisk/dialplan.conf').read_text('utf-8').partition(shown[0])[2].splitlines()
+    measured = (TREE / 'tests/asterisk/dialplan.conf').read_text('utf-8').partition(shown[0])[2].splitlines()
     assert [line.strip() for line in measured[1:3]] == shown[1:]
 
 
@@ -94,21 +94,21 @@ def test_the_transcripts_of_the_shell_are_what_the_commands_print(port: int, sto
     conversation, *commands = transcripts('docs/shell.md').items()
     assert conversation[0] == 'bin/hitcounter-shell --write'  # tests/test_shell.py leads it
     for command, told in commands:
-        launcher, *arguments = shlex.split(command.replace('docs/', f'{ROOT}/docs/'))
+        launcher, *arguments = shlex.split(command.replace('docs/', f'{TREE}/docs/'))
         assert launcher == 'bin/hitcounter-shell'
         result = CliRunner().invoke(shell.main, ['--storage', storage, *arguments])
         assert (result.output, result.exit_code) == (told, 0)
 
 
 def test_every_option_of_the_server_is_in_the_operators_table() -> None:
-    table = (ROOT / 'docs' / 'operations.md').read_text('utf-8')
+    table = (TREE / 'docs' / 'operations.md').read_text('utf-8')
     documented = set(re.findall(r'^\| `(--[a-z-]+)[^`]*` \| `(HITCOUNTER_[A-Z_]+)` \|', table, re.MULTILINE))
     options = {(option.opts[0], str(option.envvar)) for option in serve.main.params if option.name != 'config'}
     assert documented == options
 
 
 def test_every_option_of_every_command_is_in_the_documentation() -> None:
-    text = ''.join((ROOT / 'docs' / name).read_text('utf-8') for name in ('operations.md', 'shell.md'))
+    text = ''.join((TREE / 'docs' / name).read_text('utf-8') for name in ('operations.md', 'shell.md'))
     documented = set(re.findall(r'(?<![\w-])--?[a-z][a-z-]*', text))
     for name, command in main.commands.items():
         if name != 'call':  # its --help tells all of it
@@ -153,7 +153,7 @@ def test_every_snippet_runs(path: Path, fastagi: object, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize('path', MODULES, ids=lambda path: path.stem)
 def test_the_examples_in_docstrings_give_what_they_show(path: Path) -> None:
-    module = importlib.import_module('.'.join(path.relative_to(ROOT).with_suffix('').parts))
+    module = importlib.import_module('.'.join(path.relative_to(TREE).with_suffix('').parts))
     failed, attempted = doctest.testmod(module)
     assert attempted
     assert not failed
@@ -166,7 +166,7 @@ def test_every_snippet_is_fenced_and_thus_run() -> None:
 
 
 def load_example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'examples' / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(name, TREE / 'examples' / f'{name}.py')
     assert spec
     assert spec.loader
     example = importlib.util.module_from_spec(spec)
@@ -237,8 +237,8 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:
-    document = (ROOT / 'docs/installation.md').read_text('utf-8')
+    document = (TREE / 'docs/installation.md').read_text('utf-8')
     shown = re.search(r'^    \[project\]\n(?:(?:    .*)?\n)+', document, re.MULTILINE)
     assert shown
-    written = (ROOT / 'examples/votes/pyproject.toml').read_text('utf-8')
+    written = (TREE / 'examples/votes/pyproject.toml').read_text('utf-8')
     assert re.sub('^    ', '', shown[0], flags=re.MULTILINE).strip() in written

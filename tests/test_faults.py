@@ -17,15 +17,15 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
-from patience import PATIENCE
 
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.simulator import Channel, HangUp, HangUpTiming, SaidNumber, place_call
 from hitcounter.state import ReadConnection, State, open_database
 from hitcounter.state.storage import sharing
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from conftest import Run, ServerProcess, Start
+    from tests.support.servers import Run, ServerProcess, Start
 
 
 # Bad peers. The servers have two workers, so that three further calls tell whether one was lost.

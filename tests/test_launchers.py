@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from patience import PATIENCE
 
-TREE = Path(__file__).parent.parent
+from tests.support.patience import PATIENCE
+from tests.support.places import TREE
+
 WHEELS = TREE / '.build/wheels'
 MADE_WITH = Path(sys.prefix) / 'made-with'
 SETTING_UP = 'hitcounter: setting up the commands in '

@@ -5,11 +5,11 @@ import configparser
 import re
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.support.places import TREE
+
 METADATA = configparser.ConfigParser()
-METADATA.read(ROOT / 'setup.cfg')
+METADATA.read(TREE / 'setup.cfg')
 
 
 def requirements(section: str, key: str) -> dict[str, str]:
@@ -25,7 +25,7 @@ def _normalized(name: str) -> str:
 def imported() -> set[str]:
     """The modules that the package imports from elsewhere, each with all of its dotted name."""
     found = set()
-    for path in (ROOT / 'hitcounter').rglob('*.py'):
+    for path in (TREE / 'hitcounter').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)

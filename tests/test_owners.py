@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE
 
-TREE = Path(__file__).parent.parent
+from tests.support.patience import PATIENCE
+from tests.support.places import TREE
 
 
 @pytest.fixture

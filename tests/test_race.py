@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE
 
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import Components, Database, ReadConnection, State, open_database
+from tests.support.patience import PATIENCE
 
 THREADS = 16
 HITS = 50

@@ -4,7 +4,6 @@ import configparser
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -24,6 +23,7 @@ from hitcounter.testing import (
     place_call,
     serving,
 )
+from tests.support.places import TREE
 
 
 @script('greet')
@@ -182,7 +182,7 @@ def test_the_plugin_alone_imports_neither_calls_nor_storage(environment):
 
 def test_the_fixture_is_there_in_a_project_that_has_installed_this_one(tmp_path, environment):
     metadata = configparser.ConfigParser()
-    metadata.read(Path(__file__).parent.parent / 'setup.cfg')
+    metadata.read(TREE / 'setup.cfg')
     installed = tmp_path / 'installed' / 'hitcounter-1.dist-info'
     installed.mkdir(parents=True)
     (installed / 'METADATA').write_text('Metadata-Version: 2.1\nName: hitcounter\nVersion: 1\n')

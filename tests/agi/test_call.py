@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from streams import Scripted
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.exchange import RUN_DEAD
@@ -13,6 +12,7 @@ from hitcounter.agi.protocol.results import Playback
 from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Hangup, ProtocolError
 from hitcounter.simulator.commands import COMMANDS
 from hitcounter.testing import Answered, Channel, HangUp, HangUpTiming, Missing, Played, SaidNumber, connect
+from tests.support.fake_stream import Scripted
 
 
 def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:

@@ -9,8 +9,6 @@ from functools import partial
 from time import monotonic, process_time
 
 import pytest
-from recordings import replay
-from streams import Scripted
 
 from hitcounter.agi import (
     Call,
@@ -30,6 +28,8 @@ from hitcounter.agi.ivr import ask, menu
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup, ProtocolError
 from hitcounter.simulator.commands import COMMANDS
 from hitcounter.testing import Channel, connect
+from tests.support.fake_stream import Scripted
+from tests.support.recordings import replay
 
 
 def scripted(*pieces: bytes) -> tuple[Call, Scripted]:

@@ -4,12 +4,12 @@ import logging
 from datetime import timedelta
 
 import pytest
-from streams import Scripted
 
 from hitcounter.agi import Call, Environment
 from hitcounter.agi.ivr import ask, menu
 from hitcounter.errors import CommandRefused, Hangup
 from hitcounter.testing import Channel, HangUp, HangUpTiming, Missing, Played, Pressed, Waited, connect
+from tests.support.fake_stream import Scripted
 
 WORDS = {'no_input': 'nothing-heard', 'invalid': 'try-again'}
 

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from recordings import FOLDER, Exchange, Played, recordings_in
 
 from hitcounter.agi.call import Call
 from hitcounter.agi.protocol.environment import Environment
@@ -11,8 +10,10 @@ from hitcounter.agi.protocol.reply import Replies, Reply
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup
 from hitcounter.simulator.commands import COMMANDS
 from hitcounter.simulator.lines import MAX_WORDS, parse_args
+from tests.support.places import TRANSCRIPTS
+from tests.support.recordings import Exchange, Played, recordings_in
 
-FILES = [path for path in sorted(FOLDER.rglob('*.txt')) if recordings_in(path)]
+FILES = [path for path in sorted(TRANSCRIPTS.rglob('*.txt')) if recordings_in(path)]
 
 # These show what comes of more than one command at a time, which no Call sends. All but that is led over one; the
 # replies alone are read from first to last.
@@ -34,7 +35,7 @@ REPLY = re.compile(
 )
 
 
-@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(FOLDER).with_suffix('')))
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(TRANSCRIPTS).with_suffix('')))
 def test_every_reply_is_paired_with_its_command(path):
     limit = 2047 if path.parent.name == '16' else 8191
     replays = []

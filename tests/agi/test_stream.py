@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import pytest
-from patience import PATIENCE
 
 from hitcounter.agi.audio import Audio
 from hitcounter.agi.stream import SocketStream, StdioStream, bound_waits
 from hitcounter.errors import ConnectionLost
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture

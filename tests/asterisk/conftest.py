@@ -22,10 +22,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from counter import Serve, Server
-from patience import PATIENCE
-from session import Lead, Session
-from telephony import HERE, Asterisk
+
+from tests.support.asterisk.counter import Serve, Server
+from tests.support.asterisk.session import Lead, Session
+from tests.support.asterisk.telephony import Asterisk
+from tests.support.patience import PATIENCE
+from tests.support.places import ASTERISK
 
 
 @pytest.fixture(scope='session')
@@ -35,7 +37,7 @@ def running_asterisk() -> Iterator[Asterisk]:
         pytest.skip('set HITCOUNTER_ASTERISK to a folder to run these; Asterisk is installed there if need be')
     if os.geteuid() != 0:
         pytest.skip('Asterisk is installed and run in a chroot: run these tests as root')
-    subprocess.run([HERE / 'install', folder], check=True)
+    subprocess.run([ASTERISK / 'install', folder], check=True)
     asterisk = Asterisk(Path(folder))
     try:
         asterisk.wait_until_ready()

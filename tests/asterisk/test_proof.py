@@ -12,11 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from counter import Server
-from telephony import Asterisk
 
 from hitcounter.hits import HitCounter
 from hitcounter.state import State, open_database
+from tests.support.asterisk.counter import Server
+from tests.support.asterisk.telephony import Asterisk
+from tests.support.places import TREE
 
 CALLS = 200
 BOOK, BOOK_LOCKED, GLOBAL, OURS = '31470', '31471', '31472', '31473'
@@ -132,7 +133,7 @@ def stored(database: Path, key: str) -> str:
 
 
 def test_the_readme_has_the_tables_that_are_printed_here() -> None:
-    readme = (Path(__file__).parents[2] / 'README.md').read_text()
+    readme = (TREE / 'README.md').read_text()
 
     for table, lines in ((AT_ONCE, NAMES), (KILLED, [BOOK, OURS])):
         _, has_it, rest = readme.partition(head(table))

@@ -5,11 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from counter import Serve, Server
-from telephony import LOCAL, SIP, Asterisk
 
 from hitcounter.hits import HitCounter
 from hitcounter.state import State, open_database
+from tests.support.asterisk.counter import Serve, Server
+from tests.support.asterisk.telephony import LOCAL, SIP, Asterisk, spoken
 
 ODD_NAMES = (
     'Zoë 電話',
@@ -20,12 +20,6 @@ ODD_NAMES = (
     "'; $(reboot) ${EXTEN} %s {}",
     'n' * 70,
 )
-
-
-def spoken(number: int) -> tuple[str, ...]:
-    """The sound files that say a number below 100 in English."""
-    tens, ones = (0, number) if number <= 20 else (number // 10 * 10, number % 10)
-    return tuple(f'digits/{part}' for part in (tens, ones) if part)
 
 
 def test_the_first_caller_hears_hello_and_one_and_the_second_hello_and_two(asterisk: Asterisk, server: Server) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from counter import Serve
-from patience import PATIENCE
-from session import Lead
-from telephony import HERE, Asterisk
 
 from hitcounter.errors import CommandFailed
+from tests.support.asterisk.counter import Serve
+from tests.support.asterisk.session import Lead
+from tests.support.asterisk.telephony import Asterisk
+from tests.support.patience import PATIENCE
+from tests.support.places import TREE
 
 HALF_A_MINUTE = 'demo-congrats'
 FAILS_OVER = '31440'
@@ -32,10 +33,16 @@ def scripts(asterisk: Asterisk) -> Iterator[Scripts]:
 
 @contextmanager
 def _scripts(asterisk: Asterisk, call_timeout: float) -> Iterator[None]:
-    root = HERE.parents[1]
+    root = TREE
     process = subprocess.Popen(
         asterisk.inside(
-            'setpriv', '--pdeathsig', 'KILL', sys.executable, str(HERE / 'scripts.py'), '4575', str(call_timeout)
+            'setpriv',
+            '--pdeathsig',
+            'KILL',
+            sys.executable,
+            str(TREE / 'tests/support/asterisk/scripts.py'),
+            '4575',
+            str(call_timeout),
         ),
         cwd=root,
         env={**os.environ, 'PYTHONPATH': str(root)},

@@ -4,9 +4,9 @@ Asterisk decodes `%0A` in a SIP address and passes the newline on, to a server a
 """
 
 import pytest
-from counter import Server
-from telephony import Asterisk
-from test_real_processes import PROCESS, use_processes
+
+from tests.support.asterisk.counter import PROCESS, Server, use_processes
+from tests.support.asterisk.telephony import Asterisk
 
 SERVER, NO_SCRIPT = '31418', '31417'
 FILTERED, NEWLINE_WITHIN, NEWLINE_AT_THE_END = '31460', '31461', '31462'

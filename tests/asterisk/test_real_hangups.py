@@ -2,8 +2,8 @@
 
 import signal
 
-from counter import Serve, Server
-from telephony import SIP, Asterisk
+from tests.support.asterisk.counter import Serve, Server
+from tests.support.asterisk.telephony import SIP, Asterisk
 
 HALF_A_MINUTE = 'demo-congrats'
 

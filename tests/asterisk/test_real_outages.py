@@ -3,10 +3,9 @@
 import resource
 import signal
 
-from counter import Serve, Server
-from telephony import Asterisk
-
 from hitcounter.hits import APOLOGY
+from tests.support.asterisk.counter import Serve, Server
+from tests.support.asterisk.telephony import Asterisk
 
 TWO_SECONDS = 'queue-thereare'
 HALF_A_MINUTE = 'demo-congrats'

@@ -2,11 +2,11 @@
 
 import sys
 
-from counter import Serve, Server
-from telephony import HERE, Asterisk
-from test_real_calls import spoken
+from tests.support.asterisk.counter import PROCESS, Serve, Server, use_processes
+from tests.support.asterisk.telephony import Asterisk, spoken
+from tests.support.places import TREE
 
-SERVER, PROCESS, NO_SCRIPT, LISTENER = '31418', '31419', '31420', '31421'
+SERVER, NO_SCRIPT, LISTENER = '31418', '31420', '31421'
 TWO_SECONDS = 'queue-thereare'
 HALF_A_MINUTE = 'demo-congrats'
 
@@ -30,16 +30,6 @@ def listen(call):
 with standard_stream() as stream:
     run([Script('', listen)], stream)
 """
-
-
-def use_processes(asterisk: Asterisk, storage: str, prompt: str) -> None:
-    asterisk.install(
-        'hitcounter-agi',
-        *(sys.executable, '-c', 'from hitcounter.commands.agi import main; main()'),
-        PYTHONPATH=str(HERE.parents[1]),
-        HITCOUNTER_STORAGE=storage,
-        HITCOUNTER_PROMPT=prompt,
-    )
 
 
 def test_processes_and_the_server_count_together(asterisk: Asterisk, server: Server) -> None:
@@ -105,7 +95,7 @@ def test_a_process_without_such_a_script_or_a_database_fails(asterisk: Asterisk,
 
 
 def test_under_eagi_a_script_hears_the_caller_and_notices_the_hangup(asterisk: Asterisk) -> None:
-    asterisk.install('listener', sys.executable, '-c', LISTENING, PYTHONPATH=str(HERE.parents[1]))
+    asterisk.install('listener', sys.executable, '-c', LISTENING, PYTHONPATH=str(TREE))
     start = len(asterisk.log)
     caller = asterisk.dial(LISTENER, then=f'plays-{HALF_A_MINUTE}')
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from patience import PATIENCE
-from session import Lead
-from telephony import HERE, Asterisk, Caller
-from transcript import Transcript
 
 from hitcounter.agi import Call
 from hitcounter.agi.ivr import ask, menu
 from hitcounter.errors import Hangup
+from tests.support.asterisk.session import Lead
+from tests.support.asterisk.telephony import Asterisk, Caller
+from tests.support.asterisk.transcript import Transcript
+from tests.support.patience import PATIENCE
+from tests.support.places import TREE
 
 ACCOUNT = '31423'
 GOOD, WRONG = '4539148803436467', '4539148803436468'
@@ -34,7 +35,7 @@ Begin = Callable[..., tuple[Caller, 'Future[str | None]']]
 @pytest.fixture
 def example(asterisk: Asterisk) -> Iterator[Transcript]:
     """The log of the example, which listens where Asterisk looks for it."""
-    root = HERE.parents[1]
+    root = TREE
     process = subprocess.Popen(
         asterisk.inside('setpriv', '--pdeathsig', 'KILL', sys.executable, 'examples/account_number.py'),
         cwd=root,

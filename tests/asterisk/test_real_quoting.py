@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recordings import NULS
-from session import Lead
-from telephony import Asterisk
 
 from hitcounter.agi import Call
 from hitcounter.agi.protocol.command import LINE_LIMIT, compose
 from hitcounter.errors import CommandRefused
 from hitcounter.simulator import Channel, SimulatedCall
+from tests.support.asterisk.session import Lead
+from tests.support.asterisk.telephony import Asterisk
+from tests.support.recordings import NULS
 
 SPECIAL = (
     '"',

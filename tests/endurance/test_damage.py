@@ -3,18 +3,19 @@
 from pathlib import Path
 
 import pytest
-from damage import COMMITS, Sound, fill, holds, indexed_or_not, is_refused, sound
+
+from tests.support.damage import COMMITS, IntactFile, fill, holds, indexed_or_not, intact, is_refused
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Sound:
+def database(tmp_path: Path) -> IntactFile:
     path = tmp_path / 'hits.fs'
     fill(path, COMMITS)
-    return sound(path)
+    return intact(path)
 
 
 @indexed_or_not
-def test_a_file_cut_at_any_byte_of_what_was_acknowledged_is_refused(database: Sound, indexed: bool) -> None:
+def test_a_file_cut_at_any_byte_of_what_was_acknowledged_is_refused(database: IntactFile, indexed: bool) -> None:
     for cut in database.tail:
         database.put(database.whole[:cut], indexed=indexed)
         assert is_refused(database.path), cut
@@ -24,7 +25,7 @@ def test_a_file_cut_at_any_byte_of_what_was_acknowledged_is_refused(database: So
 def test_a_transaction_that_nobody_was_told_of_is_cut_off_wherever_it_ends(tmp_path: Path, indexed: bool) -> None:
     path = tmp_path / 'hits.fs'
     fill(path, COMMITS)
-    told = sound(path)
+    told = intact(path)
     fill(path, 1)
     longer = path.read_bytes()
 
@@ -35,7 +36,7 @@ def test_a_transaction_that_nobody_was_told_of_is_cut_off_wherever_it_ends(tmp_p
 
 
 @indexed_or_not
-def test_no_changed_byte_makes_the_file_shorter(database: Sound, indexed: bool) -> None:
+def test_no_changed_byte_makes_the_file_shorter(database: IntactFile, indexed: bool) -> None:
     for position in database.tail:
         damaged = bytearray(database.whole)
         damaged[position] ^= 0x01

@@ -4,12 +4,12 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-import outages
 import pytest
-from mortal import FATES, Mortal
 
 from hitcounter.hits import HitCounter
 from hitcounter.state import State, open_database
+from tests.support import outages
+from tests.support.crashing import FATES, CrashingServer
 
 DEATHS = 300
 
@@ -23,8 +23,8 @@ def test_each_call_is_counted_once_though_the_server_is_killed_hundreds_of_times
     outages.be_impatient(monkeypatch)
     with closing(open_database(f'file:{path}', share=True)) as database:
         State(database, [HitCounter]).close()
-    with closing(Mortal(path, DEATHS, seed)) as mortal:
-        fates, counted = outages.count_through(mortal, uri.format(path=path))
+    with closing(CrashingServer(path, DEATHS, seed)) as server:
+        fates, counted = outages.count_through(server, uri.format(path=path))
     print(f'seed {seed}: {len(counted.stored)} stored, {len(counted.failed)} failed; died {dict(fates)}')  # noqa: T201
     looked_up = [record.message for record in caplog.records if record.name == 'hitcounter.state.marks']
     assert set(fates) == set(FATES)

@@ -20,7 +20,7 @@ import click
 
 TREE = Path(__file__).parents[2]
 INSTALLED = TREE / '.build/fuzz' / str(sys.implementation.cache_tag)
-sys.path[:0] = [str(TREE), str(TREE / 'tests'), str(INSTALLED)]
+sys.path[:0] = [str(TREE), str(INSTALLED)]
 
 ATHERIS = 'atheris==3.0.0'
 PYTHONS = (3, 11), (3, 13)
@@ -33,7 +33,7 @@ PYTHONS = (3, 11), (3, 13)
 @click.argument('input', required=False)
 def main(seconds: int, target: str | None, input: str | None) -> None:
     """Fuzz all targets, or TARGET, or run that once with INPUT, the literal of some bytes."""
-    from fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
     logging.disable()
     if target and target not in TARGETS:
@@ -59,8 +59,8 @@ def install() -> None:
 
 def fuzz(target: str, seconds: int) -> bool:
     """Fuzz a target in a process of its own, which is how the fuzzer ends; tells whether all went well."""
-    from fuzz.targets import seeds
-    from patience import PATIENCE
+    from tests.fuzz.targets import seeds
+    from tests.support.patience import PATIENCE
 
     with tempfile.TemporaryDirectory() as folder:
         corpus, found = Path(folder, 'corpus'), Path(folder, 'found')
@@ -68,10 +68,10 @@ def fuzz(target: str, seconds: int) -> bool:
         found.mkdir()
         write(seeds()[target], corpus)
         options = [f'-max_total_time={seconds}', f'-timeout={PATIENCE:.0f}', f'-artifact_prefix={found}/']
-        code = 'import sys; from run import lead; lead(*sys.argv[1:])'
+        code = 'import sys; from tests.fuzz.run import lead; lead(*sys.argv[1:])'
         ended = subprocess.run(
             [sys.executable, '-c', code, target, str(corpus), *options],
-            cwd=Path(__file__).parent,
+            cwd=TREE,
             env={**os.environ, 'PYTHONPATH': ''},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,7 +102,7 @@ def lead(target: str, *options: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=['hitcounter.agi']):
-        from fuzz.targets import TARGETS
+        from tests.fuzz.targets import TARGETS
 
     logging.disable()
     atheris.Setup(['fuzz', *options], TARGETS[target])

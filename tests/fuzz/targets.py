@@ -16,7 +16,6 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 
 import pytest
-from recordings import FOLDER, recordings_in
 
 from hitcounter.agi import Call, Environment, Reply, Script
 from hitcounter.agi.exchange import RUN_DEAD
@@ -27,6 +26,8 @@ from hitcounter.agi.serving.process import run
 from hitcounter.agi.stream import FAILURE, SocketStream, StdioStream, ready
 from hitcounter.errors import CallError, CommandFailed, ConnectionLost, Hangup
 from hitcounter.simulator import Channel
+from tests.support.places import TRANSCRIPTS
+from tests.support.recordings import recordings_in
 
 END = b'\0'
 """What Asterisk, written in C, cannot send within a reply: it parts the pieces of an input."""
@@ -493,7 +494,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 def seeds() -> dict[str, set[bytes]]:
     """Inputs for each target, made of what a real Asterisk once sent."""
     found: dict[str, set[bytes]] = {name: set() for name in TARGETS}
-    for path in sorted(FOLDER.rglob('*.txt')):
+    for path in sorted(TRANSCRIPTS.rglob('*.txt')):
         for recording in recordings_in(path):
             environment, *exchanges = recording.exchanges
             sent = [exchange.replies + exchange.unasked.lstrip(b'\n') for exchange in exchanges]

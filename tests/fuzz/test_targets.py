@@ -1,9 +1,10 @@
 """The targets of the fuzzer, on recordings and on what hypothesis makes up: our own errors, no lost step, no hang."""
 
 import pytest
-from fuzz.targets import COMMANDS, TARGETS, seeds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.fuzz.targets import COMMANDS, TARGETS, seeds
 
 SEEDS = seeds()
 

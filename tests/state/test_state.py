@@ -17,8 +17,6 @@ from pathlib import Path
 import pytest
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
-from modules import Modules
-from patience import PATIENCE
 from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
 from ZODB.FileStorage import FileStorage
@@ -49,6 +47,8 @@ from hitcounter.state import (
 )
 from hitcounter.state.transactions import commit, writer
 from hitcounter.state.upkeep.verification import findings
+from tests.support.modules import Modules
+from tests.support.patience import PATIENCE
 
 
 class Notes(Component):

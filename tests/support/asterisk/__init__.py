@@ -1,0 +1,1 @@
+"""A real Asterisk for the tests, those who call it, and the server that it finds."""
