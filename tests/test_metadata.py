@@ -1,13 +1,21 @@
-"""What setup.cfg tells pip is true."""
+"""What setup.cfg and setup.py tell pip is true."""
 
 import ast
 import configparser
+import importlib.util
 import re
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import metadata, packages_distributions
+from pathlib import Path
+from types import ModuleType
 
+import pytest
+
+import hitcounter
 from tests.support.places import TREE
 
+PACKAGE = Path(str(hitcounter.__file__)).parent  # beside the tests, or where pip has installed it
+README = (TREE / 'README.md').read_text('utf-8')
 METADATA = configparser.ConfigParser()
 METADATA.read(TREE / 'setup.cfg')
 
@@ -25,7 +33,7 @@ def _normalized(name: str) -> str:
 def imported() -> set[str]:
     """The modules that the package imports from elsewhere, each with all of its dotted name."""
     found = set()
-    for path in (TREE / 'hitcounter').rglob('*.py'):
+    for path in PACKAGE.rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)
@@ -44,7 +52,9 @@ def distributions(module: str) -> set[str]:
 
 def test_every_package_that_is_imported_is_required() -> None:
     required = requirements('options', 'install_requires').keys() | {'hitcounter-agi', 'pytest'}
-    missing = {module for module in imported() if not distributions(module) & required}
+    modules = imported()
+    missing = {module for module in modules if not distributions(module) & required}
+    assert 'click' in modules
     assert not missing
 
 
@@ -65,3 +75,51 @@ def test_the_classifiers_name_linux_and_each_python_from_the_required_one_to_thi
     assert 'Operating System :: POSIX :: Linux' in classifiers
     for minor in range(11, max(14, sys.version_info.minor) + 1):
         assert f'Programming Language :: Python :: 3.{minor}' in classifiers
+
+
+@pytest.fixture(scope='module')
+def setup_py() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('setup_py', TREE / 'setup.py')
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r'\]\(([^)]+)\)', text)
+
+
+def test_the_links_of_the_readme_lead_to_this_version_in_the_repository(setup_py: ModuleType) -> None:
+    within = [link for link in links(README) if not link.startswith('https://')]
+    described = links(setup_py.description(README, 'https://code.example/hitcounter', '1.2'))
+    assert within
+    for link in within:
+        assert (TREE / link.partition('#')[0]).exists()
+        assert f'https://code.example/hitcounter/blob/v1.2/{link}' in described
+    assert all(link.startswith('https://') for link in described)
+
+
+def test_without_a_repository_the_description_has_no_links_into_it(setup_py: ModuleType) -> None:
+    described = setup_py.description('See [docs/a.md](docs/a.md#b) and [ZODB](https://zodb.org).', '', '1.2')
+    assert described == 'See docs/a.md and [ZODB](https://zodb.org).'
+
+
+def test_the_links_of_the_package_are_in_the_repository_that_setup_cfg_names(setup_py: ModuleType) -> None:
+    urls = setup_py.project_urls('https://code.example/hitcounter', '1.2')
+    assert urls['Changes'] == 'https://code.example/hitcounter/blob/v1.2/CHANGES.md'
+    assert urls.keys() == {'Documentation', 'Changes', 'Source', 'Issues'}
+    assert setup_py.project_urls('', '1.2') == {}
+
+
+def test_what_is_installed_says_all_of_it(setup_py: ModuleType) -> None:
+    repository, version = METADATA['hitcounter']['repository'], METADATA['metadata']['version']
+    installed = metadata('hitcounter-agi')
+    urls = setup_py.project_urls(repository, version)
+    assert installed['Version'] == version
+    assert installed['License-Expression'] == 'MIT'
+    assert installed['Keywords'].count(',') > 5
+    assert installed.get_all('Project-URL', []) == [f'{name}, {url}' for name, url in urls.items()]
+    assert installed['Description-Content-Type'] == 'text/markdown'
+    assert installed.json['description'] == setup_py.description(README, repository, version)
