@@ -1,0 +1,1 @@
+"""The commands, and what they share: options, log, plugins, advice. Nothing else imports this room."""

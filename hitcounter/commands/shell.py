@@ -7,17 +7,19 @@ from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while t
 import logging
 import sys
 import traceback
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import click
 from ZEO.Exceptions import ClientDisconnected
 
-from ..errors import DatabaseRefused, ReadOnly
+from ..errors import DatabaseRefused, HitcounterError, ReadOnly
 from ..shell.workspace import GONE, Workspace
-from ..state import open_database
-from . import log, options
+from ..state import Database, ReadConnection, open_database
+from ..state.upkeep.migration import moved_classes, unfit
+from . import log, options, plugins
+from .advice import advised
 from .ending import say_interrupted
 from .interrupt import INTERRUPTED
 
@@ -59,16 +61,14 @@ def main(
         raise click.UsageError('--unmigrated needs --write: without it nothing can be changed')
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
-    with (
-        closing(open_database(storage, read_only=not write)) as database,
-        closing(Workspace(database, writes=write)) as workspace,
-    ):
-        _check_fit(workspace, unmigrated)
+    with closing(open_database(storage, read_only=not write)) as database, ExitStack() as opened:
+        _check_fit(database, write, unmigrated)
+        workspace = opened.enter_context(closing(Workspace(database, writes=write)))
         if code is None and script is None and sys.stdin.isatty():
             # Here, for it takes longer than all that a script may want.
-            from ..shell.prompt import converse
+            from ..shell.prompt import run_prompt
 
-            converse(workspace)
+            run_prompt(workspace)
             status = 0
         else:
             status = _run(*_source(code, script), arguments, workspace)
@@ -77,13 +77,28 @@ def main(
     sys.exit(status)
 
 
-def _check_fit(workspace: Workspace, unmigrated: bool) -> None:
+def _check_fit(database: Database, write: bool, unmigrated: bool) -> None:
     """Warn if the database does not fit the installed code. Raises DatabaseRefused if the shell is to write."""
-    if workspace.unfit is None:
+    refusal = _unfit(database)
+    if refusal is None:
         return
-    if workspace.writes and not unmigrated:
-        raise DatabaseRefused(f'{workspace.unfit}; or give --unmigrated as well, to change it as it is')
-    click.echo(f'Warning: {workspace.unfit}; until then the code here may show it wrongly.', err=True)
+    if write and not unmigrated:
+        raise DatabaseRefused(f'{refusal}; or give --unmigrated as well, to change it as it is')
+    click.echo(f'Warning: {refusal}; until then the code here may show it wrongly.', err=True)
+
+
+def _unfit(database: Database) -> str | None:
+    """Why the installed components do not fit the database, if so; moved classes are then found where they are now."""
+    try:
+        components = plugins.components()
+        with closing(ReadConnection(database.db)) as connection:
+            error = unfit(connection.root, components)
+        if error is not None:
+            database.db.moves = moved_classes(components)
+            database.db.cacheMinimize()  # drop objects that were loaded under old names
+    except HitcounterError as broken:  # an installed package
+        return advised(broken)
+    return advised(error) if error else None
 
 
 def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:

@@ -1,0 +1,1 @@
+"""The shell: Python on the live database, from a workspace of names and one transaction."""

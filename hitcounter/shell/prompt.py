@@ -2,13 +2,13 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
@@ -29,7 +29,7 @@ _OF_STATE = re.compile(r'state\[(?P<component>\w+)\]\.(?P<begin>\w*)$')
 _INDEX = re.compile(r"""(?P<mapping>[\w.]+)\[(?P<quote>['"]?)(?P<begin>[^'"\]]*)$""")
 
 
-def converse(workspace: Workspace) -> None:
+def run_prompt(workspace: Workspace) -> None:
     """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
     with ExitStack() as resources:
         config = Config()
@@ -133,10 +133,10 @@ class _Watch:
         try:
             self._workspace.session.refresh()
         except ClientDisconnected:
-            click.echo(f'{GONE}.', err=True)
+            _say(f'{GONE}.')
         if self._workspace.database.is_outdated and not self._told:
             self._told = True
-            click.echo(f'{OUTDATED}.', err=True)
+            _say(f'{OUTDATED}.')
 
     def end(self, _: Any) -> None:
         self._workspace.note_changes()
@@ -145,7 +145,12 @@ class _Watch:
 def _show_error(_: Any, kind: type[BaseException], error: BaseException, *__: Any, **___: Any) -> None:
     """Say a foreseen error in its one sentence."""
     said = GONE if isinstance(error, ClientDisconnected) else str(error)
-    click.echo(f'{kind.__name__}: {said}', err=True)
+    _say(f'{kind.__name__}: {said}')
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f'{sentence}\n')
+    sys.stderr.flush()
 
 
 def _key_matcher(names: dict[str, Any]) -> Any:

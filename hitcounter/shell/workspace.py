@@ -6,12 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
-from ..commands import plugins
-from ..commands.advice import advised
-from ..errors import HitcounterError, ReadOnly, StateError
+from ..errors import ReadOnly, StateError
 from ..state import Component, Database, ReadConnection, ReadingState, State, WriteConnection
 from ..state.upkeep.history import Transactions, history, transactions, undo
-from ..state.upkeep.migration import moved_classes, unfit
 
 R = TypeVar('R')
 
@@ -38,8 +35,6 @@ class Workspace:
         self._changed_by = ''
         #: Whether it may change the database.
         self.writes = writes
-        #: Why the components that are installed do not fit the database, in a sentence; None if they do.
-        self.unfit = _unfit(database)
         with ExitStack() as resources:
             self.session = resources.enter_context(closing(_session(database, writes=writes)))
             self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
@@ -136,20 +131,6 @@ class Workspace:
 
     def _open_state(self, components: list[type[Component]]) -> State:
         return self._resources.enter_context(closing(State(self.database, components)))
-
-
-def _unfit(database: Database) -> str | None:
-    """Why the installed components do not fit the database, if so; moved classes are then found where they are now."""
-    try:
-        components = plugins.components()
-        with closing(ReadConnection(database.db)) as session:
-            error = unfit(session.root, components)
-        if error is not None:
-            database.db.moves = moved_classes(components)
-            database.db.cacheMinimize()  # drop objects that were loaded under old names
-    except HitcounterError as broken:  # of a package
-        return advised(broken)
-    return advised(error) if error else None
 
 
 def _session(database: Database, *, writes: bool) -> ReadConnection:
