@@ -18,13 +18,13 @@ from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
 from .model.plain import plain
-from .model.root import SCHEMAS
+from .model.root import SCHEMAS, Root
 from .storage.database import Database
 from .transactions import bulk
 from .transactions.commit import refuse_within
 from .transactions.connection import ReadConnection
 from .transactions.subscription import Subscription
-from .transactions.writer import Root, Writer
+from .transactions.writer import Writer
 from .upkeep.migration import Comparison
 
 C = TypeVar('C', bound=Component)

@@ -4,16 +4,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from persistent import Persistent
 
 from ...deferred import deferred
 from ...errors import ComponentError
 from .root import MARKS, SCHEMAS
-
-if TYPE_CHECKING:
-    from ..state import State
 
 Method = TypeVar('Method', bound=Callable[..., Any])
 
@@ -86,26 +83,28 @@ class Component(Persistent):
         """
         return 0
 
+    # `state` is the State, which this room does not know; Any, not a protocol, lets an override say State.
+
     @classmethod
-    def start(cls, state: 'State') -> None:
+    def start(cls, state: Any) -> None:
         """Begin what exists beside the database, such as a cache; the components that this one depends on have started.
 
         Each process that opens the state runs it: the server, a shell, hitcounter-agi for each call.
         """
 
     @classmethod
-    def stop(cls, state: 'State') -> None:
+    def stop(cls, state: Any) -> None:
         """End what `start` began, after all that depend on this one; `state` still takes updates and queries."""
 
     @classmethod
-    def serve(cls, state: 'State') -> None:
+    def serve(cls, state: Any) -> None:
         """Begin what only one process may do, such as to listen on a port; those that this one depends on are serving.
 
         The server alone runs it, once all components have started and before it takes calls; it must return.
         """
 
     @classmethod
-    def stop_serving(cls, state: 'State') -> None:
+    def stop_serving(cls, state: Any) -> None:
         """End what `serve` began, once the calls are over and all that depend on this one have stopped serving."""
 
 

@@ -1,4 +1,8 @@
-"""The root of a database: which of its keys are not components."""
+"""The root of a database: its type, and which of its keys are not components."""
+
+from typing import Any
+
+Root = Any  # the top mapping of a database, as ZODB gives it: untyped
 
 #: The schema of each component in the database.
 SCHEMAS = 'schemas'

@@ -1,0 +1,1 @@
+"""Running functions on an open database and committing what they change; opens no storage and knows no component."""

@@ -8,8 +8,8 @@ from typing import Any
 from transaction.interfaces import TransientError
 
 from ...errors import BulkStopped, Interrupted, OutcomeUnknown, StateClosed, UpdateFailed
+from ..model.root import Root
 from .interrupts import put_off
-from .writer import Root
 
 Arguments = tuple[Any, ...]
 

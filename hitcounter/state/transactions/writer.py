@@ -21,6 +21,7 @@ from ...errors import Interrupted, OutcomeUnknown, StateClosed, StateError, Upda
 from ..model import lost_changes
 from ..model.blame import explained, reason
 from ..model.plain import plain
+from ..model.root import Root
 from ..storage.database import Database
 from ..storage.periodic import PeriodicTask
 from ..storage.turn import Advice
@@ -43,7 +44,6 @@ from .subscription import Stored, Subscription
 
 logger = logging.getLogger(__name__)
 
-Root = Any  # the top mapping of a database, as ZODB gives it: untyped
 R = TypeVar('R')
 
 _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
