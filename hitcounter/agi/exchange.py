@@ -10,7 +10,7 @@ from types import MappingProxyType
 from ..errors import CommandFailed, ConnectionLost, Hangup, ProtocolError
 from .audio import Audio
 from .protocol.arguments import Seconds, seconds
-from .protocol.command import LINE_LIMIT, compose
+from .protocol.command import LINE_LIMIT, compose, runs_dead
 from .protocol.environment import Environment, Presentation
 from .protocol.reply import Replies, Reply
 from .protocol.request import query_of
@@ -23,25 +23,6 @@ _PULSE = 0.1
 
 #: Seconds that Asterisk may take for a command that it carries out at once.
 COMMAND_TIMEOUT = 30.0
-
-#: The commands that Asterisk carries out on a dead channel too (its help says "Runs Dead: Yes").
-RUN_DEAD = frozenset(
-    (
-        'ASYNCAGI BREAK',
-        'DATABASE DEL',
-        'DATABASE DELTREE',
-        'DATABASE GET',
-        'DATABASE PUT',
-        'EXEC',
-        'GET FULL VARIABLE',
-        'GET VARIABLE',
-        'NOOP',
-        'SET VARIABLE',
-        'SPEECH DESTROY',
-        'SPEECH UNLOAD GRAMMAR',
-        'VERBOSE',
-    )
-)
 
 
 class Exchange:
@@ -240,9 +221,3 @@ class Exchange:
     def _told_of_hangup(self, name: str) -> Hangup:
         self._hangup_told = True
         return Hangup(f'the caller hung up before {name} was over')
-
-
-def runs_dead(name: str) -> bool:
-    """Whether Asterisk carries out the command `name`, written in any way, on a dead channel too."""
-    words = name.upper().split()
-    return any(' '.join(words[:count]) in RUN_DEAD for count in (1, 2, 3))

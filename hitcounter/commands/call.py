@@ -17,31 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..agi.serving.server import PORT
-from ..simulator import (
-    Answered,
-    CallerHungUp,
-    Channel,
-    Event,
-    HangUp,
-    HungUp,
-    LineFromServer,
-    LineToServer,
-    Missing,
-    Played,
-    Pressed,
-    Ran,
-    Recorded,
-    SaidDate,
-    SaidDateTime,
-    SaidDigits,
-    SaidLetters,
-    SaidNumber,
-    SaidPhonetically,
-    SaidTime,
-    SimulatedCall,
-    Waited,
-    converse,
-)
+from ..simulator import Channel, Event, HangUp, LineFromServer, LineToServer, SaidNumber, SimulatedCall, run_call
 from ..simulator.channel import parse_caller_id
 from ..simulator.commands import COMMANDS
 from ..simulator.leg import KEYPAD
@@ -198,7 +174,7 @@ def main(
         hang_up=None if hang_up_at is None else HangUp(hang_up_at),
     )
     speak = partial(
-        converse,
+        run_call,
         address=target.address,
         timeout=timeout,
         patience=inf if patience is None else patience,
@@ -233,54 +209,7 @@ def _one_call(dial: Dial, speak: Speak, verbose: bool) -> bool:
 
 def describe(event: Event) -> str:
     """One line about what happened, fit for a terminal whatever bytes the server sent."""
-    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in _describe(event))
-
-
-def _describe(event: Event) -> str:
-    match event:
-        case LineToServer(line):
-            return f'< {line.decode(errors="surrogateescape")}'
-        case LineFromServer(line):
-            return f'> {line.decode(errors="surrogateescape")}'
-        case Answered():
-            return 'answered'
-        case Played(name):
-            return f'plays "{name}"'
-        case Missing(name):
-            return f'has no prompt "{name}"'
-        case SaidNumber(number):
-            return f'says {number}'
-        case SaidDigits(digits):
-            return f'says the digits {" ".join(digits)}'
-        case SaidLetters(text):
-            return f'spells "{text}"'
-        case SaidPhonetically(text):
-            return f'spells "{text}" in words'
-        case SaidDate(seconds):
-            return f'says the date {_moment("%Y-%m-%d", seconds)}'
-        case SaidTime(seconds):
-            return f'says the time {_moment("%H:%M UTC", seconds)}'
-        case SaidDateTime(seconds):
-            return f'says {_moment("%Y-%m-%d %H:%M UTC", seconds)}'
-        case Waited(seconds):
-            return f'waits {seconds:g} s'
-        case Recorded(name):
-            return f'records "{name}"'
-        case Ran(application, options):
-            return f'runs {application}({options})'
-        case Pressed(digit):
-            return f'the caller presses {digit}'
-        case HungUp():
-            return 'hangs up'
-        case CallerHungUp():
-            return 'the caller hangs up'
-
-
-def _moment(format_: str, seconds: int) -> str:
-    try:
-        return time.strftime(format_, time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):
-        return f'{seconds} seconds after 1970'
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(event))
 
 
 # Many calls, measured.

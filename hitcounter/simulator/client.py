@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from .call import Running, SimulatedCall
-from .channel import Channel
+from .channel import Channel, decode
 from .events import CallEvent
 
 _ONE_READ = 65536
@@ -19,12 +19,18 @@ class LineFromServer:
 
     line: bytes
 
+    def __str__(self) -> str:
+        return f'> {decode(self.line)}'
+
 
 @dataclass(frozen=True, slots=True)
 class LineToServer:
     """A line that Asterisk sent, without its newline."""
 
     line: bytes
+
+    def __str__(self) -> str:
+        return f'< {decode(self.line)}'
 
 
 Event = LineFromServer | LineToServer | CallEvent
@@ -37,12 +43,12 @@ def place_call(address: tuple[str, int], channel: Channel, *, timeout: float = 6
     closes for `timeout` seconds.
     """
     call = SimulatedCall(channel)
-    for _ in converse(call, address, timeout=timeout):
+    for _ in run_call(call, address, timeout=timeout):
         pass
     return call
 
 
-def converse(
+def run_call(
     call: SimulatedCall,
     address: tuple[str, int],
     *,

@@ -1,11 +1,12 @@
 """A call: commands out, replies in, and the caller's hangup."""
 
+import re
 import time
 
 import pytest
 
 from hitcounter.agi.call import Call
-from hitcounter.agi.exchange import RUN_DEAD
+from hitcounter.agi.protocol.command import RUN_DEAD
 from hitcounter.agi.protocol.environment import Environment
 from hitcounter.agi.protocol.reply import Reply
 from hitcounter.agi.protocol.results import Playback
@@ -13,6 +14,8 @@ from hitcounter.errors import CommandFailed, CommandRefused, ConnectionLost, Han
 from hitcounter.simulator.commands import COMMANDS
 from hitcounter.testing import Answered, Channel, HangUp, HangUpTiming, Missing, Played, SaidNumber, connect
 from tests.support.fake_stream import Scripted
+from tests.support.places import TREE
+from tests.support.recordings import command_table
 
 
 def scripted(*pieces: bytes, late: bytes = b'') -> tuple[Call, Scripted]:
@@ -283,8 +286,27 @@ def test_nonsense_is_an_error() -> None:
         call.say_number(1)
 
 
+#: Each command of a real Asterisk, and whether it runs on a dead channel: `agi show commands` at its console.
+RUNS_DEAD = dict(command_table((TREE / 'tests' / 'agi' / 'agi-show-commands.txt').read_text()))
+
+
 def test_the_commands_that_run_dead_are_those_of_asterisk() -> None:
-    assert {command.name.upper() for command in COMMANDS.values() if command.runs_dead} == RUN_DEAD
+    assert {name for name, runs_dead in RUNS_DEAD.items() if runs_dead} == RUN_DEAD
+
+
+def test_each_command_of_asterisk_is_a_method_and_is_simulated() -> None:
+    assert {name for name in RUNS_DEAD if not hasattr(Call, name.lower().replace(' ', '_'))} == set()
+    assert COMMANDS.keys() == RUNS_DEAD.keys()
+
+
+def test_the_docs_list_the_methods_that_run_on_a_dead_channel() -> None:
+    (paragraph,) = (
+        text for text in (TREE / 'docs' / 'scripts.md').read_text().split('\n\n') if '`asyncagi_break`' in text
+    )
+    listed = set(re.findall(r'`([a-z_]+)`', paragraph))
+    methods = {name.lower().replace(' ', '_') for name in RUN_DEAD}
+    of_the_database = {name for name in methods if name.startswith('database_')}
+    assert listed == methods - of_the_database | {'database_', 'evaluate'}
 
 
 @pytest.mark.parametrize('name', ['get variable', 'Get  Variable', ' GET\tVARIABLE ', 'exec NoOp', 'noop'])

@@ -18,7 +18,7 @@ from functools import partial
 import pytest
 
 from hitcounter.agi import Call, Environment, Reply, Script
-from hitcounter.agi.exchange import RUN_DEAD
+from hitcounter.agi.protocol.command import RUN_DEAD
 from hitcounter.agi.protocol.reply import REPLY_LIMIT
 from hitcounter.agi.script import Scripts
 from hitcounter.agi.serving.connection import Connection

@@ -18,8 +18,8 @@ from hitcounter.simulator import (
     Played,
     SaidNumber,
     SimulatedCall,
-    converse,
     place_call,
+    run_call,
 )
 from tests.support.patience import PATIENCE
 
@@ -94,7 +94,7 @@ def test_a_server_that_is_not_there_is_an_os_error():
 
 def test_all_that_happens_is_told_in_order():
     with serving(lambda server: server.tell('STREAM FILE hello ""')) as address:
-        events = list(converse(SimulatedCall(Channel()), address))
+        events = list(run_call(SimulatedCall(Channel()), address))
 
     assert events[0] == LineToServer(b'agi_network: yes')
     assert events[-4:] == [
@@ -107,7 +107,7 @@ def test_all_that_happens_is_told_in_order():
 
 def test_what_is_still_unread_at_the_end_is_told_too():
     with serving(lambda server: server.wfile.write(b'NOOP\nANSWER\n')) as address:
-        events = list(converse(SimulatedCall(Channel()), address))
+        events = list(run_call(SimulatedCall(Channel()), address))
 
     assert [event for event in events if not isinstance(event, LineToServer)] == [
         LineFromServer(b'NOOP'),
@@ -125,7 +125,7 @@ def test_patience_ends_during_a_prompt():
 
     with serving(script) as address:
         call = SimulatedCall(Channel(samples={'long': 160000}))
-        events = list(converse(call, address, patience=5))
+        events = list(run_call(call, address, patience=5))
 
     assert CallerHungUp() in events
     assert call.status == 'HANGUP'
@@ -134,7 +134,7 @@ def test_patience_ends_during_a_prompt():
 def test_patience_ends_while_the_server_thinks():
     with serving(lambda server: server.rfile.readline()) as address:
         call = SimulatedCall(Channel())
-        list(converse(call, address, patience=0.01))
+        list(run_call(call, address, patience=0.01))
 
     assert call.events == [CallerHungUp()]
 

@@ -5,6 +5,7 @@ happened after `# `. The folder `16` holds those of Asterisk 16, the others are 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,3 +110,9 @@ def replay(name: str, *, line_limit: int = 8191) -> tuple[Call, Played]:
     exchanges = recordings_in(TRANSCRIPTS / f'{name}.txt')[0].exchanges
     stream = Played(exchanges[1:])
     return Call(Environment.parse(exchanges[0].replies), stream, line_limit=line_limit), stream
+
+
+def command_table(shown: str) -> Iterator[tuple[str, bool]]:
+    """Each command in what `agi show commands` shows, and whether it runs on a dead channel."""
+    for dead, name in re.findall(r'^ *(Yes|No) +(\S+(?: \S+)*?)  ', shown, re.MULTILINE):
+        yield name.upper(), dead == 'Yes'

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from hitcounter.hits import Caller
-from hitcounter.simulator import Channel, LineFromServer, SaidNumber, SimulatedCall, converse, place_call
+from hitcounter.simulator import Channel, LineFromServer, SaidNumber, SimulatedCall, place_call, run_call
 from tests.support.patience import PATIENCE
 
 BOB = Caller('555', 'Bob', '17.1')
@@ -129,7 +129,7 @@ class ServerProcess:
         If that is not called, the connection breaks at the end of the block.
         """
         call = SimulatedCall(Channel(**channel))
-        with closing(converse(call, self.address, timeout=PATIENCE)) as events:
+        with closing(run_call(call, self.address, timeout=PATIENCE)) as events:
             assert any(isinstance(event, LineFromServer) and event.line.startswith(command) for event in events)
 
             def go_on() -> SimulatedCall:

@@ -12,6 +12,25 @@ LINE_LIMIT = 8191
 #: Words in a line (MAX_ARGS in res_agi.c). Asterisk drops further ones, or overruns its table and dies.
 WORD_LIMIT = 127
 
+#: The commands that Asterisk carries out on a dead channel too (its help says "Runs Dead: Yes").
+RUN_DEAD = frozenset(
+    (
+        'ASYNCAGI BREAK',
+        'DATABASE DEL',
+        'DATABASE DELTREE',
+        'DATABASE GET',
+        'DATABASE PUT',
+        'EXEC',
+        'GET FULL VARIABLE',
+        'GET VARIABLE',
+        'NOOP',
+        'SET VARIABLE',
+        'SPEECH DESTROY',
+        'SPEECH UNLOAD GRAMMAR',
+        'VERBOSE',
+    )
+)
+
 _PLAIN = re.compile(r'[^\s"\\\x00]+').fullmatch
 _FORBIDDEN = re.compile(r'[\n\r\x00]').search
 
@@ -66,3 +85,9 @@ def quote(word: str) -> str:
     if _FORBIDDEN(word):
         raise CommandRefused(f'{word[:80]!r} holds a newline, a carriage return or a NUL: take it out')
     return '"' + word.replace('\\', '\\\\').replace('"', '\\"') + '"'
+
+
+def runs_dead(name: str) -> bool:
+    """Whether Asterisk carries out the command `name`, written in any way, on a dead channel too."""
+    words = name.upper().split()
+    return any(' '.join(words[:count]) in RUN_DEAD for count in (1, 2, 3))

@@ -98,7 +98,7 @@ class Environment(Mapping[str, str]):
 
     @classmethod
     def opening(cls, received: bytes) -> tuple['Environment', bytes]:
-        """The environment that `received` begins with, once it `is_whole`, and the bytes after it.
+        """The environment that `received` begins with, which must be all there, and the bytes after it.
 
         Raises ProtocolError as `parse` does, and if more lines of an environment are among those bytes.
         """
@@ -212,18 +212,40 @@ class Environment(Mapping[str, str]):
         return None if value in ('', _UNKNOWN) else value
 
 
-def is_whole(received: bytes, begin: bytes) -> bool:
-    """Whether `received` holds all of an environment, which begins with `begin`: OF_SERVER or OF_PROCESS.
+class EnvironmentBuffer:
+    """Collects the bytes of a new session until they hold a whole environment: the one way to read one."""
 
-    Raises ProtocolError for what cannot become one.
-    """
-    if received[: len(begin)] != begin[: len(received)]:
-        raise ProtocolError(f'it sent {received[:40]!r}, where an AGI environment begins with {begin!r}')
-    if _END in received:
-        return True
-    if len(received) >= ENVIRONMENT_LIMIT:
-        raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
-    return False
+    __slots__ = ('_begin', '_received')
+
+    def __init__(self, begin: bytes) -> None:
+        """`begin` is what the environment begins with: OF_SERVER or OF_PROCESS."""
+        self._begin = begin
+        self._received = b''
+
+    def __len__(self) -> int:
+        return len(self._received)
+
+    @property
+    def room(self) -> int:
+        """How many more bytes an environment may have."""
+        return ENVIRONMENT_LIMIT - len(self._received)
+
+    def feed(self, data: bytes) -> bool:
+        """Add `data`; returns whether the environment is complete. Raises ProtocolError for what cannot become one."""
+        self._received = received = self._received + data
+        begin = self._begin
+        if received[: len(begin)] != begin[: len(received)]:
+            raise ProtocolError(f'it sent {received[:40]!r}, where an AGI environment begins with {begin!r}')
+        if _END in received:
+            return True
+        if self.room <= 0:
+            raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
+        return False
+
+    def take(self) -> tuple[Environment, bytes]:
+        """The environment, and the bytes after it; the buffer is empty then. Raises ProtocolError as `opening` does."""
+        received, self._received = self._received, b''
+        return Environment.opening(received)
 
 
 def _values(text: str) -> dict[str, str] | None:

@@ -5,7 +5,7 @@ import socket
 import time
 from contextlib import suppress
 
-from ..protocol.environment import ENVIRONMENT_LIMIT, OF_SERVER, Environment, is_whole
+from ..protocol.environment import OF_SERVER, Environment, EnvironmentBuffer
 from ..stream import FAILURE, ready
 
 #: Seconds and bytes for which a connection is still read after FAILURE was sent; what comes is discarded. If it were
@@ -18,20 +18,20 @@ LINGER_BYTES = 262_144
 class Connection:
     """Belongs to the acceptor until the environment is whole, and from then on to one worker."""
 
-    __slots__ = ('_failed', '_left', '_received', 'deadline', 'peer', 'socket')
+    __slots__ = ('_failed', '_left', '_opening', 'deadline', 'peer', 'socket')
 
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
         #: Until when its environment may be gathered, or, once it failed, until when it is kept open.
         self.deadline = deadline
-        self._received = b''
+        self._opening = EnvironmentBuffer(OF_SERVER)
         self._failed = False
         self._left = LINGER_BYTES
 
     @property
     def is_silent(self) -> bool:
-        return not self._received
+        return not self._opening
 
     def read_environment(self) -> bool:
         """Take what has come, without waiting; True once the environment is whole.
@@ -39,23 +39,21 @@ class Connection:
         Raises EOFError when the peer has closed, ProtocolError for what does not become an environment.
         """
         try:
-            data = self.socket.recv(ENVIRONMENT_LIMIT - len(self._received), socket.MSG_DONTWAIT)
+            data = self.socket.recv(self._opening.room, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
             data = b''
         if not data:
             raise EOFError
-        self._received += data
-        return is_whole(self._received, OF_SERVER)
+        return self._opening.feed(data)
 
     def environment(self) -> tuple[Environment, bytes]:
         """The environment that was gathered, and what has come after it: perhaps a HANGUP already.
 
         Raises ProtocolError for what Asterisk does not send.
         """
-        received, self._received = self._received, b''  # else it would be kept for as long as the call lasts
-        return Environment.opening(received)
+        return self._opening.take()
 
     def fail(self) -> None:
         """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it; it does not wait.

@@ -15,7 +15,7 @@ from ...errors import CallError, ConnectionLost, ProtocolError
 from ..audio import Audio
 from ..call import Call
 from ..protocol.command import LINE_LIMIT
-from ..protocol.environment import OF_PROCESS, Environment, is_whole
+from ..protocol.environment import OF_PROCESS, Environment, EnvironmentBuffer
 from ..script import Script, Scripts, log_end, run_script
 from ..stream import FAILURE, StdioStream, Stream
 from .acceptor import HANDSHAKE_TIMEOUT
@@ -96,15 +96,15 @@ def _failing(stream: StdioStream) -> Iterator[None]:
 
 def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
     """The environment, and what came right after it."""
-    received = b''
+    opening = EnvironmentBuffer(OF_PROCESS)
     try:
-        while not is_whole(received, OF_PROCESS):
-            received += stream.receive(deadline)
+        while not opening.feed(stream.receive(deadline)):
+            pass
     except TimeoutError:
         raise ProtocolError(
             f'no environment came within {HANDSHAKE_TIMEOUT:g} s: this is for Asterisk to start, by AGI(/path/to/it)'
         ) from None
-    return Environment.opening(received)
+    return opening.take()
 
 
 def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Environment:

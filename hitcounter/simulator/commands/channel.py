@@ -71,14 +71,14 @@ def set_auto_hangup(leg: CallLeg, arguments: list[str]) -> Outcome | None:
 @command('TDD MODE', '<on|off>')
 @command('SEND TEXT', '<text>')
 @command('SEND IMAGE', '<image>')
-@command('NOOP', '...', runs_dead=True)
-@command('ASYNCAGI BREAK', '...', runs_dead=True)
+@command('NOOP', '...')
+@command('ASYNCAGI BREAK', '...')
 def nothing(leg: CallLeg, arguments: list[str]) -> Outcome:
     """What Asterisk answers with 0 and this pretence does nothing for."""
     return Outcome()
 
 
-@command('VERBOSE', '<message> ...', runs_dead=True)
+@command('VERBOSE', '<message> ...')
 def verbose(leg: CallLeg, arguments: list[str]) -> Outcome:
     return Outcome('1')
 

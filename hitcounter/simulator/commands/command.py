@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from ...agi.protocol.command import RUN_DEAD
 from ..events import CallEvent, Pressed, Waited
 from ..leg import CallLeg
 from ..lines import MAX_WORDS
@@ -49,7 +50,6 @@ class Command:
     name: str
     syntax: str
     run: Run
-    runs_dead: bool = False
     example: str = ''
     fewest: int = field(init=False)
     most: int = field(init=False)
@@ -59,6 +59,11 @@ class Command:
         required = self.syntax.count('<') - optional
         object.__setattr__(self, 'fewest', required)
         object.__setattr__(self, 'most', MAX_WORDS if '...' in self.syntax else required + optional)
+
+    @property
+    def runs_dead(self) -> bool:
+        """Whether Asterisk also runs it after the caller has hung up."""
+        return self.name in RUN_DEAD
 
     @property
     def usage(self) -> str:
@@ -76,11 +81,11 @@ class Command:
 COMMANDS: Final[dict[str, Command]] = {}
 
 
-def command(name: str, syntax: str, *, runs_dead: bool = False, example: str = '') -> Callable[[Run], Run]:
+def command(name: str, syntax: str, *, example: str = '') -> Callable[[Run], Run]:
     """Enter a function into `COMMANDS`."""
 
     def enter(run: Run) -> Run:
-        COMMANDS[name] = Command(name, syntax, run, runs_dead, example)
+        COMMANDS[name] = Command(name, syntax, run, example)
         return run
 
     return enter

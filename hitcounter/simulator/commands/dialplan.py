@@ -20,41 +20,41 @@ _FULL_EXAMPLE: Final = 'Example return code: 200 result=1 (The time is 157849380
 # Variables and the database.
 
 
-@command('SET VARIABLE', '<name> <value>', runs_dead=True)
+@command('SET VARIABLE', '<name> <value>')
 def set_variable(leg: CallLeg, arguments: list[str]) -> Outcome:
     leg.set(*arguments)
     return Outcome('1')
 
 
-@command('GET VARIABLE', '<name>', runs_dead=True, example=_EXAMPLE)
+@command('GET VARIABLE', '<name>', example=_EXAMPLE)
 def get_variable(leg: CallLeg, arguments: list[str]) -> Outcome:
     value = leg.get(arguments[0])
     return _value(None if value is None else decode(encode(value)[:_MAX_VALUE]))
 
 
-@command('GET FULL VARIABLE', '<expression> [<channelname>]', runs_dead=True, example=_FULL_EXAMPLE)
+@command('GET FULL VARIABLE', '<expression> [<channelname>]', example=_FULL_EXAMPLE)
 def get_full_variable(leg: CallLeg, arguments: list[str]) -> Outcome:
     return _value(leg.expand_on(arguments[1:], arguments[0]))
 
 
-@command('DATABASE GET', '<family> <key>', runs_dead=True, example=_EXAMPLE)
+@command('DATABASE GET', '<family> <key>', example=_EXAMPLE)
 def database_get(leg: CallLeg, arguments: list[str]) -> Outcome:
     return _value(leg.database.get('/'.join(arguments)))
 
 
-@command('DATABASE PUT', '<family> <key> <value>', runs_dead=True)
+@command('DATABASE PUT', '<family> <key> <value>')
 def database_put(leg: CallLeg, arguments: list[str]) -> Outcome:
     leg.database['/'.join(arguments[:2])] = arguments[2]
     return Outcome('1')
 
 
-@command('DATABASE DEL', '<family> <key>', runs_dead=True)
+@command('DATABASE DEL', '<family> <key>')
 def database_del(leg: CallLeg, arguments: list[str]) -> Outcome:
     leg.database.pop('/'.join(arguments), None)
     return Outcome('1')
 
 
-@command('DATABASE DELTREE', '<family> [<keytree>]', runs_dead=True)
+@command('DATABASE DELTREE', '<family> [<keytree>]')
 def database_deltree(leg: CallLeg, arguments: list[str]) -> Outcome:
     names = arguments if arguments[0] else []  # the whole database
     root = ''.join(f'{name}/' for name in names if name)
@@ -72,7 +72,7 @@ def _value(value: str | None) -> Outcome:
 # Applications and subroutines.
 
 
-@command('EXEC', '<application> ...', runs_dead=True)
+@command('EXEC', '<application> ...')
 def execute(leg: CallLeg, arguments: list[str]) -> Outcome:
     options = arguments[1] if arguments[1:] else ''
     return run_application(leg, arguments[0], leg.expand(options) if leg.is_on('AGIEXECFULL') else options)

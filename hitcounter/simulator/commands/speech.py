@@ -6,9 +6,9 @@ from .command import Outcome, command
 
 @command('SPEECH CREATE', '...')
 @command('SPEECH SET', '<name> <value>')
-@command('SPEECH DESTROY', '...', runs_dead=True)
+@command('SPEECH DESTROY', '...')
 @command('SPEECH LOAD GRAMMAR', '<name> <path>')
-@command('SPEECH UNLOAD GRAMMAR', '<name>', runs_dead=True)
+@command('SPEECH UNLOAD GRAMMAR', '<name>')
 @command('SPEECH ACTIVATE GRAMMAR', '<name>')
 @command('SPEECH DEACTIVATE GRAMMAR', '<name>')
 @command('SPEECH RECOGNIZE', '<prompt> <timeout> [<offset>]')

@@ -11,8 +11,8 @@ from hitcounter.agi.protocol.environment import (
     OF_PROCESS,
     OF_SERVER,
     Environment,
+    EnvironmentBuffer,
     Presentation,
-    is_whole,
 )
 from hitcounter.errors import ProtocolError
 from hitcounter.simulator import Channel
@@ -106,27 +106,27 @@ def test_whatever_a_real_asterisk_once_sent_is_taken_whole(path: Path) -> None:
     for recording in recordings_in(path):
         received = recording.exchanges[0].replies
         environment, rest = Environment.opening(received)
-        assert is_whole(received, OF_SERVER)
+        assert EnvironmentBuffer(OF_SERVER).feed(received)
         assert ''.join(f'{name}: {value}\n' for name, value in environment.items()).encode() + b'\n' + rest == received
 
 
 def test_the_block_of_a_process_is_taken_too() -> None:
     block = Channel(url='/usr/bin/hitcounter-agi', arguments=('hits',)).environment_block()
-    assert is_whole(block, OF_PROCESS)
+    assert EnvironmentBuffer(OF_PROCESS).feed(block)
     assert dict(Environment.parse(block))['agi_request'] == '/usr/bin/hitcounter-agi'
     assert 'agi_network' not in Environment.parse(block)
 
 
 def test_a_server_and_a_process_each_take_their_own_block_alone() -> None:
     block = Channel(url='/usr/bin/hitcounter-agi').environment_block()
-    assert is_whole(WHOLE, OF_SERVER)
-    assert is_whole(block, OF_PROCESS)
+    assert EnvironmentBuffer(OF_SERVER).feed(WHOLE)
+    assert EnvironmentBuffer(OF_PROCESS).feed(block)
     with pytest.raises(ProtocolError, match=r"begins with b'agi_request: '"):
-        is_whole(WHOLE, OF_PROCESS)
+        EnvironmentBuffer(OF_PROCESS).feed(WHOLE)
     with pytest.raises(ProtocolError, match=r"begins with b'agi_network: yes\\n'"):
-        is_whole(block[:1] + b'X', OF_SERVER)
+        EnvironmentBuffer(OF_SERVER).feed(block[:1] + b'X')
     with pytest.raises(ProtocolError):
-        is_whole(block, OF_SERVER)
+        EnvironmentBuffer(OF_SERVER).feed(block)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -325,10 +325,10 @@ def test_a_withheld_caller_is_in_no_printed_environment() -> None:
 
 
 def test_an_environment_is_whole_with_its_empty_line() -> None:
-    assert [at for at in range(len(WHOLE) + 1) if is_whole(WHOLE[:at], OF_SERVER)] == [len(WHOLE)]
+    assert [at for at in range(len(WHOLE) + 1) if EnvironmentBuffer(OF_SERVER).feed(WHOLE[:at])] == [len(WHOLE)]
 
 
 def test_an_environment_has_its_limit() -> None:
-    assert not is_whole(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS) - 1), OF_PROCESS)
+    assert not EnvironmentBuffer(OF_PROCESS).feed(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS) - 1))
     with pytest.raises(ProtocolError, match=f'more than {ENVIRONMENT_LIMIT} bytes'):
-        is_whole(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS)), OF_PROCESS)
+        EnvironmentBuffer(OF_PROCESS).feed(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS)))

@@ -4,8 +4,8 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 
-from hitcounter.agi import Call, Environment
-from hitcounter.agi.protocol.environment import OF_SERVER, is_whole
+from hitcounter.agi import Call
+from hitcounter.agi.protocol.environment import OF_SERVER, EnvironmentBuffer
 from hitcounter.agi.stream import SocketStream, bound_waits
 from tests.support.asterisk.telephony import Caller
 from tests.support.patience import PATIENCE
@@ -22,10 +22,10 @@ class Session:
         self._connection, _ = listener.accept()
         bound_waits(self._connection, 5)
         stream = SocketStream(self._connection)
-        received = b''
-        while not is_whole(received, OF_SERVER):
-            received += stream.receive(time.monotonic() + PATIENCE)
-        environment, rest = Environment.opening(received)
+        opening = EnvironmentBuffer(OF_SERVER)
+        while not opening.feed(stream.receive(time.monotonic() + PATIENCE)):
+            pass
+        environment, rest = opening.take()
         self.call = Call(environment, stream, rest, deadline=time.monotonic() + 120)
 
     def exchange(self, pieces: Iterable[bytes], lines: int) -> bytes:
