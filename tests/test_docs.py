@@ -230,10 +230,19 @@ def test_who_leaves_while_asked_for_an_account_number_has_given_none(monkeypatch
         assert ('ACCOUNT' in asterisk.variables) == (command == 'SET VARIABLE')
 
 
+def anchors(document: Path) -> set[str]:
+    """The headings of a document, as a link names them."""
+    text = re.sub(r'^ *```.*?^ *```$', '', document.read_text('utf-8'), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r'^#+ (.*)$', text, re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
-    for document in DOCUMENTS:
-        for target in re.findall(r'\]\((?!http)([^)#]+)', document.read_text('utf-8')):
-            assert (document.parent / target).exists(), (document, target)
+    for document in [*DOCUMENTS, TREE / 'SECURITY.md']:
+        for path, heading in re.findall(r'\]\((?!http)([^)#]*)#?([^)]*)\)', document.read_text('utf-8')):
+            target = document.parent / path if path else document
+            assert target.exists(), (document, path)
+            assert not heading or heading in anchors(target), (document, path, heading)
 
 
 def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:
