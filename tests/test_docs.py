@@ -29,7 +29,9 @@ from tests.support.places import TREE
 
 MODULES = [path for path in sorted((TREE / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
 UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'forget', 'export', 'import'}
-DOCUMENTS = [TREE / 'README.md', *sorted((TREE / 'docs').glob('*.md'))]
+DOCUMENTS = [*sorted(TREE.glob('*.md')), *sorted((TREE / 'docs').glob('*.md')), TREE / 'docs/reference/index.md']
+WITH_SNIPPETS = [path for path in DOCUMENTS if path.name != 'tutorial.md']  # tests/test_tutorial.py follows that one
+FENCED = re.compile(r'^```(?:python|console|toml|ini)\n.*?^```$', re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_the_example_of_each_command_works_when_it_is_pasted(
     assert tried == UPKEEP
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize('path', WITH_SNIPPETS, ids=lambda path: path.name)
 def test_every_snippet_runs(path: Path, fastagi: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     document = Document.parse(str(path), PythonCodeBlockParser())
@@ -161,7 +163,7 @@ def test_the_examples_in_docstrings_give_what_they_show(path: Path) -> None:
 
 def test_every_snippet_is_fenced_and_thus_run() -> None:
     for path in DOCUMENTS:
-        text = re.sub(r'^```python\n.*?^```$', '', path.read_text('utf-8'), flags=re.MULTILINE | re.DOTALL)
+        text = FENCED.sub('', path.read_text('utf-8'))
         assert not re.search(r'^ *(>>> |import |from \w+ import |def |class |@\w|```)', text, re.MULTILINE), path
 
 

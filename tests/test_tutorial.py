@@ -7,9 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from walkthrough import Command, File, Reader, clean, steps, wheels
 
-PAGE = (Path(__file__).parent.parent / 'docs' / 'tutorial.md').read_text('utf-8')
+from tests.support.places import TREE
+from tests.support.walkthrough import Command, File, Reader, clean, steps, wheels
+
+PAGE = (TREE / 'docs' / 'tutorial.md').read_text('utf-8')
 
 _INSTALL = 'pip install --quiet ~/hitcounter pytest'
 _WITH_ASTERISK = '\n## 7. '
@@ -52,7 +54,11 @@ def test_the_tutorial_does_what_it_shows_up_to_the_step_with_asterisk(tmp_path: 
                 reader.follow(step)
     assert Command(_INSTALL, '') in followed
     assert [step.name for step in followed if isinstance(step, File)] == [
-        'lunch.py', 'pyproject.toml', 'test_lunch.py', 'lunch.py', 'test_lunch.py',
+        'lunch.py',
+        'pyproject.toml',
+        'test_lunch.py',
+        'lunch.py',
+        'test_lunch.py',
     ]
 
 

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from telephony import HERE, Asterisk
-from walkthrough import File, Reader, clean, steps, wheels
 
-TREE = HERE.parents[1]
+from tests.support.asterisk.telephony import Asterisk
+from tests.support.places import ASTERISK, TREE
+from tests.support.walkthrough import File, Reader, clean, steps, wheels
+
 DIALPLAN = '/etc/asterisk/extensions.conf'
 PAGE = (TREE / 'docs' / 'tutorial.md').read_text('utf-8')
 
@@ -28,7 +29,7 @@ def home(asterisk: Asterisk, tmp_path: Path) -> Path:
     bin = tmp_path / 'bin'
     bin.mkdir()
     (bin / 'sudo').write_text('#!/bin/sh\nexec "$@"\n')
-    (bin / 'asterisk').write_text(_ASTERISK.format(here=HERE, folder=asterisk.folder))
+    (bin / 'asterisk').write_text(_ASTERISK.format(here=ASTERISK, folder=asterisk.folder))
     for command in bin.iterdir():
         command.chmod(0o755)
     return tmp_path

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from patience import PATIENCE
+from .patience import PATIENCE
+from .places import TREE
 
 _BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r'`([\w./-]+\.\w+)`')  # of a file, in the paragraph before its text
@@ -96,7 +97,8 @@ class Reader:
         printed = self._run(command.line)
         while not re.fullmatch(command.pattern, printed.strip(), re.DOTALL):
             only_looks = command.line.startswith(('grep ', 'hitcounter shell -c'))
-            assert only_looks and time.monotonic() < deadline, f'$ {command.line}\n{printed}'
+            is_to_come = only_looks and time.monotonic() < deadline
+            assert is_to_come, f'$ {command.line}\n{printed}'
             time.sleep(0.1)  # nothing tells
             printed = self._run(command.line)
         if command.line.endswith('&'):
@@ -144,7 +146,7 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
 
 def wheels() -> dict[str, str]:
     """The variables by which pip takes the packages that the set-up has fetched, and asks no network."""
-    folder = Path(__file__).parent.parent / '.build' / 'wheels'
+    folder = TREE / '.build' / 'wheels'
     return {
         'PIP_NO_INDEX': '1',
         'PIP_FIND_LINKS': str(folder),
