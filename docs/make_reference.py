@@ -18,7 +18,7 @@ from types import ModuleType
 import click
 
 from hitcounter.agi import Call, Script
-from hitcounter.agi.exchange import RUN_DEAD
+from hitcounter.agi.protocol.command import runs_dead
 from hitcounter.commands.main import main as command_line
 from hitcounter.simulator.commands import COMMANDS as AGI_COMMANDS
 
@@ -239,7 +239,7 @@ def _agi_commands() -> Iterator[str]:
         name = method_of(command)
         summary = ' '.join(_text(getattr(Call, name)).partition('\n\n')[0].split()).replace('|', r'\|')
         anchor = f'agi.md#call{name}'
-        yield f'| `{command}` | [{name}]({anchor}) | {"yes" if command in RUN_DEAD else ""} | {summary} |'
+        yield f'| `{command}` | [{name}]({anchor}) | {"yes" if runs_dead(command) else ""} | {summary} |'
     yield ''
 
 

@@ -145,11 +145,8 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def wheels() -> dict[str, str]:
-    """The variables by which pip takes the packages that the set-up has fetched, and asks no network."""
+    """The variables by which pip takes the packages that the set-up has fetched; none if there was no set-up."""
     folder = TREE / '.build' / 'wheels'
-    return {
-        'PIP_NO_INDEX': '1',
-        'PIP_FIND_LINKS': str(folder),
-        'PIP_DISABLE_PIP_VERSION_CHECK': '1',
-        'PIP_CONFIG_FILE': os.devnull,
-    }
+    if not folder.exists():
+        return {}
+    return {'PIP_NO_INDEX': '1', 'PIP_FIND_LINKS': str(folder), 'PIP_CONFIG_FILE': os.devnull}
