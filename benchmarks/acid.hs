@@ -1,6 +1,6 @@
 {-# LANGUAGE DeriveDataTypeable, TemplateHaskell, TypeFamilies #-}
--- Durable updates a second of acid-state, the successor of HAppS-State: threads that each add one to a counter, and wait
--- until that is on disk. The counterpart of updates.py with --bare.
+-- Durable updates per second of acid-state, the successor of HAppS-State: threads that each add one to a counter, and
+-- wait until that is on disk. The counterpart of updates.py with --bare.
 --
 --     apt install ghc libghc-acid-state-dev
 --     ghc -O2 -threaded -rtsopts "-with-rtsopts=-N2" -outputdir /tmp/acid -o /tmp/acid/bench benchmarks/acid.hs

@@ -1,4 +1,4 @@
-"""Calls a second: as many at once as are asked for, each of four or five commands that Asterisk carries out at once.
+"""Calls per second: a number of calls at the same time, each with four or five commands that take no time.
 
 python benchmarks/calls.py [CALLS_AT_ONCE] [SECONDS]
 python benchmarks/calls.py 128 5 4600 python other_server.py 4600      # another server, and its port
@@ -19,7 +19,8 @@ def main(at_once: str = '128', seconds: str = '5', port: str = '4599', *command:
         took = time.perf_counter() - begun
     results = load.results
     print(
-        f'{len(results.numbers) / took:.0f} calls/s, {results.percentiles()}, {results.wrong} numbers missing or twice'
+        f'{len(results.numbers) / took:.0f} calls/s, {results.percentiles()}, '
+        f'{results.wrong} numbers missing or given twice'
     )
 
 

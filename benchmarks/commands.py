@@ -1,4 +1,4 @@
-"""The cost of one command: through a call, beside the bare exchange of the same bytes on a socket.
+"""The cost of one command: through a call, compared with the bare exchange of the same bytes on a socket.
 
     taskset -c 0 python benchmarks/commands.py [COMMANDS]
 

@@ -1,4 +1,4 @@
-"""Calls and a shell that count on the same line at the same time: how long a call waits, and how far the shell comes.
+"""Calls and a shell that count on the same line at the same time: how long a call waits, and how much the shell does.
 
 python benchmarks/contention.py [THREADS] [SECONDS]
 """
@@ -8,7 +8,6 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 
 from hitcounter.hits import Caller, HitCounter
@@ -16,13 +15,12 @@ from hitcounter.state import State, open_database
 
 CALLER = Caller('15551234567', 'Caller', '1795384173.311')
 
-#: What the other process does without a pause, until it is killed; it tells how often it has done so.
+#: The other process: it counts without a pause until it is killed, and prints a line for each call.
 SHELL = """
 import sys
-from contextlib import closing
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State, open_database
-with closing(open_database(sys.argv[1])) as database, closing(State(database, [HitCounter])) as state:
+with open_database(sys.argv[1]) as database, State(database, [HitCounter]) as state:
     while True:
         state[HitCounter].hit('31415', Caller(None, None, 'shell'))
         print(flush=True)
@@ -32,7 +30,7 @@ with closing(open_database(sys.argv[1])) as database, closing(State(database, [H
 def main(threads: int = 64, seconds: float = 5.0) -> None:
     with tempfile.TemporaryDirectory(dir='.') as folder:
         uri = f'file://{Path(folder, "hits.fs").absolute()}'
-        with closing(open_database(uri, share=True)) as database, closing(State(database, [HitCounter])) as state:
+        with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
             report('calls alone', *count(state, threads, seconds), 0, seconds)
             shell = subprocess.Popen([sys.executable, '-c', SHELL, uri], stdout=subprocess.PIPE)
             assert shell.stdout
@@ -52,7 +50,7 @@ def report(name: str, times: list[float], done: int, shell: int, seconds: float)
 
 
 def count(state: State, threads: int, seconds: float) -> tuple[list[float], int]:
-    """How long each of the calls took that `threads` counted for `seconds`, and how many there were."""
+    """Count calls in `threads` threads for `seconds`; returns the time of each call, and how many there were."""
     end = time.monotonic() + seconds
     times: list[float] = []
 

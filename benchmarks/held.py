@@ -1,8 +1,8 @@
-"""Calls that last: how much memory each takes, and how much longer than Asterisk's own commands.
+"""Long calls: how much memory each takes, and how long each waits for the server.
 
     python benchmarks/held.py [CALLS] [SECONDS_A_COMMAND]
 
-The calls come 800 a second, and are all there at once when the last one has come.
+800 calls per second arrive. All of them are there at the same time once the last one has arrived.
 """
 
 import sys
@@ -26,8 +26,8 @@ def main(calls: str = '5000', pause: str = '2', port: str = '4599', *command: st
         looking.join()
     results = load.results
     print(
-        f'{len(results.numbers)} calls, {results.wrong} numbers missing or twice; {(most[0] - before) / count:.1f} KiB '
-        f'each; waited for the server in all: {results.percentiles()}'
+        f'{len(results.numbers)} calls, {results.wrong} numbers missing or given twice; '
+        f'{(most[0] - before) / count:.1f} KiB each; waited for the server in all: {results.percentiles()}'
     )
 
 

@@ -1,8 +1,8 @@
-"""What the benchmarks of calls have in common: a server on one core, and its callers on another.
+"""Load: a server on one core, and callers on another; shared by the benchmarks of calls.
 
-The callers are one thread without any parsing, so that they are no measure of the server.
+The callers are one thread that parses nothing, so that they do not slow down the measurement.
 
-The server is ours, or any other that takes the call to `hits`: `command`, listening on 127.0.0.1 at `port`.
+The server is hitcounter's, or `command`: any other that serves `hits` on 127.0.0.1, port `port`.
 """
 
 import heapq
@@ -33,16 +33,16 @@ _NUMBER = re.compile(rb'SAY NUMBER\W+(\d+)', re.IGNORECASE).match
 
 @dataclass
 class Results:
-    """What became of the calls."""
+    """The results of the calls."""
 
-    #: The number that each was told, or None.
+    #: The number that each call heard, or None.
     numbers: list[int | None] = field(default_factory=list)
-    #: How long each took beyond what Asterisk took for its commands, in seconds.
+    #: How long each call waited for the server, in seconds.
     seconds: list[float] = field(default_factory=list)
 
     @property
     def wrong(self) -> int:
-        """How many were told no number, or one that another was told."""
+        """How many calls heard no number, or the number of another call."""
         return len(self.numbers) - len(set(self.numbers) - {None})
 
     def percentiles(self) -> str:
@@ -51,7 +51,7 @@ class Results:
 
 
 class Load:
-    """Calls to `port`, `at_once` of them, in each of which Asterisk takes `pause` seconds for a command."""
+    """Makes calls to `port`, in each of which Asterisk takes `pause` seconds for a command."""
 
     def __init__(self, port: int, pause: float = 0.0) -> None:
         self.results = Results()
@@ -59,17 +59,17 @@ class Load:
         self._pause = pause
         self._selector = selectors.DefaultSelector()
         self._begun = 0
-        self._replies: list[tuple[float, int, _Caller, bytes]] = []  # that are due, a heap
+        self._replies: list[tuple[float, int, _Caller, bytes]] = []  # a heap: when each is due
         self._serial = 0
 
     def run(self, at_once: int, seconds: float) -> None:
-        """Keep so many calls going for so long, then let them end."""
+        """Keep `at_once` calls going for `seconds`, then let them end."""
         for _ in range(at_once):
             self._call()
         self._lead(at_once, time.perf_counter() + seconds)
 
     def hold(self, calls: int, rate: float) -> None:
-        """Begin so many calls, `rate` of them a second, and let them end."""
+        """Begin `calls` calls, `rate` of them per second, and let them end."""
         begin = time.perf_counter()
         while self._begun < calls:
             due = begin + self._begun / rate
@@ -91,7 +91,7 @@ class Load:
         self._selector.register(caller.socket, selectors.EVENT_READ, caller)
 
     def _turn(self, patience: float) -> int:
-        """Handle what comes within `patience` seconds, or is due; returns how many calls ended."""
+        """Handle what arrives within `patience` seconds and what is due; returns how many calls ended."""
         if self._replies:
             patience = min(patience, max(0.0, self._replies[0][0] - time.perf_counter()))
         ended = sum(self._take(key.data) for key, _ in self._selector.select(patience))
@@ -101,7 +101,7 @@ class Load:
         return ended
 
     def _take(self, caller: '_Caller') -> bool:
-        """Take a command, or the end of the call; tells whether it was that."""
+        """Take a command, or the end of the call; returns whether the call ended."""
         line = caller.socket.recv(4096)
         if not line:
             self._selector.unregister(caller.socket)
@@ -119,7 +119,7 @@ class Load:
 
 
 class _Caller:
-    """One call, and how long it has waited for the server."""
+    """One call; `waited` is how long it has waited for the server, in seconds."""
 
     def __init__(self, port: int, serial: int) -> None:
         self.number: int | None = None
@@ -143,7 +143,7 @@ class _Caller:
 
 @contextmanager
 def serving(port: int, *options: str, command: Sequence[str] = ()) -> Iterator[int]:
-    """A server on core 0, and this process on core 1; gives the server's process id."""
+    """Run a server on core 0 and this process on core 1; yields the server's process id."""
     with tempfile.TemporaryDirectory(dir='.') as folder:
         own = [
             sys.executable,
@@ -167,7 +167,7 @@ def serving(port: int, *options: str, command: Sequence[str] = ()) -> Iterator[i
 
 
 def resident(process: int) -> float:
-    """The memory of a process that is in use now, in KiB."""
+    """The memory that a process uses now, in KiB."""
     status = Path(f'/proc/{process}/status').read_text()
     found = re.search(r'VmRSS:\s+(\d+) kB', status)
     assert found

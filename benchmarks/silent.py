@@ -1,9 +1,9 @@
-"""Silent peers: what a call takes while so many connections are open that say nothing, beside what it takes without.
+"""Silent peers: how long a call takes with many open connections that send nothing, and without them.
 
     python benchmarks/silent.py [CONNECTIONS] [CALLS_AT_ONCE] [ROUNDS]
 
-Half of the connections are silent from the start, the others stop within their environment. The server closes them
-after five seconds, and each is opened again at once.
+Half of the connections send nothing, the others stop in the middle of their environment. The server closes each of them
+after five seconds, and this program opens it again at once.
 """
 
 import selectors
@@ -17,7 +17,7 @@ _SECONDS = 3.0
 
 
 class SilentPeers:
-    """So many connections to `port`, in a thread of their own, until they are closed."""
+    """`count` connections to `port`, kept open by a thread of their own until `close`."""
 
     def __init__(self, port: int, count: int) -> None:
         self._port = port
@@ -60,7 +60,7 @@ def main(connections: str = '1000', at_once: str = '16', rounds: str = '3', port
                 peers.close()
                 print(
                     f'{count:5} silent: {len(load.results.numbers) / _SECONDS:.0f} calls/s, '
-                    f'{load.results.percentiles()}, {load.results.wrong} numbers missing or twice'
+                    f'{load.results.percentiles()}, {load.results.wrong} numbers missing or given twice'
                 )
 
 

@@ -1,8 +1,8 @@
-"""Durable updates a second: threads that each count calls on one line, in one process.
+"""Durable updates per second: several threads of one process count calls on one line.
 
     taskset -c 0 python benchmarks/updates.py [--bare] [THREADS] [SECONDS]
 
-With --bare a counter alone is stored, without the record of a call and its hour. acid.hs does the same.
+With --bare, an update stores only a counter, without the record of the call and its hour. acid.hs does the same.
 """
 
 import os
@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from hitcounter.hits import Caller, HitCounter
@@ -42,8 +41,8 @@ def main(*arguments: str) -> None:
     with tempfile.TemporaryDirectory(dir='.') as folder:
         path = Path(folder, 'hits.fs')
         with (
-            closing(open_database(f'file://{path.absolute()}', share=True)) as database,
-            closing(State(database, [component])) as state,
+            open_database(f'file://{path.absolute()}', share=True) as database,
+            State(database, [component]) as state,
         ):
             hit = state[Bare].hit if bare else lambda: state[HitCounter].hit('31415', CALLER)
             counted = count(hit, threads, seconds)
@@ -56,14 +55,14 @@ def main(*arguments: str) -> None:
 
 
 def _importable(component: type[Component]) -> type[Component]:
-    """`component` as that of a module: a database refuses what no other process could load."""
+    """Make `component` importable by its module: a database refuses a class that no other process could load."""
     component.__module__ = Path(__file__).stem
     sys.modules[component.__module__] = sys.modules['__main__']
     return component
 
 
 def count(hit: Callable[[], int], threads: int, seconds: float) -> list[int]:
-    """Call `hit` in `threads` for `seconds`; returns every number that it gave."""
+    """Call `hit` in `threads` threads for `seconds`; returns every number that it returned."""
     end = time.monotonic() + seconds
     numbers: list[list[int]] = [[] for _ in range(threads)]
 

@@ -1,8 +1,8 @@
-"""A database of years: its size, how long a restart takes, and how long a call waits at most while it is packed.
+"""A database of many years: its size, the time of a restart, and the longest wait of a call during a pack.
 
     python benchmarks/years.py [CALLS]
 
-Calls are counted one by one, each in a transaction of its own, so the file is as large as it can become.
+Each call is counted in a transaction of its own, so the file is as large as it can get.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 
 from updates import CALLER
@@ -21,11 +20,10 @@ from hitcounter.state import State, open_database
 
 _OPEN = """
 import sys, time
-from contextlib import closing
 from hitcounter.hits import HitCounter
 from hitcounter.state import State, open_database
 begun = time.perf_counter()
-with closing(open_database(sys.argv[1], share=True)) as database, closing(State(database, [HitCounter])) as state:
+with open_database(sys.argv[1], share=True) as database, State(database, [HitCounter]) as state:
     calls = state[HitCounter].count('31415')
     print(f'{time.perf_counter() - begun:.3f} s, {calls} calls')
 """
@@ -35,13 +33,13 @@ def main(calls: str = '1000000') -> None:
     with tempfile.TemporaryDirectory(dir='.') as folder:
         path = Path(folder, 'hits.fs').absolute()
         uri = f'file://{path}'
-        with closing(open_database(uri, share=True)) as database, closing(State(database, [HitCounter])) as state:
+        with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
             _fill(state, int(calls))
-            print(f'{os.path.getsize(path) / int(calls):.0f} bytes a call')
+            print(f'{os.path.getsize(path) / int(calls):.0f} bytes per call')
         print('restart with its index:', _restart(uri))
         os.remove(f'{path}.index')
-        print('restart without:', _restart(uri))
-        with closing(open_database(uri, share=True)) as database, closing(State(database, [HitCounter])) as state:
+        print('restart without it:', _restart(uri))
+        with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
             before = os.path.getsize(path)
             waits = _Waits(state)
             time.sleep(2.0)
@@ -55,11 +53,11 @@ def main(calls: str = '1000000') -> None:
                 f'pack of {before / 1e6:.0f} MB to {os.path.getsize(path) / 1e6:.0f} MB in {took:.1f} s; a call waited '
                 f'{_milliseconds(packing)}, before the pack {_milliseconds(quiet)}'
             )
-            print(f'{os.path.getsize(path) / state[HitCounter].count("31415"):.0f} bytes a call after it')
+            print(f'{os.path.getsize(path) / state[HitCounter].count("31415"):.0f} bytes per call after the pack')
 
 
 def _fill(state: State, calls: int) -> None:
-    """Count so many calls, without waiting for the disk, which is not what is measured here."""
+    """Count `calls` calls, without waiting for the disk, whose speed is not measured here."""
     fsync, os.fsync = os.fsync, lambda _: None
     try:
         for _ in range(calls):
@@ -74,7 +72,7 @@ def _restart(uri: str) -> str:
 
 
 class _Waits:
-    """A caller every hundredth of a second, and how long each waits for its number."""
+    """A caller every hundredth of a second; measures how long each waits for its number."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -84,7 +82,7 @@ class _Waits:
         self._thread.start()
 
     def take(self) -> list[float]:
-        """The waits since the last time."""
+        """The waits since the last call of `take`, shortest first."""
         seconds, self._seconds = self._seconds, []
         return sorted(seconds)
 

@@ -1,9 +1,9 @@
-"""'Please enter your 16-digit account number': asked for three times, checked, read back, left for the dialplan.
+"""Asks for a 16-digit account number up to three times, checks it, reads it back, and passes it to the dialplan.
 
     python examples/account_number.py
     hitcounter call --to agi://127.0.0.1:4573/account --digits 45391488034364671
 
-The sound files whose names begin with `account-` are for you to record.
+Record the sound files whose names begin with `account-` yourself.
 """
 
 import signal
@@ -13,7 +13,7 @@ from hitcounter.agi.ivr import ask, menu
 
 
 def has_right_check_digit(number: str) -> bool:
-    """Whether the last digit is the one that Luhn's formula asks for."""
+    """Whether the last digit is the check digit of the Luhn algorithm."""
     digits = [int(digit) for digit in reversed(number)]
     doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[1::2]]
     return (sum(digits[0::2]) + sum(doubled)) % 10 == 0

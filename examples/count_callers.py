@@ -1,8 +1,8 @@
-"""Adds to the database how often each caller called, in batches, while calls come in.
+"""Counts the calls of each caller in the database, in batches, while calls come in.
 
     hitcounter-shell --write examples/count_callers.py 1000
 
-Each batch is a transaction, which also notes how far it came: stop the script when you like, and start it again.
+Each batch is one transaction, which also stores how far it got. So you can stop the script at any time, and restart it.
 """
 # ruff: noqa: F821, T201 -- the shell brings root, hits and commit; a script prints its progress
 
@@ -15,8 +15,8 @@ from hitcounter.errors import UpdateFailed
 batch = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 
 if 'callers' not in root:
-    root['callers'] = OOBTree()  # a caller ID, and how many calls came from it
-    root['callers counted'] = OOBTree()  # a line, and the last of its calls that is among them
+    root['callers'] = OOBTree()  # caller ID: number of calls
+    root['callers counted'] = OOBTree()  # line: number of the last call that is included
     commit('callers: none yet')
 
 callers, counted = root['callers'], root['callers counted']
@@ -30,6 +30,6 @@ for line in hits.lines():
         counted[line] = last
         try:
             commit(f'callers: {line} until call {last}')
-        except UpdateFailed:  # another process changed the same: go on from where it came to
+        except UpdateFailed:  # another process changed the same objects: continue from its result
             continue
         print(f'{line}: {last} of {hits.count(line)} calls', flush=True)

@@ -1,9 +1,9 @@
-"""A radio station's line: the hundredth caller wins, and everybody else hears how many are still to come.
+"""A radio station's line: the hundredth caller wins, and each caller before hears how many are still to come.
 
     python -c 'import hundredth_caller; hundredth_caller.main()'
     hitcounter call --to agi://127.0.0.1:4573/hundredth
 
-It is imported, not run: the database refers to Game by its module, and other processes must find it there.
+Import this module instead of running it: the database refers to Game by its module, where other processes must find it.
 """
 
 import signal
@@ -25,7 +25,7 @@ class Game(Component):
 
     @update
     def enter(self, caller_id: str | None) -> int:
-        """Take one more caller, and return how many are still to come: 0 for the winner, negative once it is over."""
+        """Count one more caller; returns how many are still to come: 0 for the winner, negative after that."""
         self.callers += 1
         if self.callers == WINS:
             self.winner = caller_id

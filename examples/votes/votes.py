@@ -1,4 +1,4 @@
-"""Votes by telephone: a package of one's own beside hitcounter, whose server serves it."""
+"""Votes by telephone: a package of its own, which hitcounter's server serves."""
 
 from BTrees.OOBTree import OOBTree
 
@@ -16,7 +16,7 @@ class Votes(Component):
 
     @update
     def vote(self, choice: str) -> int:
-        """Count a vote; returns how many the choice now has."""
+        """Count a vote; returns how many votes the choice now has."""
         self.votes[choice] = self.votes.get(choice, 0) + 1
         return self.votes[choice]
 
@@ -28,6 +28,6 @@ class Votes(Component):
 
 @script('vote/{choice}')
 def vote(call: Call, state: State) -> None:
-    """Dialled as agi://127.0.0.1/vote/tea, for example."""
+    """The dialplan calls it as agi://127.0.0.1/vote/tea, for example."""
     call.answer()
     call.say_number(state[Votes].vote(call.parameters['choice']))
