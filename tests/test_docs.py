@@ -247,6 +247,12 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert not heading or heading in anchors(target), (document, path, heading)
 
 
+def test_every_file_of_code_that_the_documentation_names_is_there() -> None:
+    for document in DOCUMENTS:
+        for name in re.findall(r'`((?:[\w-]+/)+[\w-]+\.py)`', document.read_text('utf-8')):
+            assert (TREE / name).exists() or (TREE / 'hitcounter' / name).exists(), (document, name)
+
+
 def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:
     document = (TREE / 'docs/installation.md').read_text('utf-8')
     shown = re.search(r'^    \[project\]\n(?:(?:    .*)?\n)+', document, re.MULTILINE)
