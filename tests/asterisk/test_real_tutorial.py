@@ -44,7 +44,7 @@ def reader(asterisk: Asterisk, home: Path) -> Iterator[Reader]:
 
 
 def test_the_tutorial_does_what_it_shows(asterisk: Asterisk, reader: Reader) -> None:
-    extensions = asterisk.folder / 'system' / 'run' / asterisk.environment['INSTANCE'] / 'extensions.conf'
+    extensions = asterisk.extensions
     before = extensions.read_text('utf-8')
     start = len(asterisk.log)
     try:

@@ -132,6 +132,11 @@ class Asterisk:
         script.write_text(f'#!/bin/sh\nexec chroot /mnt env {shlex.join([*settings, *command])} "$@"\n')
         script.chmod(0o755)
 
+    @property
+    def extensions(self) -> Path:
+        """Its dialplan, which it reads again at the command `dialplan reload`."""
+        return self._run / 'extensions.conf'
+
     def cli(self, command: str) -> str:
         """What Asterisk answers to a command at its console."""
         return subprocess.run(
