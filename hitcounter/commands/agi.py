@@ -16,7 +16,8 @@ from .. import hits
 from ..agi import Script
 from ..agi.serving.process import run, standard_stream
 from ..agi.stream import FAILURE
-from ..state import State, open_database
+from ..state import State
+from ..state.storage.database import Address
 from . import log, options, plugins
 
 
@@ -55,7 +56,7 @@ def _fail() -> None:
 @click.argument('script', required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
-    storage: str,
+    storage: Address,
     prompt: tuple[str, ...],
     max_lines: int,
     withheld: str,
@@ -74,7 +75,7 @@ def main(
     with standard_stream() as stream:
         log.set_up(log_level)
         with (
-            closing(open_database(storage)) as database,
+            closing(storage.open()) as database,
             closing(State(database, plugins.components())) as state,
         ):
             tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)

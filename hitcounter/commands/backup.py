@@ -4,7 +4,7 @@ import os
 
 import click
 
-from ..state.storage.database import path_of
+from ..state.storage.database import Address
 from ..state.storage.owner import refuse_strangers
 from ..state.upkeep.backup import back_up, restore
 from . import log, options
@@ -31,13 +31,13 @@ class _Restore(_Backup):
 @options.storage
 @click.option('--full', is_flag=True, help='Copy all of it, also where what was added would do.')
 @click.argument('folder', type=click.Path(file_okay=False))
-def main(storage: str, full: bool, folder: str) -> None:
+def main(storage: Address, full: bool, folder: str) -> None:
     """Add to FOLDER what is new in the database, and verify it, while the server runs or not.
 
     The first time, and after a pack, all of the database is new. "hitcounter restore" makes it a database again.
     """
     log.set_up('error')
-    made = back_up(path_of(storage), folder, full=full)
+    made = back_up(storage.file(), folder, full=full)
     kind = 'full' if made.is_full else 'what was added'
     click.echo(f'{made.file}: {kind}, verified' if made.is_new else f'{made.file}: nothing is new, verified')
     if made.is_unlike:
@@ -56,12 +56,12 @@ def main(storage: str, full: bool, folder: str) -> None:
 @options.config
 @options.storage
 @click.argument('folder', type=click.Path(file_okay=False))
-def restore_main(storage: str, folder: str) -> None:
+def restore_main(storage: Address, folder: str) -> None:
     """Put the database that was last backed up to FOLDER where --storage says, byte by byte.
 
     It replaces none: stop the server, and move a damaged file away before.
     """
     log.set_up('error')
-    path = path_of(storage)
+    path = storage.file()
     size = restore(folder, path)
     click.echo(f'{path}: {size:,} bytes restored, verified')

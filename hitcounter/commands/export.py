@@ -12,8 +12,9 @@ import click
 from ..errors import HitcounterError, Interrupted
 from ..hits import HitCounter
 from ..hits.records import AT_ONCE, EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
-from ..state import Component, ReadConnection, State, open_database
+from ..state import Component, ReadConnection, State
 from ..state.model.root import SCHEMAS
+from ..state.storage.database import Address
 from ..state.storage.disk import publish
 from ..state.storage.owner import name_of
 from . import log, options, plugins
@@ -67,7 +68,7 @@ def _exchange(command: F) -> F:
     show_default='the calls of the hit counter',
     help='Write the records of this component.',
 )
-def main(storage: str, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
+def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
     """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
 
     It may run beside the server, and writes what was counted when it began.
@@ -76,7 +77,7 @@ def main(storage: str, file: str, form: Format, schema: int, forgotten: bool, na
     calls = name == HitCounter.name
     progress = Progress('calls written' if calls else f'records of {name} written')
     with (
-        closing(open_database(storage, read_only=True)) as database,
+        closing(storage.open(read_only=True)) as database,
         closing(ReadConnection(database.db)) as session,
         _new(file) as output,
     ):
@@ -93,7 +94,7 @@ def main(storage: str, file: str, form: Format, schema: int, forgotten: bool, na
     cls=options.Command, short_help='Take the calls of a file.', epilog='Example: hitcounter import calls.csv'
 )
 @_exchange
-def import_main(storage: str, file: str, form: Format) -> None:
+def import_main(storage: Address, file: str, form: Format) -> None:
     """Take the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
 
     Each must have the next number of its line. Calls that are there are passed over: what ended in the middle, for
@@ -103,7 +104,7 @@ def import_main(storage: str, file: str, form: Format) -> None:
     progress = Progress('calls read')
     with (
         _old(file) as input_,
-        closing(open_database(storage)) as database,
+        closing(storage.open()) as database,
         closing(State(database, plugins.components())) as state,
     ):
         taken = known = 0

@@ -7,9 +7,10 @@ import click
 
 from ..errors import HitcounterError
 from ..hits import HitCounter
-from ..state import State, open_database
+from ..state import State
 from ..state.forgetting import can_forget, forget
 from ..state.model.blame import told
+from ..state.storage.database import Address
 from . import log, options, plugins
 
 
@@ -19,7 +20,7 @@ from . import log, options, plugins
 @options.config
 @options.storage
 @options.keep_calls(required=True)
-def main(storage: str, keep_calls: float) -> None:
+def main(storage: Address, keep_calls: float) -> None:
     """Forget who called, and when, longer than --keep-calls ago, while the server runs or not.
 
     Counts, hours and the numbers of later calls stay. The bytes leave the file when it is packed: see "hitcounter
@@ -29,7 +30,7 @@ def main(storage: str, keep_calls: float) -> None:
     components = plugins.components()
     failures = []
     with (
-        closing(open_database(storage)) as database,
+        closing(storage.open()) as database,
         closing(State(database, components)) as state,
     ):
         for component in filter(can_forget, components):

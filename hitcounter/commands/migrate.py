@@ -8,9 +8,9 @@ from inspect import getdoc
 
 import click
 
-from ..errors import MigrationFailed
+from ..errors import DatabaseRefused, MigrationFailed
 from ..state import Component
-from ..state.storage.database import Database, open_alone, open_as_stored
+from ..state.storage.database import Address
 from ..state.upkeep.backup import full_backup
 from ..state.upkeep.migration import Changes, Comparison, compare, migrate
 from ..state.upkeep.migration import dry_run as try_migration
@@ -39,7 +39,7 @@ _NEEDED = 3
     '--drop', metavar='NAME', multiple=True, help='Give up what a component stored whose code is missing; repeatable.'
 )
 def main(
-    storage: str, is_asked: bool, dry_run: bool, backup: str | None, no_backup: bool, drop: tuple[str, ...]
+    storage: Address, is_asked: bool, dry_run: bool, backup: str | None, no_backup: bool, drop: tuple[str, ...]
 ) -> None:
     """Migrate the database to the schemas of the code that is installed, backed up before, while no server runs.
 
@@ -53,16 +53,16 @@ def main(
     log.set_up('warning')
     components = plugins.components()
     if is_asked:
-        with closing(open_as_stored(storage)) as database:
+        with closing(storage.open_as_stored()) as database:
             sys.exit(_tell(compare(database, components)))
-    with closing(open_as_stored(storage) if dry_run else open_alone(storage)) as database:
+    with closing(storage.open_as_stored() if dry_run else storage.open_alone()) as database:
         comparison = compare(database, components)
         comparison.refuse_strange(drop)
         if comparison.is_current and not drop:
             click.echo('nothing is to be migrated')
             return
         if not (dry_run or no_backup):
-            click.echo(f'backed up: {_back_up(database, backup)}')
+            click.echo(f'backed up: {_back_up(storage, backup)}')
         changes = (try_migration if dry_run else migrate)(database, components, drop)
         for line in _done(comparison, drop, changes):
             click.echo(line)
@@ -70,12 +70,12 @@ def main(
             click.echo('nothing of it is stored: this was a dry run')
 
 
-def _back_up(database: Database, folder: str | None) -> str:
-    if database.path is None:
-        raise MigrationFailed(
-            f'{database.description} is not a file: back it up by its own means, then give --no-backup'
-        )
-    return full_backup(database.path, folder or f'{database.path}.backups')
+def _back_up(storage: Address, folder: str | None) -> str:
+    try:
+        path = storage.file()
+    except DatabaseRefused as error:
+        raise MigrationFailed(f'{storage} is not a file: back it up by its own means, then give --no-backup') from error
+    return full_backup(path, folder or f'{path}.backups')
 
 
 def _tell(comparison: Comparison) -> int:

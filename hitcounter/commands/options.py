@@ -22,7 +22,7 @@ from click.core import ParameterSource
 from ..agi.protocol.command import LINE_LIMIT, compose
 from ..errors import CommandRefused, DatabaseRefused, HitcounterError
 from ..owners import other_owners
-from ..state.storage.database import path_of
+from ..state.storage import database
 from ..state.storage.owner import trust
 from .advice import advised
 from .ending import Ending
@@ -96,22 +96,20 @@ class Command(Ending):
             if trusted is not None:
                 trust(trusted)
             if 'storage' in ctx.params:
-                ctx.params['storage'] = self.prepare(ctx, ctx.params['storage'])
+                ctx.params['storage'] = self.prepare(ctx, database.address_of(ctx.params['storage']))
             return super().invoke(ctx)
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
                 handler.flush()  # what was said before stands before
             raise click.ClickException(advised(error)) from error
 
-    def prepare(self, ctx: click.Context, storage: str) -> str:
-        """Become the user who may open `storage`, before it is touched; returns its URI, with the real path."""
-        if not storage.startswith('file:'):
-            return storage
-        path = path_of(storage)
-        self.act(ctx, path)
-        if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
-            check_folder(path)
-        return f'file:{quote(os.fsencode(path))}{"".join(storage.partition("?")[1:])}'
+    def prepare(self, ctx: click.Context, storage: database.Address) -> database.Address:
+        """Become the user who may open `storage`, before it is touched."""
+        for path in storage.files:
+            self.act(ctx, path)
+            if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
+                check_folder(path)
+        return storage
 
     def act(self, ctx: click.Context, path: str) -> None:
         """Become the user who may open the file at `path`. Raises ForeignDatabase."""

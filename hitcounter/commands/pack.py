@@ -4,7 +4,7 @@ from contextlib import closing
 
 import click
 
-from ..state import open_database
+from ..state.storage.database import Address
 from ..state.upkeep.packing import pack
 from . import log, options
 
@@ -15,12 +15,12 @@ from . import log, options
 @options.config
 @options.storage
 @options.pack_keep
-def main(storage: str, pack_keep: float) -> None:
+def main(storage: Address, pack_keep: float) -> None:
     """Remove from the database what it was before --pack-keep, while the server runs or not.
 
     Undo and the shell's view of the past reach back to there. It needs room on the disk for a second file.
     """
     log.set_up('warning')
-    with closing(open_database(storage)) as database:
+    with closing(storage.open()) as database:
         packed = pack(database, pack_keep)
     click.echo(f'packed: {packed.before:,} bytes, now {packed.after:,}, in {packed.seconds:.1f} s')

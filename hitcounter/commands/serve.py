@@ -22,8 +22,9 @@ from ..agi import Script, Server
 from ..agi.serving import acceptor, running_calls
 from ..agi.serving.server import MAX_CALLS, PORT
 from ..errors import ClockAhead, HitcounterError, ListenError, PackFailed
-from ..state import Component, Database, State, open_database
+from ..state import Component, Database, State
 from ..state.forgetting import can_forget, forget
+from ..state.storage.database import Address
 from ..state.storage.periodic import PeriodicTask
 from ..state.upkeep.packing import check_clock, pack_if_due
 from . import log, options, plugins
@@ -75,7 +76,7 @@ _LOOK = 60.0
 def main(
     listen: tuple[str, int],
     allow: tuple[Any, ...],
-    storage: str,
+    storage: Address,
     prompt: tuple[str, ...],
     max_calls: int,
     max_calls_per_peer: int | None,
@@ -126,10 +127,10 @@ def main(
 
 
 @contextmanager
-def _opened(storage: str, components: Sequence[type[Component]]) -> Iterator[tuple[Database, State]]:
+def _opened(storage: Address, components: Sequence[type[Component]]) -> Iterator[tuple[Database, State]]:
     """The database and the state of its components, which serve within the block."""
     with ExitStack() as opened:
-        database = opened.enter_context(closing(open_database(storage, share=True)))
+        database = opened.enter_context(closing(storage.open(share=True)))
         state = opened.enter_context(closing(State(database, components)))
         opened.enter_context(state.serving())
         _warn_of_the_clock(database)
@@ -148,7 +149,7 @@ def _upkeep(
     """Pack the database and forget calls in threads of their own, within the block."""
     ending = threading.Event()
     with ExitStack() as threads:
-        if pack_every and database.path:
+        if pack_every and database.is_packed_when_due:
             packing = partial(_pack, database, pack_every, pack_keep)
             threads.enter_context(closing(PeriodicTask('packing', min(pack_every, _LOOK), packing)))
         if keep_calls is not None:

@@ -16,7 +16,8 @@ from ZEO.Exceptions import ClientDisconnected
 
 from ..errors import DatabaseRefused, HitcounterError, ReadOnly
 from ..shell.workspace import GONE, Workspace
-from ..state import Database, ReadConnection, open_database
+from ..state import Database, ReadConnection
+from ..state.storage.database import Address
 from ..state.upkeep.migration import moved_classes, unfit
 from . import log, options, plugins
 from .advice import advised
@@ -46,7 +47,7 @@ class _Script(click.Path):
 @click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
-    storage: str, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
+    storage: Address, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
 ) -> None:
     """Look into the database, and change it with --write, while the server runs or not.
 
@@ -61,7 +62,7 @@ def main(
         raise click.UsageError('--unmigrated needs --write: without it nothing can be changed')
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
-    with closing(open_database(storage, read_only=not write)) as database, ExitStack() as opened:
+    with closing(storage.open(read_only=not write)) as database, ExitStack() as opened:
         _check_fit(database, write, unmigrated)
         workspace = opened.enter_context(closing(Workspace(database, writes=write)))
         if code is None and script is None and sys.stdin.isatty():

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ..errors import HitcounterError
-from ..state import Database, ReadConnection, open_database
+from ..state import Database, ReadConnection
+from ..state.storage.database import Address
 from ..state.upkeep.migration import is_due, unfit
 from ..state.upkeep.status import status
 from . import log, options, plugins
@@ -20,10 +21,10 @@ from .advice import advised
 @options.config
 @options.storage
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')
-def main(storage: str, as_json: bool) -> None:
+def main(storage: Address, as_json: bool) -> None:
     """Tell how large the database is, what was last done to it, and who works with it."""
     log.set_up('error')
-    with closing(open_database(storage, read_only=True)) as database:
+    with closing(storage.open(read_only=True)) as database:
         told = {**status(database), **_fit(database)}
     click.echo(json.dumps(told) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(told)))
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 
 from ..errors import RESTORE
-from ..state.storage.database import open_as_stored
+from ..state.storage.database import Address
 from ..state.upkeep.verification import Verdict, findings
 from . import log, options
 from .advice import with_restore
@@ -32,7 +32,7 @@ _VERDICTS = {
 )
 @options.config
 @options.storage
-def main(storage: str) -> None:
+def main(storage: Address) -> None:
     """Read every transaction, load every object, and let each component check itself, while the server runs or not.
 
     One line for each finding, and exit status 1 if there are any. Damage, code that is missing, code that fails, and
@@ -41,7 +41,7 @@ def main(storage: str) -> None:
     log.set_up('error')
     logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding
     found: Counter[Verdict] = Counter()
-    with closing(open_as_stored(storage)) as database:
+    with closing(storage.open_as_stored()) as database:
         for verdict, sentence in findings(database):
             click.echo(sentence)
             found[verdict] += 1

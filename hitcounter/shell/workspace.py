@@ -117,7 +117,7 @@ class Workspace:
             raise ReadOnly('this shell only reads: start it with --write to undo a transaction')
         if self.is_changed:
             raise StateError('there are changes, which come first: commit() or abort() them')
-        undo(self.database.db, id, _user())
+        undo(self.database, id, _user())
         self.session.refresh()
 
     def _writing(self) -> WriteConnection:

@@ -12,7 +12,7 @@ import ZODB
 
 from hitcounter.hits import HitCounter
 from hitcounter.state import ReadConnection, State, open_database
-from hitcounter.state.storage.guard import GuardedFile
+from hitcounter.state.storage.guarded import GuardedFile
 from tests.support.outages import be_impatient
 from tests.support.servers import BOB
 

@@ -164,7 +164,7 @@ def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
         (('verify',), 'hitcounter.commands.verify.findings'),
         (('backup', 'backups'), 'hitcounter.commands.backup.back_up'),
         (('restore', '.'), 'hitcounter.commands.backup.restore'),
-        (('export', '-', '--format', 'csv'), 'hitcounter.commands.export.open_database'),
+        (('export', '-', '--format', 'csv'), 'hitcounter.state.storage.database.Address.open'),
         (('migrate', '--status'), 'hitcounter.commands.migrate.compare'),
         (('pack',), 'hitcounter.commands.pack.pack'),
         (('forget', '--keep-calls', '1d'), 'hitcounter.commands.forget.forget'),

@@ -261,7 +261,7 @@ def test_what_everyone_can_write_is_not_opened_but_a_group_is_the_owners_choice(
 def test_an_index_that_a_stranger_left_in_a_sticky_folder_is_not_loaded(run_as: As, bobs: Path, trap: Path) -> None:
     bobs.parent.chmod(0o1777)
     os.chown(f'{bobs}.index', EVE, EVE)
-    code = 'from hitcounter.state.storage.guard import check; import sys; check(sys.argv[1])'
+    code = 'from hitcounter.state.storage.checker import check; import sys; check(sys.argv[1])'
 
     assert run_as(BOB, str(bobs), code=code).returncode == 0
     assert not trap.exists()

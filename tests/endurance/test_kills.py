@@ -26,7 +26,7 @@ def test_each_call_is_counted_once_though_the_server_is_killed_hundreds_of_times
     with closing(CrashingServer(path, DEATHS, seed)) as server:
         fates, counted = outages.count_through(server, uri.format(path=path))
     print(f'seed {seed}: {len(counted.stored)} stored, {len(counted.failed)} failed; died {dict(fates)}')  # noqa: T201
-    looked_up = [record.message for record in caplog.records if record.name == 'hitcounter.state.marks']
+    looked_up = [record.message for record in caplog.records if record.name == 'hitcounter.state.transactions.marker']
     assert set(fates) == set(FATES)
     assert fates.total() == DEATHS
     assert any(message.endswith('is stored') for message in looked_up)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hitcounter.state import open_database
-from hitcounter.state.storage import database
+from hitcounter.state.storage import file
 from tests.support.patience import PATIENCE
 
 #: Where a server may die: in a commit, or anywhere.
@@ -46,7 +46,7 @@ def _fork(uri: str, fate: str, commits: int, seconds: float) -> int:
     child = os.fork()
     if child == 0:
         sys.stdin.close()
-        database.GuardedFile = _doomed(database.GuardedFile, fate, commits, seconds)
+        file.GuardedFile = _doomed(file.GuardedFile, fate, commits, seconds)
         open_database(uri, share=True)
         _say(READY)
         if fate == NEVER:

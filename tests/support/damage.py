@@ -11,7 +11,7 @@ from ZODB.FileStorage import FileStorage
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state.storage.database import open_database
-from hitcounter.state.storage.guard import GuardedFile
+from hitcounter.state.storage.guarded import GuardedFile
 
 COMMITS = 20
 

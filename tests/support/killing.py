@@ -20,7 +20,7 @@ from typing import Any
 from ZODB.FileStorage import FileStorage
 from ZODB.serialize import referencesf
 
-from hitcounter.state.storage.guard import GuardedFile
+from hitcounter.state.storage.guarded import GuardedFile
 
 _PACKERS = {'ours': GuardedFile, "ZODB's": FileStorage}
 

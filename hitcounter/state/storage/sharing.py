@@ -21,6 +21,7 @@ from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
 from ZODB.POSException import ReadOnlyError, StorageError
 
+from ... import errors
 from ...errors import DatabaseRefused, PackFailed, StateError
 from .disk import give
 from .owner import is_self, told_of
@@ -126,6 +127,13 @@ class SharedStorageServer:
         with suppress(OSError):  # asyncio removes it since Python 3.13
             os.remove(self._folder.socket)
         self._folder.close()
+
+
+def raise_refusal(refusal: tuple[str, str] | None) -> None:
+    """Raise the StateError for which the server of a shared database did not pack it, if there is one."""
+    if refusal:
+        kind, message = refusal
+        raise getattr(errors, kind)(message)
 
 
 def connect(folder: PrivateFolder, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""URIs as they may be shown: with their passwords masked."""
+"""URIs as text: as zodburi wants them, and as they may be shown, with their passwords masked."""
 
 import re
 from urllib.parse import unquote
@@ -12,6 +12,12 @@ _LOG_IN = re.compile(r'((?<=//)[^:/?@]*:|^[^:/?]*:(?!//))(.*)', re.DOTALL)
 _OPTION = re.compile(r'(?<![^=&;?\s])([^=&;?\s]++)(\s*+=\s*+)(.*?)(?=&|[;\s][^=&;?\s]++\s*+=|$)', re.DOTALL)
 
 _IS_SECRET = re.compile(r'pass|pwd|^pw$|secret|token|key|credential|auth|dsn', re.IGNORECASE)
+
+
+def with_slashes(uri: str) -> str:
+    """`uri` as zodburi wants it: memory:// and file://."""
+    scheme, _, rest = uri.partition(':')
+    return f'{scheme}://{rest.removeprefix("//")}'
 
 
 def public(uri: str) -> str:

@@ -16,8 +16,11 @@ from types import SimpleNamespace
 from ZODB.scripts import repozo
 
 from ...errors import BackupFailed, DatabaseInUse, StateError
+from ..storage.checker import check
+from ..storage.data_file import DatabaseFile, UnindexedFile
 from ..storage.disk import check_room, give, make_folder, private, publish, remove, sync
-from ..storage.guard import DatabaseFile, UnindexedFile, check, guard_of, refuse_without_locks, until_free
+from ..storage.guard import guard_of
+from ..storage.lock import refuse_without_locks, until_free
 from ..storage.owner import owner_of, whose
 from ..storage.stamps import BackupStamp, PackStamp
 

@@ -2,8 +2,7 @@
 
 import re
 from base64 import decodebytes, encodebytes
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ZODB.utils import get_pickle_metadata, load_current
 from ...errors import ReadOnly, StateError, UpdateFailed
 from .. import journal
 from ..model.blame import blaming
+from ..storage.database import Database
 from ..transactions.commit import NotStored, Raised, commit
 
 
@@ -66,7 +66,7 @@ def history(database: ZODB.DB, thing: Any, count: int) -> Transactions:
         return Transactions()
 
 
-def undo(database: ZODB.DB, id: str, user: str) -> None:
+def undo(database: Database, id: str, user: str) -> None:
     """Take back what the transaction `id` changed, in a further transaction, which can itself be undone.
 
     Raises UpdateFailed if there is none, a later one built upon it, or it changed a journal.
@@ -78,7 +78,7 @@ def undo(database: ZODB.DB, id: str, user: str) -> None:
     current = manager.begin()
     current.user = user
     current.description = f'undo of {id}: {_description(database, tid)}'
-    database.undo(encodebytes(tid).rstrip(), current)
+    database.db.undo(encodebytes(tid).rstrip(), current)
     try:
         commit(manager, f'the undo of {id}')
     except NotStored as error:
@@ -97,24 +97,14 @@ def _refused(id: str, error: NotStored) -> StateError:
     return UpdateFailed(f'transaction {id} was not undone ({error}): do it again')
 
 
-def _description(database: ZODB.DB, tid: bytes) -> str:
+def _description(database: Database, tid: bytes) -> str:
     """What the transaction was. Raises UpdateFailed if it cannot be undone without harm."""
-    with _stored(database, tid) as found:
+    with closing(database.transactions(tid, tid)) as found:
         for stored in found:
             for record in stored:
-                _check(database, record)
+                _check(database.db, record)
             return _text(stored.description)
     raise UpdateFailed(f'there is no transaction {tid.hex()}: take one that transactions() shows')
-
-
-@contextmanager
-def _stored(database: ZODB.DB, tid: bytes) -> Iterator[Any]:
-    found = database.storage.iterator(tid, tid)
-    try:
-        yield found
-    finally:
-        if hasattr(found, 'close'):  # that of a file; no other has one
-            found.close()
 
 
 def _check(database: ZODB.DB, record: Any) -> None:

@@ -12,8 +12,7 @@ import transaction
 from transaction.interfaces import NoTransaction
 from ZODB.broken import Broken, find_global
 from ZODB.DemoStorage import DemoStorage
-from ZODB.POSException import POSKeyError
-from ZODB.utils import get_pickle_metadata, p64, u64
+from ZODB.utils import get_pickle_metadata, u64
 
 from ...deferred import never_run
 from ...errors import (
@@ -154,7 +153,7 @@ def migrate(database: Database, components: Iterable[type[Component]], drop: Ite
     changed; OutcomeUnknown if a storage elsewhere went away while it stored.
     """
     storage = database.db.storage
-    with _migrated(storage, storage, components, drop) as (connection, changes):
+    with _migrated(storage, database, components, drop) as (connection, changes):
         _commit(connection.transaction_manager)
         return changes
 
@@ -164,7 +163,7 @@ def dry_run(database: Database, components: Iterable[type[Component]], drop: Ite
     storage = database.db.storage
     with (
         closing(DemoStorage(base=storage, close_base_on_close=False)) as scratch,
-        _migrated(scratch, storage, components, drop) as (_, changes),
+        _migrated(scratch, database, components, drop) as (_, changes),
     ):
         return changes
 
@@ -184,7 +183,7 @@ def _commit(manager: Any) -> None:
 
 @contextmanager
 def _migrated(
-    storage: Any, stored: Any, components: Iterable[type[Component]], drop: Iterable[str]
+    storage: Any, stored: Database, components: Iterable[type[Component]], drop: Iterable[str]
 ) -> Iterator[tuple[Any, Changes]]:
     """A connection to `storage` on which the migration was done and not committed; `stored` lists the objects."""
     ordered = in_order(components)
@@ -269,15 +268,15 @@ def _label(connection: Any, comparison: Comparison, drop: Iterable[str]) -> None
     connection.transaction_manager.get().note(f'migrate: {", ".join([*done, *(f"without {name}" for name in drop)])}')
 
 
-def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
+def _rename(connection: Any, stored: Database, moves: Mapping[Class, Class]) -> None:
     """Let each record be written anew that names a class by its old name."""
-    if not hasattr(stored, 'record_iternext'):
+    if not stored.lists_objects:
         raise MigrationFailed(
             'classes have moved, and this kind of storage does not list its objects: copy it to a file, migrate that '
             'one, and copy it back'
         )
     old = [f'c{module}\n{name}\n'.encode() for module, name in moves]  # as in a pickle of protocol 3
-    for count, oid in enumerate(oid for oid, data in _records(stored) if any(name in data for name in old)):
+    for count, oid in enumerate(_naming(stored, old)):
         try:
             found = connection.get(oid)
             found._p_activate()
@@ -291,17 +290,13 @@ def _rename(connection: Any, stored: Any, moves: Mapping[Class, Class]) -> None:
             connection.transaction_manager.savepoint(optimistic=True)
 
 
-def _records(stored: Any) -> Iterator[tuple[bytes, bytes]]:
-    """The id and the record of each object."""
-    position: bytes | None = p64(0)
-    while position is not None:
-        try:
-            oid, _, data, position = stored.record_iternext(position)
-            yield oid, data
-        except ValueError:  # there is no further one
-            return
-        except POSKeyError:  # an undo took back that it was made
-            position = p64(u64(position) + 1)
+def _naming(stored: Database, names: list[bytes]) -> Iterator[bytes]:
+    """The ids of the objects whose records hold one of `names`."""
+    for oid, record in stored.records():
+        if isinstance(record, Exception):
+            raise record
+        if any(name in record for name in names):
+            yield oid
 
 
 def _migrate(connection: Any, component: type[Component], steps: Iterable[tuple[int, str]]) -> None:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import transaction
 from persistent.TimeStamp import TimeStamp
-from ZODB.POSException import POSKeyError
 from ZODB.serialize import referencesf
-from ZODB.utils import get_pickle_metadata, p64, u64
+from ZODB.utils import get_pickle_metadata, u64
 
 from ..model.blame import UNREADABLE, is_whole, raised_at, reason, told, why_missing
 from ..model.classes import MissingClasses
@@ -59,10 +58,10 @@ def findings(database: Database) -> Iterator[Finding]:
     storages of ZODB keep no checksums.
     """
     storage = database.db.storage
-    yield from _transactions(storage)
+    yield from _transactions(database)
     transactions = transaction.TransactionManager()
     with closing(database.db.open(transaction_manager=transactions)) as connection:
-        yield from _objects(storage, connection)
+        yield from _objects(database, connection)
         transactions.abort()  # what a damaged record leads to may be a change
     with closing(ReadConnection(database.db)) as session:
         try:
@@ -90,12 +89,10 @@ def _found(error: BaseException, what: str) -> Finding:
     return _damage(f'{what} ({reason(error)})')
 
 
-def _transactions(storage: Any) -> Iterator[Finding]:
-    if not hasattr(storage, 'iterator'):
-        return
+def _transactions(database: Database) -> Iterator[Finding]:
     at = 'the first one'
     try:
-        for found in storage.iterator():
+        for found in database.transactions():
             at = f'the one of {TimeStamp(found.tid)} UTC or the next'
             for _ in found:
                 pass
@@ -103,26 +100,20 @@ def _transactions(storage: Any) -> Iterator[Finding]:
         yield _found(error, f'a transaction cannot be read: {at}')
 
 
-def _objects(storage: Any, connection: Any) -> Iterator[Finding]:
-    position: bytes | None = p64(0) if hasattr(storage, 'record_iternext') else None
+def _objects(database: Database, connection: Any) -> Iterator[Finding]:
     count, failures, damage = 0, 0, ''
-    while position is not None and failures < _FAILURES:
-        try:
-            oid, _, data, position = storage.record_iternext(position)
-        except ValueError:  # there is no further one
-            return
-        except POSKeyError:  # an undo took back that it was made
-            position = p64(u64(position) + 1)
-        except Exception as error:  # noqa: BLE001
-            if damage != (damage := reason(error)):
-                yield _found(error, f'object {u64(position):#x} or the next one cannot be read')
-            position = p64(u64(position) + 1)
+    for oid, record in database.records():
+        if isinstance(record, Exception):
+            if damage != (damage := reason(record)):
+                yield _found(record, f'object {u64(oid):#x} or the next one cannot be read')
             failures += 1
-        else:
-            yield from _object(storage, connection, oid, data)
-            count, failures = count + 1, 0
-            if count % _BREATH == 0:
-                connection.cacheGC()
+            if failures == _FAILURES:
+                return
+            continue
+        yield from _object(database.db.storage, connection, oid, record)
+        count, failures = count + 1, 0
+        if count % _BREATH == 0:
+            connection.cacheGC()
 
 
 def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[Finding]:

@@ -16,7 +16,8 @@ from ZODB.utils import p64, z64
 
 from hitcounter.errors import DatabaseRefused
 from hitcounter.state.storage.database import open_database
-from hitcounter.state.storage.guard import GuardedFile, guard_of
+from hitcounter.state.storage.guard import guard_of
+from hitcounter.state.storage.guarded import GuardedFile
 from tests.support.damage import (
     COMMITS,
     LAST,

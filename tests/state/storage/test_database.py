@@ -22,8 +22,8 @@ from zc.lockfile import LockFile
 from ZODB.blob import Blob
 
 from hitcounter.errors import DatabaseInUse, DatabaseRefused, StateError
-from hitcounter.state.storage import database as database_module
-from hitcounter.state.storage import guard
+from hitcounter.state.storage import file as file_module
+from hitcounter.state.storage import lock
 from hitcounter.state.storage.database import Database, open_alone, open_database
 from tests.support import without_flock
 from tests.support.patience import PATIENCE
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.2)
+    monkeypatch.setattr(file_module, 'OPEN_TIMEOUT', 0.2)
 
 
 def put(database: Database, key: str, value: object) -> None:
@@ -307,7 +307,7 @@ def test_whoever_comes_while_a_server_starts_waits_for_it(path: Path, monkeypatc
         starting.close()
         servers.append(open_database(f'file:{path}', share=True))
 
-    monkeypatch.setattr(database_module, 'time', Clock(start))
+    monkeypatch.setattr(file_module, 'time', Clock(start))
     with closing(open_database(f'file:{path}')) as database:
         assert 'shared by' in database.description
     servers[0].close()
@@ -319,7 +319,7 @@ def test_whoever_comes_while_a_server_stops_gets_the_file(
 ) -> None:
     open_database(f'file:{path}', share=True).close()
     stopping = LockFile(f'{path}.lock')
-    monkeypatch.setattr(database_module, 'time', Clock(stopping.close))
+    monkeypatch.setattr(file_module, 'time', Clock(stopping.close))
     with closing(open_database(f'file:{path}', share=share)) as database:
         assert database.description == str(path)
 
@@ -366,7 +366,7 @@ def test_a_process_in_a_container_is_not_named_by_the_id_of_another_one(path: Pa
 def test_a_server_waits_for_a_process_that_is_ending(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.1)
+    monkeypatch.setattr(file_module, 'OPEN_TIMEOUT', 0.1)
     open_database(f'file:{path}', share=True).close()
     ending = LockFile(f'{path}.lock')
     with ThreadPoolExecutor(1) as other, caplog.at_level(logging.WARNING):
@@ -379,8 +379,8 @@ def test_a_server_waits_for_a_process_that_is_ending(
 
 
 def test_a_server_does_not_wait_for_ever_for_one_that_does_not_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, 'OPEN_TIMEOUT', 0.0)
-    monkeypatch.setattr(database_module, 'ENDING_TIMEOUT', 0.2)
+    monkeypatch.setattr(file_module, 'OPEN_TIMEOUT', 0.0)
+    monkeypatch.setattr(file_module, 'ENDING_TIMEOUT', 0.2)
     open_database(f'file:{path}', share=True).close()
     with closing(LockFile(f'{path}.lock')), pytest.raises(DatabaseInUse, match=f'with id {os.getpid()}: stop that one'):
         open_database(f'file:{path}', share=True)
@@ -390,7 +390,7 @@ def test_who_only_looks_whether_a_file_is_locked_hinders_nobody(path: Path, monk
     open_database(f'file:{path}', share=True).close()
     looking = open(f'{path}.lock')  # noqa: SIM115 -- closed in the meantime
     fcntl.flock(looking, fcntl.LOCK_SH)
-    monkeypatch.setattr(guard, 'time', Clock(looking.close))
+    monkeypatch.setattr(lock, 'time', Clock(looking.close))
     open_alone(f'file:{path}').close()
     assert looking.closed
 

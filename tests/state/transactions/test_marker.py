@@ -16,7 +16,7 @@ from ZODB.POSException import ConflictError, POSKeyError, StorageError
 from hitcounter.errors import OutcomeUnknown, StateClosed, UpdateFailed
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import Components, Database, ReadConnection, State, WriteConnection, open_database
-from hitcounter.state.storage import database
+from hitcounter.state.storage import file
 from hitcounter.state.transactions import commit
 from hitcounter.state.transactions import marker as marker_module
 from hitcounter.state.transactions.marker import Marker
@@ -176,7 +176,7 @@ def test_a_database_of_ones_own_has_no_marks(server: Database) -> None:
 
 
 def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, 'OPEN_TIMEOUT', 0.5)
+    monkeypatch.setattr(file, 'OPEN_TIMEOUT', 0.5)
     with closing(open_database(f'file:{path}', share=True)) as new:
         State(new, [HitCounter]).close()
     server = CrashingServer(path, 0, seed=0)

@@ -15,7 +15,7 @@ from ZODB.scripts import repozo
 
 from hitcounter.errors import BackupFailed, DatabaseInUse, DatabaseRefused, NoRoom
 from hitcounter.state import open_database
-from hitcounter.state.storage import disk, guard
+from hitcounter.state.storage import disk, lock
 from hitcounter.state.storage.database import Database
 from hitcounter.state.storage.stamps import BackupStamp
 from hitcounter.state.upkeep.backup import back_up, full_backup, restore
@@ -208,7 +208,7 @@ def test_who_only_looks_whether_a_file_is_locked_keeps_it_from_no_restoration(
     os.remove(path)
     looking = open(f'{path}.lock')  # noqa: SIM115 -- closed in the meantime
     fcntl.flock(looking, fcntl.LOCK_SH)
-    monkeypatch.setattr(guard, 'time', SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: looking.close()))
+    monkeypatch.setattr(lock, 'time', SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: looking.close()))
     restore(folder, path)
     assert looking.closed
     assert path.exists()

@@ -23,9 +23,10 @@ from ZODB.utils import u64
 
 from hitcounter.errors import DatabaseRefused, HitcounterError, NoRoom, PackFailed, PackMetDamage, StateClosed
 from hitcounter.state import open_database
-from hitcounter.state.storage import disk, guard
+from hitcounter.state.storage import disk, guarded
+from hitcounter.state.storage.checker import last_transaction
 from hitcounter.state.storage.database import Database
-from hitcounter.state.storage.guard import last_transaction, remembered
+from hitcounter.state.storage.guard import remembered
 from hitcounter.state.storage.stamps import PackStamp
 from hitcounter.state.upkeep import packing
 from hitcounter.state.upkeep.packing import pack, pack_if_due
@@ -74,7 +75,7 @@ def test_when_the_server_ends_its_pack_is_abandoned(path: Path, monkeypatch: pyt
         packing.set()
         assert going_on.wait(PATIENCE)
 
-    monkeypatch.setattr(guard, 'check_room', wait)
+    monkeypatch.setattr(guarded, 'check_room', wait)
     server = open_database(f'file:{path}', share=True)
     fill(server)
     before = path.read_bytes()
@@ -136,7 +137,7 @@ def test_the_new_file_is_on_disk_before_it_takes_the_place_of_the_old_one(
 
         monkeypatch.setattr(module, name, noting)
 
-    noted(guard, 'sync')
+    noted(guarded, 'sync')
     noted(os, 'replace')
     pack(server, 0.0)
     synced = [step for number, step in enumerate(steps) if step not in steps[:number]]  # it is while it is written, too
@@ -157,7 +158,7 @@ def test_a_pack_is_abandoned_at_any_record_and_the_file_is_as_it_was(server: Dat
             if next(left) == 0:
                 raise StateClosed('abandoned')
 
-        storage._go_on = look
+        storage._GuardedFile__go_on = look
         try:
             pack(server, 0.0)
         except StateClosed:
@@ -331,7 +332,7 @@ def test_when_the_folder_of_the_packed_file_cannot_be_written_it_is_only_read_un
     with monkeypatch.context() as failing:
         sync = disk.sync
         error = OSError(errno.EIO, os.strerror(errno.EIO))
-        failing.setattr(guard, 'sync', lambda name: raise_(error) if name == str(path.parent) else sync(name))
+        failing.setattr(guarded, 'sync', lambda name: raise_(error) if name == str(path.parent) else sync(name))
         with pytest.raises(PackFailed, match=r'was packed, and can only be read since its disk failed'):
             pack(server, 0.0)
     with pytest.raises(StorageError, match='start the server again'):

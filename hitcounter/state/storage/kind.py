@@ -1,0 +1,237 @@
+"""What all kinds of storage have in common: an address that opens itself, and the open database."""
+
+import errno
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
+
+from transaction.interfaces import NoTransaction
+from ZODB.POSException import POSKeyError, StorageError
+from ZODB.serialize import referencesf
+from ZODB.utils import p64, u64
+
+from ...errors import DatabaseRefused, StateError
+from .owner import whose
+from .sharing import raise_refusal
+from .stamps import Stamp
+from .turn import NoTurn, Turn
+from .uri import public, without_secrets
+
+S = TypeVar('S', bound=Stamp)
+
+#: So many connections may be open at once before ZODB warns: more than a server has threads.
+POOL_SIZE = 10_000
+
+
+class User(Protocol):
+    """Something that uses a database from a thread of its own, and must be closed before it."""
+
+    def close(self) -> None: ...
+
+
+class Database:
+    """An open database, and all that was opened for it.
+
+    It answers for its kind of storage; a kind that has another answer has a subclass.
+    """
+
+    #: Whether it is a file, and nothing had been stored in it before it was opened.
+    is_new = False
+    #: Whether it is to be packed by `pack_if_due`; other storages are packed by their own means.
+    is_packed_when_due = False
+
+    def __init__(self, db: Any, description: str, resources: ExitStack, *, is_remote: bool = False) -> None:
+        self.db = db
+        #: What is open and how, in a phrase.
+        self.description = description
+        #: Whether the storage may go away and come back, so that a writer must look up what it last stored.
+        self.is_remote = is_remote
+        self._resources = resources
+        #: What must be closed before it.
+        self.users: list[User] = []
+
+    def __repr__(self) -> str:
+        return f'<Database {self.description}>'
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what is stored has changed, and this shows it as it was when it was opened."""
+        return False
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return int(self.db.getSize())
+
+    @property
+    def lists_objects(self) -> bool:
+        """Whether `records` lists its objects."""
+        return hasattr(self.db.storage, 'record_iternext')
+
+    def records(self) -> Iterator[tuple[bytes, bytes | Exception]]:
+        """The id of each object with its record, or with the error if it, or the next one, cannot be read."""
+        position: bytes | None = p64(0) if self.lists_objects else None
+        while position is not None:
+            try:
+                oid, _, data, position = self.db.storage.record_iternext(position)
+            except ValueError:  # there is no further one
+                return
+            except POSKeyError:  # an undo took back that it was made
+                position = p64(u64(position) + 1)
+            except Exception as error:  # noqa: BLE001 -- damaged bytes may raise anything
+                yield position, error
+                position = p64(u64(position) + 1)
+            else:
+                yield oid, data
+
+    def transactions(self, first: bytes | None = None, last: bytes | None = None) -> Generator[Any]:
+        """The transactions that are stored, from the id `first` to the id `last`; none if it does not list them."""
+        if not hasattr(self.db.storage, 'iterator'):
+            return
+        found = self.db.storage.iterator(first, last)
+        try:
+            yield from found
+        finally:
+            if hasattr(found, 'close'):  # a file's
+                found.close()
+
+    def server_status(self) -> dict[str, Any] | None:
+        """What the server that shares the database says of itself, as ZEO has it; None if there is none."""
+        storage = self.db.storage
+        return storage.server_status() if hasattr(storage, 'server_status') else None
+
+    def stamp(self, kind: type[S]) -> S | None:
+        """When something was last done to it; None if that is unknown."""
+        return None
+
+    def pack(self, until: float) -> None:
+        """Remove what it was before that time, in seconds since 1970. Raises StateError, StorageError or OSError."""
+        raise_refusal(self.db.storage.pack(until, referencesf))
+
+    def end_packing(self) -> None:
+        """Abandon a pack that this process is running, as soon as possible, and begin no other."""
+
+    def new_turn(self) -> Turn:
+        """A new turn: what a writer holds from its first read until its commit, so that one after the other writes.
+
+        It has open files, which its `close` closes.
+        """
+        return NoTurn()
+
+    def close(self) -> None:
+        """Give back what was opened, such as a file, a socket and threads.
+
+        All that uses it must be closed before. Otherwise it is closed now, and StateError raised.
+        """
+        self.end_packing()
+        left = [*self.users]
+        with ExitStack() as ending:
+            ending.callback(self._give_back)
+            for user in left:
+                ending.callback(user.close)
+        if left:
+            raise StateError(
+                f'{self.description} was closed before the state on it, which now takes no more: close it first'
+            )
+
+    def _give_back(self) -> None:
+        try:
+            self._resources.close()
+        except NoTransaction as error:  # the file and the socket are closed nevertheless
+            raise StateError(
+                f'{self.description} was closed before a connection to it: close the connection first'
+            ) from error
+
+
+@dataclass(frozen=True, repr=False)
+class Address:
+    """What a URI names; it opens itself."""
+
+    #: As it was given, with its passwords: it is not for a message.
+    uri: str
+
+    def __str__(self) -> str:
+        return public(self.uri)
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} {self}>'
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The real paths of what it opens on this machine."""
+        return ()
+
+    def file(self) -> str:
+        """The real path of the database file. Raises DatabaseRefused if it is not a file."""
+        raise DatabaseRefused(f'{str(self)!r} is not a file: use what its own storage offers for that')
+
+    def open(self, *, share: bool = False, read_only: bool = False) -> Database:
+        """Open it as `open_database` does."""
+        with refusing(self.uri):
+            return self._open(share, read_only)
+
+    def open_as_stored(self) -> Database:
+        """Open it only to read it, as it is now; a file itself, even if a process shares it."""
+        with refusing(self.uri):
+            return self._open_as_stored()
+
+    def open_alone(self) -> Database:
+        """Open it to change all of it: a file of no other process, which cannot open it meanwhile.
+
+        Raises DatabaseInUse if one has it open for longer than a moment, or DatabaseRefused.
+        """
+        with refusing(self.uri):
+            return self._open_alone()
+
+    def _open(self, share: bool, read_only: bool) -> Database:
+        raise NotImplementedError
+
+    def _open_as_stored(self) -> Database:
+        return self._open(False, True)
+
+    def _open_alone(self) -> Database:
+        return self._open(False, False)
+
+
+@contextmanager
+def refusing(uri: str) -> Iterator[None]:
+    """Say in one sentence why the database cannot be opened, whatever went wrong."""
+    try:
+        yield
+    except StateError:
+        raise
+    except PermissionError as error:
+        raise DatabaseRefused(f'{public(uri)!r} cannot be opened ({_reason(error)}): {whose(error)}') from error
+    except OSError as error:
+        todo = 'name a file in a folder that can be written, on a disk with room'
+        if error.errno == errno.EIO:
+            todo = 'see to the disk'
+        raise DatabaseRefused(f'{public(uri)!r} cannot be opened ({_reason(error)}): {todo}') from error
+    except (KeyError, ValueError, StorageError) as error:
+        raise refused(uri, error) from error
+
+
+def _reason(error: OSError) -> str:
+    if not error.strerror:
+        return str(error)
+    return f'{error.filename!r}: {error.strerror}' if error.filename else error.strerror
+
+
+def refused(uri: str, error: Exception) -> DatabaseRefused:
+    """What is raised for an error of a storage, whose message may hold a password."""
+    return DatabaseRefused(
+        f'{public(uri)!r} cannot be opened, {type(error).__name__}: {without_secrets(str(error), uri)}: see to its '
+        f'options, and that what it names is there'
+    )
+
+
+def for_threads(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` for a ZODB.DB, with a pool that is large enough for all threads."""
+    return {**options, 'pool_size': max(POOL_SIZE, options['pool_size'])}
