@@ -22,7 +22,8 @@ html_theme = 'furo'
 html_title = 'hitcounter'
 html_extra_path = ['site']  # index.html, which leads to docs/index.html
 
-_LINK = re.compile(r'\]\(([^)#:]+\.md)[)#]')
+_SECTION = re.compile(r'^## (.*)$', re.MULTILINE)
+_ENTRY = re.compile(r'^- \[([^]]+)\]\(([^)#:]+\.md)\)', re.MULTILINE)
 _FOLDER = re.compile(r'\]\(([^)#:]+)\)')
 
 
@@ -33,7 +34,7 @@ def _prepare(app: Sphinx, name: str, text: list[str]) -> None:
         text[0] = re.sub(r'^- `([\w.-]+\.md)`', r'- [\1](\1)', text[0], flags=re.MULTILINE)
     text[0] = _FOLDER.sub(lambda link: f']({_page_of(folder, link[1])})', text[0])
     if name.endswith('index'):
-        text[0] += _contents(_LINK.findall(text[0]))
+        text[0] += _contents(text[0])
 
 
 def _page_of(folder: Path, link: str) -> str:
@@ -44,10 +45,16 @@ def _page_of(folder: Path, link: str) -> str:
     return f'{link}/{first[0].name}'
 
 
-def _contents(links: list[str]) -> str:
-    """The pages that an index links to, for the navigation."""
-    names = '\n'.join(dict.fromkeys(links))
-    return f'\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n'
+def _contents(index: str) -> str:
+    """The navigation: the pages that an index lists, in its sections and under its names."""
+    first, *sections = _SECTION.split(index)
+    parts = [('', first), *zip(sections[::2], sections[1::2], strict=True)]
+    return ''.join(_toctree(caption, _ENTRY.findall(part)) for caption, part in parts)
+
+
+def _toctree(caption: str, entries: list[tuple[str, str]]) -> str:
+    lines = '\n'.join(target if title == target else f'{title} <{target}>' for title, target in entries)
+    return f'\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n' if entries else ''
 
 
 def setup(app: Sphinx) -> None:

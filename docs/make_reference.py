@@ -9,7 +9,6 @@ import functools
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -142,12 +141,12 @@ def _fields(cls: type) -> dict[str, str]:
 def _source(cls: type) -> str:
     try:
         return inspect.getsource(cls)
-    except OSError:  # the class behind a NamedTuple has none
+    except OSError:  # the base of a NamedTuple has none
         return ''
 
 
 def _comments(source: str) -> dict[str, str]:
-    """What stands after `#:` before each name that is assigned to."""
+    """The comment `#:` before each name that is assigned to."""
     return {
         name: ' '.join(line.strip().removeprefix('#: ') for line in comment.splitlines())
         for comment, name in _COMMENTED.findall(source)
@@ -175,7 +174,7 @@ def _signature(name: str, function: object) -> str:
 
 
 def _short(signature: inspect.Signature) -> str:
-    """On one line, without the modules of types; a value that Python cannot write is what it stands for, or `...`."""
+    """On one line, without the modules of types; a value without a literal is its name, or `...`."""
     written = _PATH.sub('', str(signature)).replace('mappingproxy({})', '{}')
     written = re.sub(r'<(\w+\.\w+): [^>]*>', r'\1', written)
     return re.sub(r'<function .*? at \w+>|<\w+>', '...', written)
@@ -275,4 +274,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

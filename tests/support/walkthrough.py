@@ -27,7 +27,7 @@ class File:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that the page shows, with what it prints; `...` stands for anything."""
+    """A command that the page shows, with what it prints; `...` matches anything."""
 
     line: str
     output: str
@@ -99,7 +99,7 @@ class Reader:
             only_looks = command.line.startswith(('grep ', 'hitcounter shell -c'))
             is_to_come = only_looks and time.monotonic() < deadline
             assert is_to_come, f'$ {command.line}\n{printed}'
-            time.sleep(0.1)  # nothing tells
+            time.sleep(0.1)  # there is no event to wait for
             printed = self._run(command.line)
         if command.line.endswith('&'):
             self._give(Command('grep --only-matching "listening on" serve.log', 'listening on'))
