@@ -1,8 +1,13 @@
 """Every error of hitcounter, one tree, named by what the one who catches it can do."""
 
+from typing import ClassVar
+
 
 class HitcounterError(Exception):
     """Something that hitcounter foresaw; its message is one sentence: what, where, what to do."""
+
+    #: Whether the code that met it is wrong, so that a log shows where it was.
+    is_programming_error: ClassVar[bool] = False
 
 
 # The call: raised by hitcounter.agi.
@@ -27,9 +32,13 @@ class ProtocolError(CallError):
 class CommandRefused(CallError, ValueError):
     """A command was not sent, for Asterisk would have read it as something else."""
 
+    is_programming_error = True
+
 
 class CommandFailed(CallError):
     """Asterisk refused a command (510 unknown, 520 wrong syntax) or could not do it; the call goes on."""
+
+    is_programming_error = True
 
 
 class ListenError(HitcounterError):
@@ -38,6 +47,8 @@ class ListenError(HitcounterError):
 
 class ScriptError(HitcounterError):
     """A script cannot be served: its path is wrong or another's, or it takes more than a call."""
+
+    is_programming_error = True
 
 
 # What other packages bring: raised by the commands.
@@ -113,6 +124,8 @@ class ForeignDatabase(DatabaseRefused):
 class ComponentError(StateError):
     """A component is missing, doubled, in a circle, or asked for what it does not offer."""
 
+    is_programming_error = True
+
 
 class NoSuchMethod(ComponentError, AttributeError):
     """A component has no update and no query of that name."""
@@ -121,9 +134,13 @@ class NoSuchMethod(ComponentError, AttributeError):
 class ReadOnly(StateError):
     """A query, or a session opened for reading, tried to write."""
 
+    is_programming_error = True
+
 
 class LostChange(StateError):
     """A test found a persistent object that was changed where ZODB does not see it: use a persistent kind there."""
+
+    is_programming_error = True
 
 
 class LineRefused(StateError):

@@ -127,11 +127,11 @@ def test_the_caller_hears_an_apology_and_the_server_counts_on_once_there_is_room
         assert call.events == [Answered(), *map(Played, APOLOGY)]
         assert call.status == 'FAILURE'
         assert 'HITCOUNTER_NUMBER' not in call.variables
-    server.log.wait(' called ', len(heard) + 1 + len(during))
+    server.log.wait(' line=', len(heard) + 1 + len(during))
     errors = server.log.lines('ERROR')
     assert len(errors) == 1 + len(during)
     assert all('hits.hit could not be stored: ' in line for line in errors)
-    assert len(server.log.lines(', failed after ')) == 1 + len(during)
+    assert len(server.log.lines(': failed after ')) == 1 + len(during)
     listening = 2  # lines: that the database is new, and where it listens
     assert len(server.log.lines()) == listening + len(heard) + 2 * len(errors)
     server.kill()

@@ -2,6 +2,7 @@
 
 from .audio import Audio
 from .call import Call
+from .commands import check_sound_file
 from .protocol.environment import Environment, Presentation
 from .protocol.reply import Reply
 from .protocol.results import (
@@ -36,5 +37,6 @@ __all__ = [
     'Script',
     'Server',
     'Utterance',
+    'check_sound_file',
     'script',
 ]

@@ -48,6 +48,9 @@ class Exchange:
         self.audio = audio
         #: What the parameters of the script's path stand for, decoded: `call.parameters['line']`.
         self.parameters = parameters
+        #: What the call came to, for its line in the log: a script may set it to a number or a short text. It is
+        #: logged for callers who withhold who they are, too: it must not say who called, nor be a PIN.
+        self.result: str | int | None = None
         self._stream = stream
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
         self._line_limit = line_limit
@@ -81,14 +84,6 @@ class Exchange:
     def query(self) -> Mapping[str, tuple[str, ...]]:
         """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""
         return query_of(self.environment.script)
-
-    @property
-    def shown_caller(self) -> str:
-        """The caller's number for a log: in quotes, or `unknown`, or `withheld`."""
-        if self.caller_withheld:
-            return 'withheld'
-        caller_id = self.environment.caller_id
-        return 'unknown' if caller_id is None else f'{caller_id!r:.82}'
 
     @property
     def hung_up(self) -> bool:

@@ -1,26 +1,18 @@
-"""Scripts: what a call runs, found by the path of its network script, and how it ended."""
+"""Scripts: what a call runs, found by the path of its network script."""
 
 import functools
 import inspect
 import logging
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
 from ..deferred import deferred, never_run
-from ..errors import (
-    ComponentError,
-    ConnectionLost,
-    Hangup,
-    LostChange,
-    ProtocolError,
-    ReadOnly,
-    ScriptError,
-    StateError,
-)
+from ..errors import ConnectionLost, Hangup, HitcounterError, ProtocolError, ScriptError
+from . import call_log
 from .call import Call
+from .call_log import ENDED, FAILED, HUNG_UP, Ending, failure
 from .protocol.request import path_of, segments_of
 
 logger = logging.getLogger(__name__)
@@ -117,39 +109,41 @@ class Scripts:
         return None, _NO_PARAMETERS
 
 
-def run_script(call: Call, script: Script[..., object] | None) -> tuple[bool, str]:
-    """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log.
+def run_script(call: Call, script: Script[..., object] | None) -> Ending:
+    """Run the call's script, if there is one; returns how the call ended.
 
-    If not, the dialplan is to see AGISTATUS=FAILURE. A connection that is lost after the hangup is what
-    AGIEXITONHANGUP asks for, and no more than the hangup.
+    A connection that is lost after the hangup is what AGIEXITONHANGUP asks for, and no more than the hangup.
     """
     if script is None:
-        return False, f'failed ({_missing(call)})'
+        return failure(f'failed ({call_log.missing(call)})')
     try:
         result = script.function(call)  # not through __call__, which would take a page of each thread's stack
         if result is not None:
             refuse_what_never_ran(result, script)
         call.expect_silence()
-    except Hangup:
-        return True, 'hung up'
-    except ProtocolError as error:
-        return False, f'lost ({_said(call, error)})'
-    except ConnectionLost as error:
-        return (True, 'hung up') if call.noticed_hangup else (False, f'lost ({_said(call, error)})')
-    except (ComponentError, LostChange, ReadOnly) as error:  # the script, or a component, is to be corrected
-        _log_failure(call, script, error)
-        return False, 'failed'
-    except StateError as error:  # the caller cannot be served, and no line of the script is to blame
-        logger.error('%s: %s', call.environment.unique_id, _said(call, error))
-        return False, 'failed'
     except BaseException as error:  # noqa: BLE001 -- a script may raise what it likes, SystemExit too; it ends its own call
-        _log_failure(call, script, error)
-        return False, 'failed'
+        return _ending_by(error, call, script)
     if call.noticed_hangup:
-        return True, 'hung up'
+        return HUNG_UP
     if call.lost:  # and the script ignored the error
-        return False, f'lost ({_why_lost(call)})'
-    return True, 'ended'
+        return failure(f'lost ({call_log.why_lost(call)})')
+    return ENDED
+
+
+def _ending_by(error: BaseException, call: Call, script: Script[..., object]) -> Ending:
+    """How a call ends whose script raised `error`, which is logged unless Asterisk or the caller ended the call."""
+    match error:
+        case Hangup():
+            return HUNG_UP
+        case ConnectionLost() if call.noticed_hangup:
+            return HUNG_UP
+        case ProtocolError() | ConnectionLost():
+            return failure(f'lost ({call_log.message_of(error, call)})')
+        case HitcounterError(is_programming_error=False):  # the caller cannot be served, and no code is to blame
+            logger.error('%s: %s', call.environment.unique_id, call_log.message_of(error, call))
+        case _:
+            call_log.log_failure(call, script.path, error)
+    return FAILED
 
 
 def refuse_what_never_ran(result: object, script: object) -> None:
@@ -159,57 +153,6 @@ def refuse_what_never_ran(result: object, script: object) -> None:
             f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
             f'plain function'
         )
-
-
-# What the log may say about a call. The requested path, and the message of an error, may identify the caller.
-
-
-def log_end(call: Call, ending: str, seconds: float) -> None:
-    """Write the line of a call that has ended."""
-    logger.info(
-        '%s: %s called %.82r, %s after %.3f s',
-        call.environment.unique_id,
-        call.shown_caller,
-        call.environment.extension,
-        ending,
-        seconds,
-    )
-
-
-def _missing(call: Call) -> str:
-    if call.caller_withheld:
-        return 'there is no script of its path, which is not shown, since it may say who called'
-    return f'there is no script {call.environment.script!r}'
-
-
-def _why_lost(call: Call) -> str:
-    return 'the reason is not shown, since it may say who called' if call.caller_withheld else call.lost
-
-
-def _said(call: Call, error: BaseException) -> str:
-    if call.caller_withheld:
-        return f'{type(error).__name__}, whose message is not shown, since it may say who called'
-    return str(error)
-
-
-def _log_failure(call: Call, script: Script[..., object], error: BaseException) -> None:
-    if not call.caller_withheld:
-        logger.error('%s: the script %r failed', call.environment.unique_id, call.environment.script, exc_info=error)
-        return
-    lines = [f'{call.environment.unique_id}: the script {script.path!r} failed\nTraceback (most recent call last):\n']
-    for raised in _chain(error):
-        lines += [*traceback.format_tb(raised.__traceback__), f'{_said(call, raised)}\n']
-    logger.error('%s', ''.join(lines).rstrip())
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The errors that led to `error`, in the order in which a traceback shows them."""
-    chain: dict[int, BaseException] = {}
-    following: BaseException | None = error
-    while following is not None and id(following) not in chain:  # an error may be raised from itself
-        chain[id(following)] = following
-        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
-    return list(reversed(chain.values()))
 
 
 def _pattern(path: str) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from urllib.parse import quote
 import click
 from click.core import ParameterSource
 
-from ..agi.protocol.command import LINE_LIMIT, compose
+from ..agi import check_sound_file
+from ..agi.protocol.command import LINE_LIMIT
 from ..errors import CommandRefused, DatabaseRefused, HitcounterError
 from ..owners import other_owners
 from ..state.storage import database
@@ -260,7 +261,7 @@ def prompt(default: tuple[str, ...]) -> Callable[[F], F]:
 def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         try:
-            compose('STREAM FILE', name, '')
+            check_sound_file(name)
         except CommandRefused as error:
             raise click.BadParameter(str(error)) from error
     return names

@@ -23,7 +23,7 @@ def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, 
     try:
         if max_lines or len(line) > LINE // 4:  # refused here, it does not hold up any update
             hits.admit(line, max_lines)
-        number = hits.hit(line, Caller.of(call), max_lines)
+        number = call.result = hits.hit(line, Caller.of(call), max_lines)
     except StateError:
         for prompt in APOLOGY:
             call.stream_file(prompt)

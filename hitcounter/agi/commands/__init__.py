@@ -2,7 +2,7 @@
 
 from .channel import ChannelCommands
 from .dialplan import DialplanCommands
-from .sound import SoundCommands
+from .sound import SoundCommands, check_sound_file
 from .speech import SpeechCommands
 
-__all__ = ['ChannelCommands', 'DialplanCommands', 'SoundCommands', 'SpeechCommands']
+__all__ = ['ChannelCommands', 'DialplanCommands', 'SoundCommands', 'SpeechCommands', 'check_sound_file']

@@ -21,6 +21,7 @@ from ..protocol.arguments import (
     whole_seconds,
     word,
 )
+from ..protocol.command import compose
 from ..protocol.reply import Reply
 from ..protocol.results import ControlledPlayback, Digits, Playback, Recording, RecordingEnd, digit_of, number_of
 
@@ -203,6 +204,11 @@ class SoundCommands(Exchange):
             raise CommandRefused('Asterisk takes a time zone only behind a pattern: give both')
         options = tuple(option for option in (pattern, timezone) if option is not None)
         return digit_of(self.command('SAY DATETIME', str(timestamp(moment)), keys(escape_digits), *options).result)
+
+
+def check_sound_file(name: str) -> None:
+    """Raise CommandRefused if `name` cannot be the name of a sound file that `stream_file` plays."""
+    compose('STREAM FILE', name, '')
 
 
 def _recording(result: str, word: str | None, endpos: int, *, limited: bool) -> Recording:

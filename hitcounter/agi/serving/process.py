@@ -14,9 +14,10 @@ from contextlib import closing, contextmanager, suppress
 from ...errors import CallError, ConnectionLost, ProtocolError
 from ..audio import Audio
 from ..call import Call
+from ..call_log import log_end
 from ..protocol.command import LINE_LIMIT
 from ..protocol.environment import OF_PROCESS, Environment, EnvironmentBuffer
-from ..script import Script, Scripts, log_end, run_script
+from ..script import Script, Scripts, run_script
 from ..stream import FAILURE, StdioStream, Stream
 from .acceptor import HANDSHAKE_TIMEOUT
 
@@ -77,11 +78,11 @@ def run(
             _fail(stream)
             return False
         with _hangup_by_signal(call):
-            well, ending = run_script(call, script)
-        if not well:
+            ending = run_script(call, script)
+        if not ending.well:
             _fail(stream)
-    log_end(call, ending, time.monotonic() - started)
-    return well
+    log_end(call, script.path if script else None, ending, time.monotonic() - started)
+    return ending.well
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from typing import Self
 
 from ...errors import CallError, ListenError
 from ..call import Call
+from ..call_log import CLOSED, FAILED, Ending, failure, log_end
 from ..protocol.command import LINE_LIMIT
-from ..script import Script, Scripts, log_end, run_script
+from ..script import Script, Scripts, run_script
 from ..stream import TICK, SocketStream, bound_waits
 from .acceptor import BACKLOG, HANDSHAKE_TIMEOUT, Acceptor, Network
 from .connection import LINGER, Connection
@@ -169,8 +170,9 @@ class Server:
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
-            well, ending = _run(script, call, running_calls)
-            log_end(call, ending, time.monotonic() - started)
+            ending = _run(script, call, running_calls)
+            well = ending.well
+            log_end(call, script.path if script else None, ending, time.monotonic() - started)
         finally:
             self._calls.end(running_calls)
             self._peers.leave(connection.peer)
@@ -194,18 +196,16 @@ class Server:
         return script, call
 
 
-def _run(script: Script[..., object] | None, call: Call, running_calls: RunningCalls) -> tuple[bool, str]:
-    """Run the call's script, if there is one; returns whether all went well, and how the call ended, for the log."""
+def _run(script: Script[..., object] | None, call: Call, running_calls: RunningCalls) -> Ending:
+    """Run the call's script, if there is one; returns how the call ended."""
     if running_calls.is_cut:
-        return False, 'closed'
-    well, ending = run_script(call, script)
-    if ending == 'failed':
-        return well, ending
+        return CLOSED
+    ending = run_script(call, script)
+    if ending == FAILED:
+        return ending
     if running_calls.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
-        return False, 'lost (it lasted as long as a call may)'
-    if running_calls.is_cut:
-        return False, 'closed'
-    return well, ending
+        return failure('lost (it lasted as long as a call may)')
+    return CLOSED if running_calls.is_cut else ending
 
 
 def _check_numbers(**numbers: int) -> None:

@@ -40,7 +40,7 @@ def fail_in_the_state(call: Call) -> None:
 @pytest.mark.parametrize(
     ('handler', 'said'),
     [
-        (say_one, 'withheld called '),
+        (say_one, 'caller=withheld'),
         (say_refused, 'in say_refused'),
         (raise_for_itself, 'KeyError, whose message is not shown, since it may say who called'),
         (fail_in_the_state, 'UpdateFailed, whose message'),
@@ -55,7 +55,7 @@ def test_a_withheld_caller_is_in_no_log_however_the_call_ends(
         place_call(server.address, Channel(presentation=35, unique_id='17.1', **SECRETS))  # type: ignore[arg-type]
     assert '555' not in caplog.text
     assert said in caplog.text
-    assert "17.1: withheld called '31415'" in caplog.text
+    assert ' line=31415 caller=withheld ' in caplog.text
 
 
 def test_a_withheld_caller_who_asks_for_no_script_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -80,7 +80,7 @@ def test_a_caller_who_is_not_withheld_or_may_be_known_is_logged(
     with serving(tell, keep_withheld=keep) as server:
         place_call(server.address, Channel(caller_id='555', presentation=presentation, unique_id='17.1'))
     assert told == [(False, '555')]
-    assert "17.1: '555' called '31415'" in caplog.text
+    assert ' line=31415 caller=555 ' in caplog.text
 
 
 def test_a_long_caller_id_and_extension_are_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

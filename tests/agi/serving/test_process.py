@@ -189,7 +189,7 @@ def test_a_wait_for_the_hangup_ends_with_its_signal(
     assert run([Script('', wait)], stream)
 
     assert os.read(from_it, 100) == b''
-    assert ', hung up after' in caplog.text
+    assert ': hung up after ' in caplog.text
 
 
 def test_the_signals_of_the_thread_are_as_before_once_the_call_is_over(pipes: tuple[StdioStream, int, int]) -> None:

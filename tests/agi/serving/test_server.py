@@ -21,7 +21,7 @@ def test_a_call_runs_its_script_and_is_logged_in_one_line(caplog: pytest.LogCapt
     assert call.events == [SaidNumber(1)]
     assert call.status == 'SUCCESS'
     (line,) = caplog.messages
-    assert line.startswith("17.1: '555' called '31415', ended after ")
+    assert re.fullmatch(r'17\.1: ended after 0\.\d{3} s: script=hits line=31415 caller=555 agistatus=SUCCESS', line)
 
 
 def test_a_script_that_is_not_there_fails() -> None:

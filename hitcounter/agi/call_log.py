@@ -1,0 +1,146 @@
+"""What the log says about a call: one line when it has ended, and the traceback of a script that failed.
+
+The requested path and the message of an error may say who called: if the caller withholds that, neither is logged.
+"""
+
+import json
+import logging
+import re
+import traceback
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .call import Call
+
+logger = logging.getLogger(__name__)
+
+#: The most characters of a value in the line.
+_LONGEST = 80
+
+_PLAIN = re.compile(r'[^\s"=\\]+').fullmatch
+
+_NOT_SHOWN = 'not shown, since it may say who called'
+
+
+class Ending(NamedTuple):
+    """How a call ended."""
+
+    #: The AGISTATUS that the dialplan is to see: SUCCESS, HANGUP or FAILURE.
+    agistatus: str
+    #: What the log says: `ended`, `hung up`, `failed`, `closed`, or `lost` with the reason.
+    how: str
+
+    @property
+    def well(self) -> bool:
+        """Whether the call was served to its end; a hangup is such an end."""
+        return self.agistatus != 'FAILURE'
+
+
+def failure(how: str) -> Ending:
+    """The ending of a call that was not served to its end."""
+    return Ending('FAILURE', how)
+
+
+ENDED = Ending('SUCCESS', 'ended')
+HUNG_UP = Ending('HANGUP', 'hung up')
+FAILED = failure('failed')
+CLOSED = failure('closed')
+
+
+def log_end(call: Call, path: str | None, ending: Ending, seconds: float) -> None:
+    """Write the one line of a call that has ended; `path` is its script's, None if there was no script.
+
+    The record's `fields` has the values by name, for handlers that do not log text.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    fields = _fields(call, path, ending, seconds)
+    logger.info('%s', _line(fields), extra={'fields': fields})
+
+
+def _fields(call: Call, path: str | None, ending: Ending, seconds: float) -> dict[str, Any]:
+    environment, result = call.environment, call.result
+    caller_id = None if call.caller_withheld else environment.caller_id
+    return {
+        'unique_id': environment.unique_id,
+        'ending': ending.how,
+        'seconds': int(1000 * seconds + 0.5) / 1000,  # round() takes longer
+        'script': path,
+        'line': _cut(environment.extension),
+        'caller_id': None if caller_id is None else _cut(caller_id),
+        'withheld': call.caller_withheld,
+        'result': result if result is None or isinstance(result, int) else _cut(str(result)),
+        'agistatus': ending.agistatus,
+    }
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    path, result = fields['script'], fields['result']
+    script = '' if path is None else f' script={_word(path)}'
+    value = '' if result is None else f' result={_word(str(result))}'
+    return (
+        f'{fields["unique_id"]}: {fields["ending"]} after {fields["seconds"]:.3f} s:{script}'
+        f' line={_word(fields["line"])} caller={_shown_caller(fields)}{value} agistatus={fields["agistatus"]}'
+    )
+
+
+def _shown_caller(fields: Mapping[str, Any]) -> str:
+    if fields['withheld']:
+        return 'withheld'
+    caller_id: str | None = fields['caller_id']
+    if caller_id is None:
+        return 'unknown'
+    return json.dumps(caller_id) if caller_id == 'withheld' else _word(caller_id)
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST else f'{value[:_LONGEST]}…'
+
+
+def _word(value: str) -> str:
+    """`value` as one word of the line: in double quotes, with the escapes of JSON, where it would not be one."""
+    if value.isalnum() or (_PLAIN(value) and value.isprintable()):  # mostly the former, and the quicker for it
+        return value
+    return json.dumps(value)
+
+
+# A script that failed.
+
+
+def missing(call: Call) -> str:
+    """What is wrong with a call that asks for no script of this server."""
+    if call.caller_withheld:
+        return f'there is no script of its path, which is {_NOT_SHOWN}'
+    return f'there is no script {call.environment.script!r}'
+
+
+def why_lost(call: Call) -> str:
+    """Why nothing more can be sent on a call."""
+    return f'the reason is {_NOT_SHOWN}' if call.caller_withheld else call.lost
+
+
+def message_of(error: BaseException, call: Call) -> str:
+    """The message of `error`, or only its type if the caller withholds who is calling."""
+    return f'{type(error).__name__}, whose message is {_NOT_SHOWN}' if call.caller_withheld else str(error)
+
+
+def log_failure(call: Call, path: str, error: BaseException) -> None:
+    """Write that the script of `path` failed, with the traceback of `error`."""
+    environment = call.environment
+    if not call.caller_withheld:
+        logger.error('%s: the script %r failed', environment.unique_id, environment.script, exc_info=error)
+        return
+    lines = [f'{environment.unique_id}: the script {path!r} failed\nTraceback (most recent call last):\n']
+    for raised in _chain(error):
+        lines += [*traceback.format_tb(raised.__traceback__), f'{message_of(raised, call)}\n']
+    logger.error('%s', ''.join(lines).rstrip())
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The errors that led to `error`, in the order in which a traceback shows them."""
+    chain: dict[int, BaseException] = {}
+    following: BaseException | None = error
+    while following is not None and id(following) not in chain:  # an error may be raised from itself
+        chain[id(following)] = following
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return list(reversed(chain.values()))
