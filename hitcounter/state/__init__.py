@@ -2,12 +2,12 @@
 
 from .journal import Journal
 from .model.component import Component, migration, query, update
-from .model.lost_changes import finding_lost_changes
 from .reading import ReadingState
 from .state import Components, State
 from .storage.database import Database, open_database
 from .tally import Tally
 from .transactions.connection import ReadConnection, WriteConnection
+from .transactions.lost_changes import finding_lost_changes
 from .transactions.subscription import Stored, Subscription
 
 __all__ = [

@@ -13,11 +13,9 @@ from ZODB.POSException import POSKeyError, StateLoadError
 
 from ..deferred import deferred
 from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod
-from .model import lost_changes
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
-from .model.plain import plain
 from .model.root import SCHEMAS, Root
 from .storage.database import Database
 from .transactions import bulk
@@ -270,7 +268,7 @@ def read(database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[
     refuse_within(database, label, 'whose changes it would not see')
     with closing(ReadConnection(database)) as session:
         try:
-            return plain(lost_changes.run(function, session.root, args, kwargs, label), label)
+            return session.ask(function, label, args, kwargs)
         except StateLoadError as error:
             raise explained(error, label) from error
 

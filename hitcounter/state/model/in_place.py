@@ -1,7 +1,7 @@
 """Changes in place: the log names each stored plain list, dictionary or set, in which ZODB would miss a change.
 
 Each object is examined when it is loaded and when it is stored, which takes about a microsecond. This does not find
-out whether a change is really lost: lost_changes.py does, in tests.
+out whether a change is really lost: transactions/lost_changes.py does, in tests.
 """
 
 import logging

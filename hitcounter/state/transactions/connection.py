@@ -1,6 +1,6 @@
 """A session: one thread's view of the database, as it was at one moment."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from ZODB.POSException import ConflictError, StorageError
 
 from ...errors import Interrupted, ReadOnly, StateError, UpdateFailed
 from ..model.blame import blaming
+from ..model.plain import plain
 from ..storage.turn import Advice, NoTurn, Turn
 from .commit import NotBegun, NotStored, Raised, Retries, commit, given_up, guests_of, is_of_storage, refuse_within
 from .marker import Marker
@@ -50,6 +51,10 @@ class ReadConnection:
             with blaming('the root of the database cannot be read'):
                 root._p_activate()
         return root
+
+    def ask(self, function: Callable[..., R], label: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> R:
+        """What `function` returns for the root and the arguments: plain values, or StateError is raised."""
+        return plain(function(self.root, *arguments, **keywords), label)
 
     def refresh(self) -> None:
         """See what others have committed."""

@@ -14,7 +14,7 @@ from ZODB.POSException import ConflictError
 
 from hitcounter.errors import OutcomeUnknown, StateClosed, StateError, UpdateFailed
 from hitcounter.state import Components, Database, State, WriteConnection
-from hitcounter.state.transactions import commit, writer
+from hitcounter.state.transactions import commit, job, writer
 from tests.support.notes import Notes, held_up
 from tests.support.patience import PATIENCE
 
@@ -61,7 +61,7 @@ def test_closing_stores_what_has_queued_up(database: Database) -> None:
 def test_an_update_that_holds_up_all_others_is_logged(
     state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(writer, 'SLOW', 0.0)
+    monkeypatch.setattr(job, 'SLOW', 0.0)
     state[Notes].add('slow')
     assert caplog.messages[0].startswith('notes.add held up all other updates for ')
     assert caplog.records[0].levelno == logging.WARNING

@@ -1,48 +1,58 @@
 """Lost changes: finds, in tests, what was changed in place where ZODB does not see it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any
 
 from persistent import Persistent
 from persistent.wref import WeakRef
 from zodbpickle import pickle
 
 from ...errors import LostChange
+from ..model.root import Root
+from .connection import ReadConnection
+from .job import Job
 
-R = TypeVar('R')
-
-_finding = 0  # how many blocks are open; owned by the test's main thread
+_blocks = 0  # how many are open; owned by the test's main thread
+_run, _ask = Job.run, ReadConnection.ask
 
 
 @contextmanager
 def finding_lost_changes() -> Iterator[None]:
-    """Let each update and query of this process raise LostChange when it changed what would not be stored.
+    """Let each update and query of this process raise LostChange if it changed what would not be stored.
 
-    It forgets the cache before, and compares each loaded object with its record afterwards: for tests only.
+    It empties the cache before each, and afterwards compares each loaded object with its record: for tests only.
     """
-    global _finding  # noqa: PLW0603 -- a switch for all states of the process
-    _finding += 1
+    global _blocks  # noqa: PLW0603 -- a switch for all states of the process
+    _blocks += 1
+    Job.run, ReadConnection.ask = _checked_run, _checked_ask  # type: ignore[assignment, method-assign]  # for the block
     try:
         yield
     finally:
-        _finding -= 1
+        _blocks -= 1
+        if not _blocks:
+            Job.run, ReadConnection.ask = _run, _ask  # type: ignore[method-assign]  # as they were
 
 
-def run(
-    function: Callable[..., R], root: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any], label: str
-) -> R:
-    """What `function` returns for the root of a database, without losing a change if that is to be found."""
-    if not _finding:
-        return function(root, *arguments, **keywords)
+def _checked_run(job: Job[Any], root: Root) -> None:
+    with _checking(root, job.label):
+        _run(job, root)
+
+
+def _checked_ask(connection: ReadConnection, function: Callable[..., Any], label: str, *given: Any) -> Any:
+    with _checking(connection.root, label):
+        return _ask(connection, function, label, *given)
+
+
+@contextmanager
+def _checking(root: Root, label: str) -> Iterator[None]:
     connection = root._p_jar
     connection.cacheMinimize()
-    result = function(root, *arguments, **keywords)
+    yield
     for _, loaded in connection._cache.lru_items():  # ZODB names the loaded objects nowhere else
         if loaded._p_changed is False and not _is_in_a_savepoint(loaded):  # not a ghost, and not to be stored
             _compare(loaded, connection, label)
-    return result
 
 
 def _is_in_a_savepoint(loaded: Any) -> bool:
