@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from ..errors import ReadOnly, StateError
-from ..state import Component, Database, ReadConnection, ReadingState, State, WriteConnection
+from ..state import Component, Database, ReadConnection, State, WriteConnection
 from ..state.upkeep.history import Transactions, history, transactions, undo
 
 R = TypeVar('R')
@@ -50,7 +50,7 @@ class Workspace:
             **{component.__name__: component for component in classes},
             **self.components,
             'root': self.session.root,
-            'state': late if self.writes else ReadingState(self.database.db, classes),
+            'state': late if self.writes else State(self.database, classes, read_only=True),
             **{function.__name__: function for function in functions},
         }
 

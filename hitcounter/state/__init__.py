@@ -2,7 +2,6 @@
 
 from .journal import Journal
 from .model.component import Component, migration, query, update
-from .reading import ReadingState
 from .state import Components, State
 from .storage.database import Database, open_database
 from .tally import Tally
@@ -16,7 +15,6 @@ __all__ = [
     'Database',
     'Journal',
     'ReadConnection',
-    'ReadingState',
     'State',
     'Stored',
     'Subscription',

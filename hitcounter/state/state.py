@@ -5,14 +5,14 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
 from ZODB.POSException import POSKeyError, StateLoadError
 
 from ..deferred import deferred
-from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod
+from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, ReadOnly
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
@@ -53,22 +53,27 @@ class State:
     `state[Class]` has the updates and queries of that component, with their ordinary arguments, for any thread. An
     update that raises has changed nothing; one that returns is on disk. Their results are plain values.
 
-    Opening it makes the first state of components that the database does not have, then starts each behind those it
-    depends on; closing it stops them in reverse. Raises ComponentError when the components do not fit together or one
-    cannot be started, DatabaseRefused when the database does not fit them.
+    Opening it makes the first state of components that the database does not have, then starts each component after
+    those it depends on; closing it stops them in reverse. Raises ComponentError if the components do not fit together
+    or one cannot be started, DatabaseRefused if the database does not fit them.
+
+    With `read_only` it does none of this: it offers the queries of the components as they are in the database, and
+    each update raises ReadOnly.
     """
 
-    def __init__(self, database: Database, components: Iterable[type[Component]]) -> None:
-        ordered = in_order(components)
+    def __init__(self, database: Database, components: Iterable[type[Component]], *, read_only: bool = False) -> None:
+        ordered = list(components) if read_only else in_order(components)
         if not isinstance(database, Database):
             raise TypeError(f'{database!r} is not an open database: give what open_database returned')
         self._database = database
+        self._writer: Writer | _NoWriter = _NoWriter()
         with ExitStack() as started:
-            self._writer = started.enter_context(closing(Writer(database)))
-            with blaming('the database cannot be read'):
-                self._writer.run(functools.partial(_prepare, ordered), 'first state')
+            if not read_only:
+                self._writer = started.enter_context(closing(Writer(database)))
+                with blaming('the database cannot be read'):
+                    self._writer.run(functools.partial(_prepare, ordered), 'first state')
             self._handles = {component: _Handle(self, component) for component in ordered}
-            for component in ordered:
+            for component in () if read_only else ordered:
                 _call(component, 'start', self)
                 started.callback(_call, component, 'stop', self)
             self._started = started.pop_all()
@@ -81,7 +86,7 @@ class State:
 
     def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
-        return self._writer.run(over_parts(function), label_of(function), args, kwargs)
+        return self._writer.run(_over_components(function), label_of(function), args, kwargs)
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
@@ -129,7 +134,7 @@ class State:
                 f'submit(Polls.vote), and open the state with that class'
             )
         if not owners:
-            return over_parts(function), label_of(function)
+            return _over_components(function), label_of(function)
         if accesses(owners[0]).get(name) is not Access.UPDATE:
             raise NoSuchMethod(f'{label_of(function)} is not an update: mark it as one')
         if len(owners) > 1:
@@ -138,7 +143,7 @@ class State:
 
     def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(parts, ...)` as one query over components, in this thread."""
-        return read(self._database.db, over_parts(function), label_of(function), args, kwargs)
+        return _read(self._database.db, _over_components(function), label_of(function), args, kwargs)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -182,13 +187,17 @@ def _call(component: type[Component], name: str, state: State) -> None:
         raise ComponentError(f'{failed}: remove the cause, or correct its {name}()') from error
 
 
-def no_such_method(component: type[Component], name: str) -> NoSuchMethod:
-    return NoSuchMethod(f'{component.__name__} has no update and no query {name!r}: mark its method as one')
+class _NoWriter:
+    """In the place of the writer of a state that is only read."""
 
+    def run(self, *_: object) -> NoReturn:
+        raise ReadOnly('this state is only read: open it for writing to change it')
 
-def refuse_to_set(handle: object, name: str, *_: object) -> None:
-    """For the handles, `state[Class]`: raise NoSuchMethod, because what is set there would not be stored."""
-    raise NoSuchMethod(f'{name!r} cannot be set or deleted from outside the component: let an update of it do that')
+    def _nothing(self, _: object) -> None:
+        pass
+
+    submit = subscribe = run
+    unsubscribe = refuse_own_thread = _nothing
 
 
 class _Handle:
@@ -197,16 +206,22 @@ class _Handle:
     def __init__(self, state: State, component: type[Component]) -> None:
         vars(self)['_component'] = component
         for name, access in accesses(component).items():
-            run = state._writer.run if access is Access.UPDATE else functools.partial(read, state._database.db)
+            run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database.db)
             vars(self)[name] = _method(run, component, name)
 
     def __getattr__(self, name: str) -> Any:
-        raise no_such_method(self._component, name)
+        raise NoSuchMethod(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
 
     def __repr__(self) -> str:
-        return show_handle(self._component)
+        offered = accesses(self._component)
+        of_kind = {access: [name for name, found in offered.items() if found is access] for access in Access}
+        shown = [f'{access.value}: {", ".join(names)}' for access, names in of_kind.items() if names]
+        return f'<{self._component.__name__} ({"; ".join(shown)})>'
 
-    __setattr__ = __delattr__ = refuse_to_set
+    def _refuse_to_set(self, name: str, *_: object) -> None:  # what is set there would not be stored
+        raise NoSuchMethod(f'{name!r} cannot be set or deleted from outside the component: let an update of it do that')
+
+    __setattr__ = __delattr__ = _refuse_to_set
 
 
 def _method(run: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
@@ -216,10 +231,10 @@ def _method(run: Callable[..., Any], component: type[Component], name: str) -> C
     def method(*args: Any, **kwargs: Any) -> Any:
         return run(call, label, args, kwargs)
 
-    return described(method, component, name)
+    return _described(method, component, name)
 
 
-def described(method: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
+def _described(method: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
     """`method`, which stands for that one of the component, with its name, its docstring and its signature."""
     original = getattr(component, name)
     method.__name__ = name
@@ -232,19 +247,11 @@ def described(method: Callable[..., Any], component: type[Component], name: str)
     return method
 
 
-def show_handle(component: type[Component]) -> str:
-    """What `state[Class]` offers, in a line."""
-    offered = accesses(component)
-    of_kind = {access: [name for name, found in offered.items() if found is access] for access in Access}
-    parts = [f'{access.value}: {", ".join(names)}' for access, names in of_kind.items() if names]
-    return f'<{component.__name__} ({"; ".join(parts)})>'
-
-
 def _of_component(component: str, name: str) -> Callable[..., Any]:
     return lambda root, *args, **kwargs: getattr(root[component], name)(*args, **kwargs)
 
 
-def over_parts(function: Callable[..., R]) -> Callable[..., R]:
+def _over_components(function: Callable[..., R]) -> Callable[..., R]:
     """`function` as the writer calls it. Raises ComponentError for what is not a function of the components."""
     if access := access_of(function):
         raise ComponentError(
@@ -260,7 +267,9 @@ def over_parts(function: Callable[..., R]) -> Callable[..., R]:
     return lambda root, *args, **kwargs: function(Components(root), *args, **kwargs)
 
 
-def read(database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+def _read(
+    database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> R:
     """What `function` returns for the root as it is now and the arguments; it may only read.
 
     Raises StateError within an update, whose changes it would not see.

@@ -19,7 +19,7 @@ from hitcounter.commands.export import _new
 from hitcounter.errors import HitcounterError
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.hits.records import AT_ONCE
-from hitcounter.state import ReadingState, open_database
+from hitcounter.state import State, open_database
 from tests.support.patience import PATIENCE
 from tests.support.places import FROZEN
 
@@ -72,7 +72,9 @@ def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_t
         importing.stdin.flush()  # and more could follow
         with closing(open_database(storage, read_only=True)) as database:
             deadline = time.monotonic() + PATIENCE
-            while not ReadingState(database.db, [HitCounter])[HitCounter].count('1') and time.monotonic() < deadline:
+            while (
+                not State(database, [HitCounter], read_only=True)[HitCounter].count('1') and time.monotonic() < deadline
+            ):
                 pass
         importing.send_signal(signal.SIGINT)
         assert importing.stderr

@@ -15,7 +15,6 @@ from hitcounter.state import (
     Component,
     Components,
     Database,
-    ReadingState,
     State,
     Stored,
     WriteConnection,
@@ -172,7 +171,7 @@ class Bystander(Component):
 
 
 def test_nothing_can_be_set_on_what_a_state_offers(state: State, database: Database) -> None:
-    for offered in (state[Notes], ReadingState(database.db, [Notes])[Notes]):
+    for offered in (state[Notes], State(database, [Notes], read_only=True)[Notes]):
         with pytest.raises(ComponentError, match="'texts' cannot be set or deleted from outside the component"):
             offered.texts = PersistentList()
         with pytest.raises(ComponentError, match="'all' cannot be set or deleted"):

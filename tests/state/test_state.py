@@ -9,7 +9,7 @@ import pytest
 
 from hitcounter.errors import ComponentError, ReadOnly, StateClosed, StateError
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import Components, Database, ReadingState, State, WriteConnection, open_database
+from hitcounter.state import Components, Database, State, WriteConnection, open_database
 from tests.support.notes import Notes, Total
 from tests.support.patience import PATIENCE
 
@@ -120,7 +120,7 @@ CALLER = Caller('555', 'Bob', '17.1')
 
 def test_a_method_of_a_state_has_the_docstring_and_the_signature_of_the_components() -> None:
     with open_database('memory:') as database, State(database, [HitCounter]) as state:
-        reading = ReadingState(database.db, [HitCounter])
+        reading = State(database, [HitCounter], read_only=True)
         for method in (state[HitCounter].count, reading[HitCounter].count):
             assert method.__doc__ == HitCounter.count.__doc__
             assert str(inspect.signature(method)) == '(line: str) -> int'
@@ -136,8 +136,8 @@ def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
         assert repr(database) == f'<Database {path}>'
         assert repr(state) == f'<State of hits in {path}>'
         assert repr(state[HitCounter]).startswith('<HitCounter (update: forget, hit, take; query: ')
-        reading = ReadingState(database.db, [HitCounter])
-        assert repr(reading) == '<ReadingState of hits>'
+        reading = State(database, [HitCounter], read_only=True)
+        assert repr(reading) == f'<State of hits in {database.description}>'
         assert repr(reading[HitCounter]) == repr(state[HitCounter])
         with closing(WriteConnection(database.db)) as session:
             assert repr(session) == f'<WriteConnection on {path}>'

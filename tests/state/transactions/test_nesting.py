@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from hitcounter.errors import OutcomeUnknown, StateClosed, StateError
-from hitcounter.state import Components, ReadingState, State, WriteConnection, open_database
+from hitcounter.state import Components, State, WriteConnection, open_database
 from tests.support.notes import Notes
 from tests.support.patience import PATIENCE
 
@@ -32,7 +32,7 @@ def within_run(state: State, function: Callable[[Components], object]) -> object
 def test_a_query_within_an_update_is_refused_as_an_update_is(
     state: State, within: Callable[[State, Callable[[Components], object]], object]
 ) -> None:
-    reading = ReadingState(state._database.db, [Notes])
+    reading = State(state._database, [Notes], read_only=True)
     asked: list[Callable[[], object]] = [
         state[Notes].all,
         lambda: state.query(lambda parts: parts[Notes].all()),
