@@ -1,9 +1,11 @@
 """Votes by telephone: a package of its own, which hitcounter's server serves."""
 
+import click
 from BTrees.OOBTree import OOBTree
 
 from hitcounter.agi import Call, script
-from hitcounter.state import Component, State, query, update
+from hitcounter.commands import options
+from hitcounter.state import Component, State, open_database, query, update
 
 
 class Votes(Component):
@@ -31,3 +33,13 @@ def vote(call: Call, state: State) -> None:
     """The dialplan calls it as agi://127.0.0.1/vote/tea, for example."""
     call.answer()
     call.say_number(state[Votes].vote(call.parameters['choice']))
+
+
+@click.command(cls=options.Command)
+@options.config
+@options.storage
+def show_votes(storage: str) -> None:
+    """Show how many votes each choice has. Run it as "hitcounter votes"."""
+    with open_database(storage) as database, State(database, [Votes]) as state:
+        for choice, votes in sorted(state[Votes].result().items()):
+            click.echo(f'{choice}: {votes}')

@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from .. import hits
-from ..agi import Script
 from ..agi.serving.process import run, standard_stream
 from ..agi.stream import FAILURE
 from ..state import State
@@ -42,7 +41,6 @@ def _fail() -> None:
 
 @click.command(
     cls=_Command,
-    short_help='Take one call, started by Asterisk.',
     context_settings={'allow_interspersed_args': False},  # what follows the script may be what a caller said
 )
 @options.config
@@ -78,10 +76,8 @@ def main(
             closing(storage.open()) as database,
             closing(State(database, plugins.components())) as state,
         ):
-            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
-            scripts = [Script('', tell_the_number.function), tell_the_number, *plugins.scripts(state=state)]
             well = run(
-                scripts,
+                plugins.scripts(state, prompts=prompt, max_lines=max_lines),
                 stream,
                 (script or '', *arguments),
                 call_timeout=call_timeout,

@@ -26,7 +26,7 @@ class _Restore(_Backup):
         refuse_strangers(os.path.realpath(ctx.params['folder']))
 
 
-@click.command(cls=_Backup, short_help='Back up the database.', epilog='Example: hitcounter backup /srv/backups/hits')
+@click.command(cls=_Backup, epilog='Example: hitcounter backup /srv/backups/hits')
 @options.config
 @options.storage
 @click.option('--full', is_flag=True, help='Copy all of it, also where what was added would do.')
@@ -50,7 +50,6 @@ def main(storage: Address, full: bool, folder: str) -> None:
 
 @click.command(
     cls=_Restore,
-    short_help='Restore the database.',
     epilog='Example: hitcounter restore --storage file:///srv/hits.fs /srv/backups/hits',
 )
 @options.config

@@ -79,7 +79,6 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.command(
     'call',
     cls=Ending,
-    short_help='Call a server as Asterisk would.',
     epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#',
 )
 @click.option(

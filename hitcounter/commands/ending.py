@@ -41,10 +41,6 @@ class Ending(click.Command):
             return super().invoke(ctx)
 
 
-class Group(Ending, click.Group):
-    """A command that has subcommands."""
-
-
 @contextmanager
 def _interruptible() -> Iterator[None]:
     try:

@@ -45,9 +45,7 @@ def _exchange(command: F) -> F:
     return command
 
 
-@click.command(
-    cls=options.Command, short_help='Write the calls to a file.', epilog='Example: hitcounter export calls.csv'
-)
+@click.command(cls=options.Command, epilog='Example: hitcounter export calls.csv')
 @_exchange
 @click.option(
     '--schema',
@@ -90,9 +88,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
     progress.finish()
 
 
-@click.command(
-    cls=options.Command, short_help='Take the calls of a file.', epilog='Example: hitcounter import calls.csv'
-)
+@click.command(cls=options.Command, epilog='Example: hitcounter import calls.csv')
 @_exchange
 def import_main(storage: Address, file: str, form: Format) -> None:
     """Take the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.

@@ -14,9 +14,7 @@ from ..state.storage.database import Address
 from . import log, options, plugins
 
 
-@click.command(
-    cls=options.Command, short_help='Forget who called.', epilog='Example: hitcounter forget --keep-calls 90d'
-)
+@click.command(cls=options.Command, epilog='Example: hitcounter forget --keep-calls 90d')
 @options.config
 @options.storage
 @options.keep_calls(required=True)

@@ -22,7 +22,6 @@ _NEEDED = 3
 
 @click.command(
     cls=options.Command,
-    short_help='Make an older database fit this version.',
     epilog='Example: hitcounter migrate --backup /srv/backups/hits',
 )
 @options.config

@@ -9,9 +9,7 @@ from ..state.upkeep.packing import pack
 from . import log, options
 
 
-@click.command(
-    cls=options.Command, short_help='Make the database smaller.', epilog='Example: hitcounter pack --pack-keep 30d'
-)
+@click.command(cls=options.Command, epilog='Example: hitcounter pack --pack-keep 30d')
 @options.config
 @options.storage
 @options.pack_keep

@@ -1,54 +1,43 @@
-"""What is installed: our own component, and the scripts and components that other packages offer by entry points."""
+"""Plugins: our own scripts and component, and those that other packages offer by entry points."""
 
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import EntryPoint
 
 from ..agi import Script
-from ..errors import EntryPointError
-from ..hits import HitCounter
-from ..state import Component
-from ..state.model.blame import reason, told
-
-_SCRIPTS = 'hitcounter.scripts'
-_COMPONENTS = 'hitcounter.components'
+from ..hits import HitCounter, tell_the_number
+from ..state import Component, State
+from .entry_points import COMPONENTS, SCRIPTS, load, offers, refusal
 
 
-def scripts(**arguments: object) -> list[Script[..., object]]:
-    """Those of the group hitcounter.scripts, bound to `arguments`. Raises EntryPointError for what is none."""
-    bound: list[Script[..., object]] = []
-    for offer, script in _offers(_SCRIPTS):
-        if not isinstance(script, Script):
-            raise _refusal(offer, f'is {script!r}, not a script: mark the function with @script')
-        bound.append(script.bind(**arguments))
-    return bound
+def scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
+    """Every script that is served, bound to `state`, our own also to `settings`. Raises EntryPointError, ScriptError.
+
+    Without a state they can be looked at, but not run.
+    """
+    return [*own_scripts(state, **settings), *(script_of(offer, state) for offer in offers(SCRIPTS))]
+
+
+def own_scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
+    """The script of the hit counter, under its path and under none, bound to `state` and `settings`."""
+    bound = tell_the_number.bind(state=state, **settings)
+    return [Script('', bound.function), bound]
 
 
 def components() -> list[type[Component]]:
-    """The hit counter, and those of the group hitcounter.components. Raises EntryPointError for what is none."""
-    found: list[type[Component]] = [HitCounter]
-    for offer, component in _offers(_COMPONENTS):
-        if not (isinstance(component, type) and issubclass(component, Component)):
-            raise _refusal(offer, f'is {component!r}, no component: name a subclass of Component')
-        found.append(component)
-    return found
+    """The hit counter and the components of other packages. Raises EntryPointError."""
+    return [HitCounter, *map(component_of, offers(COMPONENTS))]
 
 
-def _offers(group: str) -> Iterator[tuple[EntryPoint, Any]]:  # Any: whatever a package may offer
-    try:
-        offers = entry_points(group=group)
-    except Exception as error:  # it reads the files of all packages, and raises what a malformed one leads to
-        raise EntryPointError(
-            f'the entry_points.txt of some installed package cannot be read ({reason(error)}): fix or uninstall it'
-        ) from error
-    for offer in offers:
-        try:
-            loaded = offer.load()
-        except (Exception, SystemExit) as error:  # a package may raise anything while it is imported
-            raise _refusal(offer, f'cannot be loaded ({told(error)}): fix or uninstall its package') from error
-        yield offer, loaded
+def script_of(offer: EntryPoint, state: State | None) -> Script[..., object]:
+    """The script that `offer` names, bound to `state`. Raises EntryPointError, or ScriptError if it takes more."""
+    script = load(offer)
+    if not isinstance(script, Script):
+        raise refusal(offer, f'is {script!r}, not a script: mark the function with @script')
+    return script.bind(state=state)
 
 
-def _refusal(offer: EntryPoint, reason: str) -> EntryPointError:
-    package = offer.dist.name if offer.dist else 'a package without a name'
-    return EntryPointError(f'the entry point {offer.name} = {offer.value} ({offer.group}, of {package}) {reason}')
+def component_of(offer: EntryPoint) -> type[Component]:
+    """The component that `offer` names. Raises EntryPointError."""
+    component = load(offer)
+    if not (isinstance(component, type) and issubclass(component, Component)):
+        raise refusal(offer, f'is {component!r}, not a component: name a subclass of Component')
+    return component

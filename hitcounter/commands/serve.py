@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from .. import hits
-from ..agi import Script, Server
+from ..agi import Server
 from ..agi.serving import acceptor, running_calls
 from ..agi.serving.server import MAX_CALLS, PORT
 from ..errors import ClockAhead, HitcounterError, ListenError, PackFailed
@@ -44,7 +44,9 @@ _COLLECTIONS = (5_000, 50, 100)
 _LOOK = 60.0
 
 
-@click.command(cls=options.Command, short_help='Serve calls.')
+@click.command(
+    cls=options.Command,
+)
 @options.config
 @options.option(
     '--listen', type=options.Address(), default=f'127.0.0.1:{PORT}', help='Where Asterisk finds the server.'
@@ -108,10 +110,8 @@ def main(
             components = plugins.components()
             database, state = opened.enter_context(_opened(storage, components))
             opened.enter_context(_upkeep(database, state, components, pack_every, pack_keep, keep_calls))
-            tell_the_number = hits.tell_the_number.bind(state=state, prompts=prompt, max_lines=max_lines)
-            by_default = Script('', tell_the_number.function)
             server = Server(
-                [by_default, tell_the_number, *plugins.scripts(state=state)],
+                plugins.scripts(state, prompts=prompt, max_lines=max_lines),
                 *listen,
                 allow=allow,
                 max_calls=max_calls,

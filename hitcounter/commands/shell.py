@@ -36,7 +36,6 @@ class _Script(click.Path):
 
 @click.command(
     cls=options.Command,
-    short_help='Look into the database.',
     context_settings={'allow_interspersed_args': False},  # what follows a script is the script's
 )
 @options.config

@@ -17,7 +17,7 @@ from . import log, options, plugins
 from .advice import advised
 
 
-@click.command(cls=options.Command, short_help='Tell of the database.', epilog='Example: hitcounter status --json')
+@click.command(cls=options.Command, epilog='Example: hitcounter status --json')
 @options.config
 @options.storage
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')

@@ -27,7 +27,6 @@ _VERDICTS = {
 
 @click.command(
     cls=options.Command,
-    short_help='Look for damage.',
     epilog='Example: hitcounter verify --storage file:///srv/hits.fs && hitcounter backup /srv/backups/hits',
 )
 @options.config

@@ -1,13 +1,15 @@
 """hitcounter: one command that has all the others."""
 
 import importlib.metadata
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from hitcounter.commands.main import main
 
-UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'pack', 'restore', 'status', 'verify']
+UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'pack', 'plugins', 'restore', 'status', 'verify']
 
 
 @pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])
@@ -50,3 +52,18 @@ def test_the_version_is_the_packages() -> None:
         pytest.skip('the package is on the path, but not installed')
 
     assert CliRunner().invoke(main, ['--version']).output == f'main, version {version}\n'
+
+
+@pytest.mark.parametrize(('command', 'strange'), [('status', 'hitcounter.simulator'), ('call', 'ZODB'), ('', 'ZODB')])
+def test_a_command_imports_nothing_of_the_others(command: str, strange: str) -> None:
+    code = f"""
+import sys
+from hitcounter.commands.main import main
+try:
+    main([{command!r}, '--help'] if {command!r} else ['--help'])
+except SystemExit:
+    assert {strange!r} not in sys.modules
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.DEVNULL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -15,30 +14,11 @@ import pytest
 from hitcounter.simulator import Channel, SaidNumber
 from tests.support.patience import PATIENCE
 from tests.support.places import FROZEN
+from tests.support.plugins import VOTES, Install
 from tests.support.processes import ProcessCall
 
 if TYPE_CHECKING:
     from tests.support.servers import Run, Start
-
-VOTES = """
-from hitcounter.agi import Call, script
-from hitcounter.state import Component, State, update
-
-class Votes(Component):
-    name = 'votes'
-
-    def __init__(self) -> None:
-        self.votes = 0
-
-    @update
-    def vote(self, votes: int) -> int:
-        self.votes += votes
-        return self.votes
-
-@script('vote/{votes}')
-def vote(call: Call, state: State) -> None:
-    call.say_number(state[Votes].vote(int(call.parameters['votes'])))
-"""
 
 #: Keeps who called; what `odd` names goes wrong.
 GUESTS = """
@@ -107,26 +87,6 @@ LIMITED = [
         b'VERBOSE "SET VARIABLE makes a line of 2048 bytes, Asterisk takes 2047: shorten it" 1',
     ),
 ]
-
-Install = Callable[..., dict[str, str]]
-
-
-@pytest.fixture
-def install(tmp_path: Path, environment: dict[str, str]) -> Install:
-    """Install a package of one module; gives the variables of a process that has it."""
-    site = tmp_path / 'site'
-
-    def install(name: str, source: str = VOTES, **groups: str) -> dict[str, str]:
-        about = site / f'{name}-1.0.dist-info'
-        about.mkdir(parents=True)
-        (site / f'{name}.py').write_text(source)
-        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n')
-        (about / 'entry_points.txt').write_text(
-            ''.join(f'[hitcounter.{group}]\n{offered}\n' for group, offered in groups.items())
-        )
-        return {'PYTHONPATH': os.pathsep.join([str(site), environment['PYTHONPATH']])}
-
-    return install
 
 
 @pytest.fixture
@@ -329,7 +289,7 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of some installed package cannot be read ('),
         (VOTES, {'scripts': 'vote = no such module'}, 'the entry point vote = no such module (hitcounter.scripts'),
         (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, not a script: mark the function with"),
-        (VOTES, {'components': 'votes = votes:vote'}, 'no component: name a subclass of Component'),
+        (VOTES, {'components': 'votes = votes:vote'}, ', not a component: name a subclass of Component'),
         (VOTES, {'components': 'votes = hitcounter.state:Component'}, "Component'> has no name: give it one"),
         (
             VOTES.replace('vote/{votes}', 'hits'),
