@@ -28,15 +28,10 @@ from hitcounter.testing import CallEvent, Channel, HangUp, Played, SaidDigits, S
 from tests.support.places import TREE
 
 MODULES = [path for path in sorted((TREE / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
-<<<<<<< HEAD
-UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'forget', 'export', 'import'}
+UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'plugins', 'forget', 'export', 'import'}
 DOCUMENTS = [*sorted(TREE.glob('*.md')), *sorted((TREE / 'docs').glob('*.md')), TREE / 'docs/reference/index.md']
 WITH_SNIPPETS = [path for path in DOCUMENTS if path.name != 'tutorial.md']  # tests/test_tutorial.py follows that one
 FENCED = re.compile(r'^```(?:python|console|toml|ini)\n.*?^```$', re.MULTILINE | re.DOTALL)
-=======
-UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'plugins', 'forget', 'export', 'import'}
-DOCUMENTS = [TREE / 'README.md', *sorted((TREE / 'docs').glob('*.md'))]
->>>>>>> f4d7b8f (hitcounter imports only the command that it runs, takes commands of other packages, and lists what is installed: hitcounter plugins)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from BTrees.OOBTree import OOBTree
 
 from hitcounter.agi import Call, script
 from hitcounter.commands import options
-from hitcounter.state import Component, State, open_database, query, update
+from hitcounter.state import Component, State, query, update
+from hitcounter.state.storage.database import Address
 
 
 class Votes(Component):
@@ -38,8 +39,8 @@ def vote(call: Call, state: State) -> None:
 @click.command(cls=options.Command)
 @options.config
 @options.storage
-def show_votes(storage: str) -> None:
+def show_votes(storage: Address) -> None:
     """Show how many votes each choice has. Run it as "hitcounter votes"."""
-    with open_database(storage) as database, State(database, [Votes]) as state:
+    with storage.open() as database, State(database, [Votes]) as state:
         for choice, votes in sorted(state[Votes].result().items()):
             click.echo(f'{choice}: {votes}')

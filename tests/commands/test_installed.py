@@ -43,7 +43,7 @@ def test_a_command_of_another_package_is_run_with_its_options_and_its_exit_statu
     start().stop()
     env = install('votes', WITH_COMMAND, commands='votes = votes:show\nplain = votes:plain')
     done = hitcounter('votes', 'tea', env=env)
-    assert (done.returncode, done.stdout) == (0, f'tea of {storage.replace("file://", "file:")}\n')
+    assert (done.returncode, done.stdout) == (0, f'tea of {storage}\n')
     assert hitcounter('votes', 'seven', env=env).returncode == 7
     for arguments, said in (('votes', 'wrong'), 'this choice is wrong'), (('plain',), 'nothing is plain'):
         done = hitcounter(*arguments, env=env)

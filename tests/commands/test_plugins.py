@@ -286,7 +286,7 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         ('1 +', {'scripts': 'vote = votes:vote'}, '(SyntaxError: invalid syntax, in '),
         ('raise OSError("no\\nluck")', {'scripts': 'vote = votes:vote'}, '/votes.py, line 1): fix or'),
         ('raise SystemExit(0)', {'scripts': 'vote = votes:vote'}, '(SystemExit: 0, in '),
-        (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of some installed package cannot be read ('),
+        (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of an installed package cannot be read ('),
         (VOTES, {'scripts': 'vote = no such module'}, 'the entry point vote = no such module (hitcounter.scripts'),
         (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, not a script: mark the function with"),
         (VOTES, {'components': 'votes = votes:vote'}, ', not a component: name a subclass of Component'),
