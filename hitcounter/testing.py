@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
-from . import simulator as pretend
+from . import simulator
 from .agi import Call, Environment, Script, Server
 from .agi.script import Scripts, refuse_what_never_ran
 from .errors import ConnectionLost, Hangup, ScriptError
@@ -18,7 +18,7 @@ from .simulator import *  # noqa: F403 all of it belongs to the kit, and its nam
 from .simulator import Channel, HangUpTiming, SimulatedCall
 
 __all__ = ['connect', 'dial', 'serving']
-__all__ += pretend.__all__
+__all__ += simulator.__all__
 
 #: Seconds that calls have to end before a test's server cuts them.
 _DRAIN = 1.0

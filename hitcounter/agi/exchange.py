@@ -81,7 +81,7 @@ class Exchange:
             ) from None
 
     @functools.cached_property
-    def query(self) -> Mapping[str, tuple[str, ...]]:
+    def url_query(self) -> Mapping[str, tuple[str, ...]]:
         """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""
         return query_of(self.environment.script)
 

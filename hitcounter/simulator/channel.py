@@ -1,4 +1,4 @@
-"""The channel that a pretend call starts from: its environment block, and what its caller will do."""
+"""The channel that a simulated call starts from: its environment block, and what its caller will do."""
 
 import itertools
 import re
@@ -64,7 +64,7 @@ class Channel:
     """
 
     url: str = 'agi://127.0.0.1/hits'
-    name: str = field(default_factory=lambda: f'PJSIP/pretend-{next(_serials):08x}')
+    name: str = field(default_factory=lambda: f'PJSIP/simulated-{next(_serials):08x}')
     language: str = 'en'
     unique_id: str = field(default_factory=lambda: f'{int(time.time())}.{next(_serials)}')
     version: str = '22.10.1'

@@ -1,4 +1,4 @@
-"""A pretend call over a real connection to a FastAGI server."""
+"""A simulated call over a real connection to a FastAGI server."""
 
 import socket
 import time
@@ -37,7 +37,7 @@ Event = LineFromServer | LineToServer | CallEvent
 
 
 def place_call(address: tuple[str, int], channel: Channel, *, timeout: float = 60.0) -> SimulatedCall:
-    """Lead a whole call with the server at `address`, and return it when it is over.
+    """Run a whole call with the server at `address`; returns it when it is over.
 
     OSError if the server cannot be reached; TimeoutError, one of these, if it neither sends anything nor
     closes for `timeout` seconds.
@@ -56,17 +56,17 @@ def run_call(
     patience: float = inf,
     pace: float = 0.0,
 ) -> Iterator[Event]:
-    """Lead a call with the server at `address`, telling all that happens as it does.
+    """Run a call with the server at `address`; yields each event as it happens.
 
     `timeout` and errors are those of `place_call`. The caller hangs up after `patience` seconds of the
     call, of which all audio counts in full; a second of it takes `pace` seconds.
     """
     with socket.create_connection(address, timeout) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield from _Conversation(call, connection, timeout, patience, pace).events()
+        yield from _ConnectedCall(call, connection, timeout, patience, pace).events()
 
 
-class _Conversation:
+class _ConnectedCall:
     def __init__(
         self, call: SimulatedCall, connection: socket.socket, timeout: float, patience: float, pace: float
     ) -> None:

@@ -46,7 +46,7 @@ def test_every_reply_is_paired_with_its_command(path):
         received = rest + environment.unasked
         call = Call(Environment.parse(block + end), stream, received, line_limit=limit)
         replays.append(Replay(call, stream, limit=limit, hung_up=b'HANGUP' in received))
-        replays[-1].lead(exchanges)
+        replays[-1].run(exchanges)
     assert any(replay.abused for replay in replays) == (path.stem in ABUSED)
 
 
@@ -80,7 +80,7 @@ class Replay:
         self.call, self.stream, self.limit = call, stream, limit
         self.hung_up, self.told, self.abused = hung_up, False, False
 
-    def lead(self, exchanges: list[Exchange]) -> None:
+    def run(self, exchanges: list[Exchange]) -> None:
         for exchange in exchanges:
             if any(map(self.is_refused, exchange.sent)):
                 for line in exchange.sent:

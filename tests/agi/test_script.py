@@ -170,7 +170,7 @@ def test_what_was_not_bound_is_not_served() -> None:
 
 def test_a_call_has_its_query_and_its_arguments() -> None:
     call, _ = connect(Channel(url='agi://127.0.0.1/hits?a=1&a=2&flag&empty=', arguments=('x', '')))
-    assert call.query == {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}
+    assert call.url_query == {'a': ('1', '2'), 'flag': ('',), 'empty': ('',)}
     assert call.environment.arguments == ('x', '')
     assert call.parameters == {}
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.asterisk.counter import Serve, Server
-from tests.support.asterisk.session import Lead, Session
+from tests.support.asterisk.session import Session, TakeCall
 from tests.support.asterisk.telephony import Asterisk
 from tests.support.patience import PATIENCE
 from tests.support.places import ASTERISK
@@ -79,7 +79,7 @@ def server(serve: Serve) -> Server:
 
 
 @pytest.fixture
-def lead(asterisk: Asterisk) -> Iterator[Lead]:
+def take_call(asterisk: Asterisk) -> Iterator[TakeCall]:
     """Lets someone call and leads the call from the test, until it closes the session or ends."""
     with ExitStack() as sessions, asterisk.listen(4574) as listener:
         listener.settimeout(PATIENCE)

@@ -12,7 +12,7 @@ import pytest
 
 from hitcounter.errors import CommandFailed
 from tests.support.asterisk.counter import Serve
-from tests.support.asterisk.session import Lead
+from tests.support.asterisk.session import TakeCall
 from tests.support.asterisk.telephony import Asterisk
 from tests.support.patience import PATIENCE
 from tests.support.places import TREE
@@ -142,8 +142,8 @@ def test_a_missing_prompt_is_named_in_the_log_of_the_server(asterisk: Asterisk, 
     server.log.wait("WARNING .*: Asterisk could not play 'no-such-sound'")
 
 
-def test_any_caller_id_can_be_spelled_and_not_every_one_said_as_digits(lead: Lead) -> None:
-    with lead() as session:
+def test_any_caller_id_can_be_spelled_and_not_every_one_said_as_digits(take_call: TakeCall) -> None:
+    with take_call() as session:
         session.call.answer()
         assert session.call.say_alpha('alice.7') is None
         with pytest.raises(CommandFailed):

@@ -13,7 +13,7 @@ import pytest
 from hitcounter.agi import Call
 from hitcounter.agi.ivr import ask, menu
 from hitcounter.errors import Hangup
-from tests.support.asterisk.session import Lead
+from tests.support.asterisk.session import TakeCall
 from tests.support.asterisk.telephony import Asterisk, Caller
 from tests.support.asterisk.transcript import Transcript
 from tests.support.patience import PATIENCE
@@ -111,7 +111,7 @@ def test_who_leaves_the_example_in_the_middle_of_a_number_leaves_no_account(
 
 
 @pytest.fixture
-def begin(lead: Lead) -> Iterator[Begin]:
+def begin(take_call: TakeCall) -> Iterator[Begin]:
     """Let someone call and ask them the question: the caller, and the answer that is to come."""
 
     def answer_and_ask(call: Call, question: Question, options: dict[str, object]) -> str | None:
@@ -119,7 +119,7 @@ def begin(lead: Lead) -> Iterator[Begin]:
         return question(call, **{'prompt': PROMPT, 'no_input': NOTHING_HEARD, 'invalid': NO_SUCH} | options)
 
     def begin(question: Question, **options: object) -> tuple[Caller, 'Future[str | None]']:
-        session = lead()
+        session = take_call()
         return session.caller, pool.submit(answer_and_ask, session.call, question, options)
 
     with ThreadPoolExecutor() as pool:

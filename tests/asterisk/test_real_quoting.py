@@ -10,7 +10,7 @@ from hitcounter.agi import Call
 from hitcounter.agi.protocol.command import LINE_LIMIT, compose
 from hitcounter.errors import CommandRefused
 from hitcounter.simulator import Channel, SimulatedCall
-from tests.support.asterisk.session import Lead
+from tests.support.asterisk.session import TakeCall
 from tests.support.asterisk.telephony import Asterisk
 from tests.support.recordings import NULS
 
@@ -71,8 +71,8 @@ def for_each(texts: st.SearchStrategy[object], check: Callable[..., None], count
 
 
 @pytest.fixture
-def call(lead: Lead) -> Call:
-    return lead().call
+def call(take_call: TakeCall) -> Call:
+    return take_call().call
 
 
 def test_a_variable_is_what_it_was_set_to(call: Call) -> None:
@@ -175,8 +175,10 @@ def test_with_full_expansion_asterisk_does_expand_what_is_sent_raw(call: Call) -
 
 
 @pytest.mark.parametrize('pieces', NULS)
-def test_a_nul_costs_the_rest_of_its_line_as_it_does_in_the_simulator(lead: Lead, pieces: tuple[bytes, ...]) -> None:
-    session = lead()
+def test_a_nul_costs_the_rest_of_its_line_as_it_does_in_the_simulator(
+    take_call: TakeCall, pieces: tuple[bytes, ...]
+) -> None:
+    session = take_call()
     expected = SimulatedCall(Channel())
 
     got = session.exchange(pieces, sum(expected.receive(piece).count(b'\n') for piece in pieces))

@@ -1,4 +1,4 @@
-"""hitcounter-agi: real processes, over pipes to a pretend Asterisk."""
+"""hitcounter-agi: real processes, over pipes to a simulator of Asterisk."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def wait_until_it_counts(call: ProcessCall) -> None:
 
 @pytest.mark.parametrize('arguments', [(), ('hits',), ('hits', 'more', '--storage=memory:')])
 def test_a_caller_hears_the_number(arguments: tuple[str, ...], server: ServerProcess, begin: Begin) -> None:
-    call = begin(*arguments).lead()
+    call = begin(*arguments).run()
 
-    assert call.pretend.events == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
+    assert call.asterisk.events == [Answered(), Played('hello'), Played('number'), SaidNumber(1)]
     assert call.status == 0, call.said
     assert server.number() == 2
 
 
 def test_the_log_has_one_line_for_the_call(server: ServerProcess, begin: Begin) -> None:
-    call = begin('hits', unique_id='7.1', caller_id='1001').lead()
+    call = begin('hits', unique_id='7.1', caller_id='1001').run()
 
     (line,) = call.said.splitlines()
     assert re.search(r'INFO 7\.1: ended after .* script=hits line=31415 caller=1001 result=1 agistatus=SUCCESS', line)
@@ -89,8 +89,8 @@ def test_the_log_has_one_line_for_the_call(server: ServerProcess, begin: Begin) 
 
 def test_a_withheld_caller_is_in_no_log_unless_it_may_be_known(server: ServerProcess, begin: Begin) -> None:
     channel = {'unique_id': '7.1', 'caller_id': '5550', 'name': 'SIP/5550-1', 'presentation': 35}
-    hidden = begin('--log-level', 'debug', 'hits', '5550', **channel).lead()
-    kept = begin('--withheld', 'keep', **channel).lead()
+    hidden = begin('--log-level', 'debug', 'hits', '5550', **channel).run()
+    kept = begin('--withheld', 'keep', **channel).run()
 
     assert '5550' not in hidden.said
     assert ' line=31415 caller=withheld ' in hidden.said
@@ -98,17 +98,17 @@ def test_a_withheld_caller_is_in_no_log_unless_it_may_be_known(server: ServerPro
 
 
 def test_a_process_begins_no_line_too_many(server: ServerProcess, begin: Begin) -> None:
-    assert begin('--max-lines', '1', extension='1').lead().number == 1
-    refused = begin('--max-lines', '1', extension='2').lead()
-    assert (refused.status, refused.pretend.status) == (1, 'FAILURE')
+    assert begin('--max-lines', '1', extension='1').run().number == 1
+    refused = begin('--max-lines', '1', extension='2').run()
+    assert (refused.status, refused.asterisk.status) == (1, 'FAILURE')
     assert "line '2' would be new, and there are already 1 lines" in refused.said
-    assert begin('--max-lines', '1', extension='1').lead().number == 2
+    assert begin('--max-lines', '1', extension='1').run().number == 2
 
 
 def test_ten_processes_and_ten_calls_of_the_server_count_to_twenty(server: ServerProcess, begin: Begin) -> None:
     calls = [begin('hits') for _ in range(10)]
     with ThreadPoolExecutor(20) as pool:
-        processes = [pool.submit(call.lead) for call in calls]
+        processes = [pool.submit(call.run) for call in calls]
         threads = [pool.submit(server.number) for _ in range(10)]
         numbers = [process.result().number for process in processes] + [thread.result() for thread in threads]
 
@@ -121,8 +121,8 @@ def test_without_a_server_it_opens_the_file_itself(start: Start, begin: Begin) -
     assert server.number() == 1
     server.stop()
 
-    assert begin().lead().number == 2
-    assert begin().lead().number == 3
+    assert begin().run().number == 2
+    assert begin().run().number == 3
     assert start().number() == 4
 
 
@@ -131,13 +131,13 @@ def test_two_calls_without_a_server_wait_for_each_other(start: Start, begin: Beg
     calls = [begin(), begin()]
 
     with ThreadPoolExecutor(2) as pool:
-        assert sorted(call.number for call in pool.map(ProcessCall.lead, calls)) == [1, 2]
+        assert sorted(call.number for call in pool.map(ProcessCall.run, calls)) == [1, 2]
 
 
 def test_without_a_database_the_call_fails_with_a_sentence(begin: Begin) -> None:
-    call = begin().lead()
+    call = begin().run()
 
-    assert call.pretend.status == 'FAILURE'
+    assert call.asterisk.status == 'FAILURE'
     assert call.status == 1
     assert 'is not a database yet: start hitcounter-serve, which makes it' in call.said
     assert 'Traceback' not in call.said
@@ -150,15 +150,15 @@ def test_without_a_database_the_call_fails_with_a_sentence(begin: Begin) -> None
 def test_a_command_that_ends_before_its_call_is_a_failure_too(
     arguments: tuple[str, ...], status: int, begin: Begin
 ) -> None:
-    call = begin(*arguments).lead()
+    call = begin(*arguments).run()
 
-    assert (call.pretend.status, call.status) == ('FAILURE', status)
+    assert (call.asterisk.status, call.status) == ('FAILURE', status)
 
 
 def test_a_script_that_is_not_there_fails(server: ServerProcess, begin: Begin) -> None:
-    call = begin('nosuch').lead()
+    call = begin('nosuch').run()
 
-    assert (call.pretend.events, call.pretend.status, call.status) == ([], 'FAILURE', 1)
+    assert (call.asterisk.events, call.asterisk.status, call.status) == ([], 'FAILURE', 1)
     assert "failed (there is no script 'nosuch')" in call.said
 
 
@@ -171,9 +171,9 @@ def test_who_hangs_up_before_the_answer_is_not_counted(
 ) -> None:
     call = begin(hang_up=HangUp('ANSWER', manner))
 
-    call.lead({b'ANSWER': lambda: call.process.send_signal(signal.SIGHUP)})
+    call.run({b'ANSWER': lambda: call.process.send_signal(signal.SIGHUP)})
 
-    assert (call.pretend.lines, call.status) == ([b'ANSWER'], 0)
+    assert (call.asterisk.lines, call.status) == ([b'ANSWER'], 0)
     assert 'hung up after' in call.said
     assert counted(shell) == '{}'
 
@@ -183,9 +183,9 @@ def test_who_hangs_up_before_the_answer_is_not_counted(
 def test_who_hangs_up_later_stays_counted(
     manner: HangUpTiming, command: str, server: ServerProcess, begin: Begin, shell: Run
 ) -> None:
-    call = begin(hang_up=HangUp(command, manner)).lead()
+    call = begin(hang_up=HangUp(command, manner)).run()
 
-    assert CallerHungUp() in call.pretend.events
+    assert CallerHungUp() in call.asterisk.events
     assert call.status == 0, call.said
     assert counted(shell) == "{'31415': 1}"
     assert server.number() == 2
@@ -237,9 +237,9 @@ def test_a_hangup_before_there_is_a_call_is_told_at_its_first_command(begin: Beg
     code = SCRIPT.format('call.answer(); call.verbose("never")')
     early = '    import os, signal; os.kill(os.getpid(), signal.SIGHUP)\n'
 
-    call = begin('script', code=code.replace('    well =', early + '    well =')).lead()
+    call = begin('script', code=code.replace('    well =', early + '    well =')).run()
 
-    assert (call.pretend.lines, call.status) == ([b'ANSWER'], 0)
+    assert (call.asterisk.lines, call.status) == ([b'ANSWER'], 0)
     assert 'hung up after' in call.said
 
 
@@ -258,32 +258,32 @@ def test_asterisk_that_goes_away_ends_the_process(server: ServerProcess, begin: 
 def test_a_script_finds_its_own_arguments_as_in_the_server(begin: Begin) -> None:
     code = SCRIPT.format('call.verbose(repr((call.environment.script, call.environment.arguments, call.audio)))')
 
-    call = begin('script', '', 'b c', code=code).lead()
+    call = begin('script', '', 'b c', code=code).run()
 
     assert call.status == 0, call.said
-    assert call.pretend.lines == [b"""VERBOSE "('script', ('', 'b c'), None)" 1"""]
+    assert call.asterisk.lines == [b"""VERBOSE "('script', ('', 'b c'), None)" 1"""]
 
 
 def test_what_a_script_prints_is_no_command(begin: Begin) -> None:
-    call = begin('script', code=SCRIPT.format("print('HANGUP'); print(repr(input.__name__)); call.answer()")).lead()
+    call = begin('script', code=SCRIPT.format("print('HANGUP'); print(repr(input.__name__)); call.answer()")).run()
 
-    assert call.pretend.lines == [b'ANSWER']
+    assert call.asterisk.lines == [b'ANSWER']
     assert 'HANGUP\n' in call.said
 
 
 @pytest.mark.parametrize('wrong', ['1 / 0', 'sys.exit()', 'call.command("NO SUCH")'])
 def test_a_script_that_fails_is_told_to_the_dialplan_and_logged(wrong: str, begin: Begin) -> None:
-    call = begin('script', code=SCRIPT.format(wrong), unique_id='7.2').lead()
+    call = begin('script', code=SCRIPT.format(wrong), unique_id='7.2').run()
 
-    assert (call.pretend.status, call.status) == ('FAILURE', 1)
+    assert (call.asterisk.status, call.status) == ('FAILURE', 1)
     assert "ERROR 7.2: the script 'script' failed\nTraceback" in call.said
 
 
 def test_a_state_that_cannot_serve_the_call_is_a_failure_in_a_sentence(begin: Begin) -> None:
     wrong = 'from hitcounter.errors import UpdateFailed; raise UpdateFailed("the disk is full")'
-    call = begin('script', code=SCRIPT.format(wrong), unique_id='7.3').lead()
+    call = begin('script', code=SCRIPT.format(wrong), unique_id='7.3').run()
 
-    assert (call.pretend.status, call.status) == ('FAILURE', 1)
+    assert (call.asterisk.status, call.status) == ('FAILURE', 1)
     assert 'ERROR 7.3: the disk is full\n' in call.said
     assert 'Traceback' not in call.said
 
@@ -300,9 +300,9 @@ def test_under_eagi_the_script_hears_the_caller(begin: Begin) -> None:
         call.verbose(f'{len(heard)} {heard == bytes(range(256)) * 25}')
     """)
 
-    call = begin('script', code=code, audio=said).lead()
+    call = begin('script', code=code, audio=said).run()
 
-    assert call.pretend.lines == [b'VERBOSE "6400 True" 1'], call.said
+    assert call.asterisk.lines == [b'VERBOSE "6400 True" 1'], call.said
 
 
 def test_what_is_no_asterisk_gets_a_failure(environment: dict[str, str], tmp_path: Path) -> None:

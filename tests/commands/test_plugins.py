@@ -268,7 +268,7 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
     variables = {**environment, **env, 'HITCOUNTER_STORAGE': 'memory:'}
     call = ProcessCall(Channel(), *options, 'long', environment=variables, folder=tmp_path)
     try:
-        assert call.lead().pretend.lines == [line]
+        assert call.run().asterisk.lines == [line]
     finally:
         call.close()
 
@@ -376,7 +376,7 @@ def test_a_port_that_a_component_opens_in_the_server_is_in_the_way_of_no_other_p
     variables = {**environment, **env, 'HITCOUNTER_STORAGE': storage}
     call = ProcessCall(Channel(), 'vote/4', environment=variables, folder=tmp_path)
     try:
-        assert call.lead().pretend.events == [SaidNumber(7)]
+        assert call.run().asterisk.events == [SaidNumber(7)]
     finally:
         call.close()
     assert server.stop() == 0

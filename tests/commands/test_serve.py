@@ -459,7 +459,7 @@ serve.main()
     ('method', 'name'),
     [
         ('acceptor.Acceptor._read_environment', 'agi acceptor'),
-        ('running_calls.Calls._look', 'agi clock'),
+        ('running_calls.RunningCalls._look', 'agi clock'),
         ('writer.Writer._next_batch', 'state writer'),
     ],
 )

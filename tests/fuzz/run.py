@@ -68,7 +68,7 @@ def fuzz(target: str, seconds: int) -> bool:
         found.mkdir()
         write(seeds()[target], corpus)
         options = [f'-max_total_time={seconds}', f'-timeout={PATIENCE:.0f}', f'-artifact_prefix={found}/']
-        code = 'import sys; from tests.fuzz.run import lead; lead(*sys.argv[1:])'
+        code = 'import sys; from tests.fuzz.run import run_target; run_target(*sys.argv[1:])'
         ended = subprocess.run(
             [sys.executable, '-c', code, target, str(corpus), *options],
             cwd=TREE,
@@ -97,7 +97,7 @@ def write(inputs: Iterable[bytes], folder: Path) -> None:
         (folder / str(number)).write_bytes(input)
 
 
-def lead(target: str, *options: str) -> None:
+def run_target(target: str, *options: str) -> None:
     """Have libFuzzer take over this process."""
     import atheris
 

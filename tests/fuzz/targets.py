@@ -172,7 +172,7 @@ UNKNOWN = ('caller_id', 'caller_name', 'dnid', 'rdnis')
 def connection(data: bytes) -> None:
     """All that a peer may say from its first byte on, to a script that asks and says."""
     opening, *answers = data.split(END)
-    _converse(opening, answers)
+    _run(opening, answers)
 
 
 def answers(data: bytes) -> None:
@@ -180,7 +180,7 @@ def answers(data: bytes) -> None:
     choices = Choices(data)
     path, argument, name = (_text(choices.text().replace(b'\n', b'')) for _ in range(3))
     channel = Channel(url=f'agi://pbx/{path}', unique_id='1.1', caller_name=name, arguments=[argument])
-    _converse(channel.environment_block() + choices.text(), choices.rest().split(END))
+    _run(channel.environment_block() + choices.text(), choices.rest().split(END))
 
 
 class Answers:
@@ -252,7 +252,7 @@ def process(data: bytes) -> None:
     assert well == (not commands.endswith(FAILURE))
 
 
-def _converse(opening: bytes, pieces: Iterable[bytes]) -> None:
+def _run(opening: bytes, pieces: Iterable[bytes]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, suppress(CallError, EOFError):
         connection = Connection(ours, '127.0.0.1', math.inf)
@@ -270,7 +270,7 @@ def _serve(connection: Connection, answers: Answers) -> None:
     script, parameters = SCRIPTS.find(environment.script)
     call = Call(environment, AnsweredSocket(connection.socket, answers), rest, parameters=parameters)
     assert all(call.parameters.values())
-    repr((environment.caller_id, environment.caller_name, environment.arguments, call.query)).encode()
+    repr((environment.caller_id, environment.caller_name, environment.arguments, call.url_query)).encode()
     if script:
         script(call)
 

@@ -1,4 +1,4 @@
-"""The hit counter: its component on a real database, its script with a pretend Asterisk."""
+"""The hit counter: its component on a real database, its script with a simulated call."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A process that takes one call, and the pretend Asterisk that started it and drives it over its pipes."""
+"""A process that takes one call, and the simulator that started it and drives it over its pipes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProcessCall:
         code: str = HITCOUNTER_AGI,
         audio: bytes | None = None,
     ) -> None:
-        self.pretend = SimulatedCall(channel)
+        self.asterisk = SimulatedCall(channel)
         command = [sys.executable, '-W', 'error', '-c', code, *arguments]
         source = -1
         if audio is not None:
@@ -57,7 +57,7 @@ class ProcessCall:
         )
         if source >= 0:
             os.close(source)
-        opening = _as_of_a_process(self.pretend.opening(), arguments, enhanced=source >= 0)
+        opening = _as_of_a_process(self.asterisk.opening(), arguments, enhanced=source >= 0)
         self.status: int | None = None
         assert self.process.stderr
         self.log = Log(TextIOWrapper(self.process.stderr, 'utf-8'))
@@ -68,14 +68,14 @@ class ProcessCall:
         assert self.process.stdout
         for line in self.process.stdout:
             yield line.rstrip(b'\n')
-            self._send(self.pretend.receive(line))
-        self.pretend.close()
+            self._send(self.asterisk.receive(line))
+        self.asterisk.close()
         self.process.send_signal(signal.SIGHUP)  # as Asterisk does at every end, too
         self.status = self.process.wait(PATIENCE)
         self.log.end()
 
-    def lead(self, at: Mapping[bytes, Callable[[], object]] | None = None) -> ProcessCall:
-        """Lead the call to its end, and do something at the first command that begins so."""
+    def run(self, at: Mapping[bytes, Callable[[], object]] | None = None) -> ProcessCall:
+        """Run the call to its end, and do something at the first command that begins so."""
         todo = dict(at or {})
         for line in self.commands():
             for begin in [begin for begin in todo if line.startswith(begin)]:
@@ -84,7 +84,7 @@ class ProcessCall:
 
     @property
     def number(self) -> int:
-        (number,) = (heard.number for heard in self.pretend.events if isinstance(heard, SaidNumber))
+        (number,) = (heard.number for heard in self.asterisk.events if isinstance(heard, SaidNumber))
         return number
 
     def close(self) -> None:

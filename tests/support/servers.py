@@ -114,11 +114,11 @@ class ServerProcess:
         self.address = where[1], int(where[2])
 
     def call(self, **channel: object) -> SimulatedCall:
-        """Lead a whole call."""
+        """Run a whole call."""
         return place_call(self.address, Channel(**channel), timeout=PATIENCE)
 
     def number(self, **channel: object) -> int:
-        """Lead a whole call, and give the number it heard."""
+        """Run a whole call; returns the number it heard."""
         (number,) = (heard.number for heard in self.call(**channel).events if isinstance(heard, SaidNumber))
         return number
 

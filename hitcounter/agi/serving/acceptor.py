@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ...errors import ProtocolError
 from .connection import LINGER, Connection
-from .peers import Peers
+from .peer_limit import PeerLimit
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Acceptor:
     """
 
     def __init__(
-        self, listener: socket.socket, allow: Iterable[Network], peers: Peers, workers: Workers[Connection]
+        self, listener: socket.socket, allow: Iterable[Network], peers: PeerLimit, workers: Workers[Connection]
     ) -> None:
         self._listener = listener
         self._allowed = (*_LOOPBACK, *allow)
@@ -101,14 +101,14 @@ class Acceptor:
 
     def _close(self) -> None:
         """Send away all connections without a call, and give them a moment to read that."""
-        self._send_away_unaccepted()
+        self._reject_unaccepted()
         self._listener.close()
         with suppress(Exception):  # what ended the thread may happen again
             for connection in tuple(self._handshakes):
-                self._send_away(connection, '')
-            for connection in self._workers.dismiss():
-                self._peers.leave(connection.peer)
-                self._send_away(connection, '')
+                self._reject(connection, '')
+            for connection in self._workers.cancel_waiting():
+                self._peers.release(connection.peer)
+                self._reject(connection, '')
             while self._parting:
                 self._await_parting()
         for connection in (*self._handshakes, *self._parting):
@@ -116,12 +116,12 @@ class Acceptor:
         self._selector.close()
         self._ended.set()
 
-    def _send_away_unaccepted(self) -> None:
+    def _reject_unaccepted(self) -> None:
         """For Asterisk these are connected: if they were reset, the dialplan would see a success."""
         with suppress(OSError):  # usually BlockingIOError: there are no more
             for _ in range(BACKLOG):
                 accepted, address = self._listener.accept()
-                self._send_away(Connection(accepted, address[0], 0.0), '')
+                self._reject(Connection(accepted, address[0], 0.0), '')
 
     def _await_parting(self) -> None:
         deadline = next(iter(self._parting)).deadline
@@ -157,7 +157,7 @@ class Acceptor:
                 return
             connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
             if not self._allows(connection.peer):
-                self._send_away(connection, 'it is in no allowed network')
+                self._reject(connection, 'it is in no allowed network')
             else:
                 self._read_environment(connection)
 
@@ -183,26 +183,26 @@ class Acceptor:
                 self._forget(connection)
                 connection.drop()
             else:
-                self._send_away(connection, 'it closed before its environment was whole')
+                self._reject(connection, 'it closed before its environment was whole')
         except ProtocolError as error:
-            self._send_away(connection, str(error))
+            self._reject(connection, str(error))
         else:
             if whole:
-                self._hand_over(connection)
+                self._submit(connection)
             elif connection not in self._handshakes:
                 self._keep(connection, self._handshakes)
 
-    def _hand_over(self, connection: Connection) -> None:
-        if not self._peers.admit(connection.peer):
-            self._send_away(connection, 'it has all the calls that one peer may have (max_calls_per_peer)')
+    def _submit(self, connection: Connection) -> None:
+        if not self._peers.acquire(connection.peer):
+            self._reject(connection, 'it has all the calls that one peer may have (max_calls_per_peer)')
             return
         self._forget(connection)
-        self._workers.hand(connection)
+        self._workers.submit(connection)
 
     def _patience(self) -> float | None:
         """Seconds until the next deadline; None if there is none."""
         deadlines = [next(iter(some)).deadline for some in (self._handshakes, self._parting) if some]
-        if (due := self._workers.due()) is not None:
+        if (due := self._workers.next_deadline()) is not None:
             deadlines.append(due)
         if self._resume < math.inf:
             deadlines.append(self._resume)
@@ -211,11 +211,11 @@ class Acceptor:
     def _expire(self) -> None:
         now = time.monotonic()
         while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
-            self._send_away(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
+            self._reject(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
         self._expire_parting(now)
-        for connection in self._workers.attend():
-            self._peers.leave(connection.peer)
-            self._send_away(connection, 'all workers are busy: allow more of them (max_calls), or call later')
+        for connection in self._workers.start_overdue():
+            self._peers.release(connection.peer)
+            self._reject(connection, 'all workers are busy: allow more of them (max_calls), or call later')
         if self._resume <= now:
             self._resume = math.inf
             self._selector.register(self._listener, selectors.EVENT_READ)
@@ -237,7 +237,7 @@ class Acceptor:
         connection.fail()
         self._drop(connection)
 
-    def _send_away(self, connection: Connection, reason: str) -> None:
+    def _reject(self, connection: Connection, reason: str) -> None:
         if reason:
             logger.warning('%s was sent away: %s', connection.peer, reason)
         self._forget(connection)

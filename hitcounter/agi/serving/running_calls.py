@@ -21,8 +21,8 @@ LOOK = 1.0
 OVERSTAY = 10.0
 
 
-class RunningCalls:
-    """A call that a worker serves; other threads read it and end it only under the lock of `Calls`."""
+class RunningCall:
+    """A call that a worker serves; other threads read it and end it only under the lock of `RunningCalls`."""
 
     __slots__ = ('began', 'call', 'connection', 'is_cut', 'is_overdue', 'is_reported', 'over_since', 'overdue', 'path')
 
@@ -62,13 +62,13 @@ class RunningCalls:
         return not coming or (b'\n' + coming).endswith(b'\nHANGUP\n')
 
 
-class Calls:
+class RunningCalls:
     """All calls under way: workers begin and end them, `cut` ends all, and a thread checks how long each has lasted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # of the three below; while it is held, no socket of a call is closed
-        self._calls: set[RunningCalls] = set()
-        self._cut: set[RunningCalls] = set()
+        self._calls: set[RunningCall] = set()
+        self._cut: set[RunningCall] = set()
         self._is_cut = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
@@ -82,43 +82,43 @@ class Calls:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def begin(self, connection: Connection, began: float, overdue: float) -> RunningCalls:
+    def begin(self, connection: Connection, began: float, overdue: float) -> RunningCall:
         """Add a call. If all calls were cut before, it is cut at once."""
-        running_calls = RunningCalls(connection, began, overdue)
+        running_call = RunningCall(connection, began, overdue)
         with self._lock:
-            self._calls.add(running_calls)
+            self._calls.add(running_call)
             if self._is_cut:
-                self._end_now(running_calls)
-        return running_calls
+                self._end_now(running_call)
+        return running_call
 
-    def end(self, running_calls: RunningCalls) -> None:
+    def end(self, running_call: RunningCall) -> None:
         """Remove a call that is over; after that its connection may be closed."""
         with self._lock:
-            self._calls.discard(running_calls)
+            self._calls.discard(running_call)
 
-    def now(self) -> set[RunningCalls]:
+    def now(self) -> set[RunningCall]:
         """The calls that are under way at this moment."""
         with self._lock:
             return set(self._calls)
 
-    def cut(self) -> set[RunningCalls]:
+    def cut(self) -> set[RunningCall]:
         """Let the dialplan of each call, now and later, see that it failed; returns the calls that were cut so far."""
         with self._lock:
             self._is_cut = True
-            for running_calls in self._calls - self._cut:
-                self._end_now(running_calls)
+            for running_call in self._calls - self._cut:
+                self._end_now(running_call)
             return set(self._cut)
 
     def disconnect(self) -> None:
         """Wake every worker that still waits for the other side in a call that was cut."""
         with self._lock:
-            for running_calls in self._calls & self._cut:
-                running_calls.connection.cut()
+            for running_call in self._calls & self._cut:
+                running_call.connection.cut()
 
-    def _end_now(self, running_calls: RunningCalls) -> None:
-        running_calls.end_now()
-        running_calls.is_cut = True
-        self._cut.add(running_calls)
+    def _end_now(self, running_call: RunningCall) -> None:
+        running_call.end_now()
+        running_call.is_cut = True
+        self._cut.add(running_call)
 
     # The thread runs what follows.
 
@@ -128,29 +128,29 @@ class Calls:
 
     def _look(self, now: float) -> None:
         with self._lock:
-            overstaying = [running_calls for running_calls in self._calls if self._overstays(running_calls, now)]
-        for running_calls in overstaying:
-            _report(running_calls, now)
+            overstaying = [running_call for running_call in self._calls if self._overstays(running_call, now)]
+        for running_call in overstaying:
+            _report(running_call, now)
 
-    def _overstays(self, running_calls: RunningCalls, now: float) -> bool:
+    def _overstays(self, running_call: RunningCall, now: float) -> bool:
         """Whether the script is to be reported; first ends the call if it has lasted too long."""
-        if running_calls.overdue <= now and not running_calls.is_overdue:
-            running_calls.end_now()
-            running_calls.is_overdue = True
-        if now - running_calls.began < OVERSTAY or running_calls.is_reported or running_calls.call is None:
+        if running_call.overdue <= now and not running_call.is_overdue:
+            running_call.end_now()
+            running_call.is_overdue = True
+        if now - running_call.began < OVERSTAY or running_call.is_reported or running_call.call is None:
             return False
-        if not running_calls.is_over():
+        if not running_call.is_over():
             return False
-        running_calls.over_since = min(running_calls.over_since, now)
-        running_calls.is_reported = now - running_calls.over_since >= OVERSTAY
-        return running_calls.is_reported
+        running_call.over_since = min(running_call.over_since, now)
+        running_call.is_reported = now - running_call.over_since >= OVERSTAY
+        return running_call.is_reported
 
 
-def _report(running_calls: RunningCalls, now: float) -> None:
-    assert running_calls.call is not None  # as it overstays
+def _report(running_call: RunningCall, now: float) -> None:
+    assert running_call.call is not None  # as it overstays
     logger.warning(
         '%s: the script %r still runs %.0f s after its call ended, and keeps a worker: have it look at call.hung_up',
-        running_calls.call.environment.unique_id,
-        running_calls.path,
-        now - running_calls.over_since,
+        running_call.call.environment.unique_id,
+        running_call.path,
+        now - running_call.over_since,
     )

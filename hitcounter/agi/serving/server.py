@@ -23,8 +23,8 @@ from ..script import Script, Scripts, run_script
 from ..stream import TICK, SocketStream, bound_waits
 from .acceptor import BACKLOG, HANDSHAKE_TIMEOUT, Acceptor, Network
 from .connection import LINGER, Connection
-from .peers import Peers
-from .running_calls import Calls, RunningCalls
+from .peer_limit import PeerLimit
+from .running_calls import RunningCall, RunningCalls
 from .workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -85,11 +85,11 @@ class Server:
         if not hasattr(call_timeout, '__float__'):
             raise TypeError(f'call_timeout is {call_timeout!r}: give seconds, as a number')
         self._scripts = Scripts(scripts)
-        self._peers = Peers(max_calls_per_peer)
+        self._peers = PeerLimit(max_calls_per_peer)
         self._call_timeout = call_timeout
         self._line_limit = line_limit
         self._keep_withheld = keep_withheld
-        self._calls = Calls()
+        self._calls = RunningCalls()
         self._drained: Drained | None = None  # what `stop` returned
         networks = _networks(allow)
         with ExitStack() as opened:
@@ -137,15 +137,15 @@ class Server:
         return self._drained
 
     def _end(self, drain: float) -> Drained:
-        running_calls = self._calls.now()
+        running = self._calls.now()
         self._acceptor.stop()
-        running_calls |= self._calls.now()
+        running |= self._calls.now()
         self._workers.wait_idle(drain)
         self.cut()
         forced = self._workers.stop(GRACE)
         self._calls.stop()
         cut = self._calls.cut()
-        return Drained(len(running_calls - cut), len(cut) - forced, forced)
+        return Drained(len(running - cut), len(cut) - forced, forced)
 
     def cut(self) -> None:
         """End every call now, to cut a drain short, from any thread; it takes a second at most.
@@ -161,21 +161,21 @@ class Server:
     def _serve(self, connection: Connection) -> None:
         started = time.monotonic()
         overdue = started + self._call_timeout
-        running_calls = self._calls.begin(connection, started, overdue)
+        running_call = self._calls.begin(connection, started, overdue)
         well = False
         try:
             script, call = self._call(connection, overdue)
-            running_calls.path = script.path if script else ''
-            running_calls.call = call
+            running_call.path = script.path if script else ''
+            running_call.call = call
         except CallError as error:
             logger.warning('%s was sent away: %s', connection.peer, error)
         else:
-            ending = _run(script, call, running_calls)
+            ending = _run(script, call, running_call)
             well = ending.well
             log_end(call, script.path if script else None, ending, time.monotonic() - started)
         finally:
-            self._calls.end(running_calls)
-            self._peers.leave(connection.peer)
+            self._calls.end(running_call)
+            self._peers.release(connection.peer)
             if not well:
                 connection.fail()
             connection.close()
@@ -196,16 +196,16 @@ class Server:
         return script, call
 
 
-def _run(script: Script[..., object] | None, call: Call, running_calls: RunningCalls) -> Ending:
+def _run(script: Script[..., object] | None, call: Call, running_call: RunningCall) -> Ending:
     """Run the call's script, if there is one; returns how the call ended."""
-    if running_calls.is_cut:
+    if running_call.is_cut:
         return CLOSED
     ending = run_script(call, script)
     if ending == FAILED:
         return ending
-    if running_calls.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
+    if running_call.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
         return failure('lost (it lasted as long as a call may)')
-    return CLOSED if running_calls.is_cut else ending
+    return CLOSED if running_call.is_cut else ending
 
 
 def _check_numbers(**numbers: int) -> None:

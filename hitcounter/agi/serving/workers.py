@@ -29,8 +29,8 @@ REFUSED_FOR = 0.5
 class Workers(Generic[Job]):
     """At most `most` threads that run `work(job)`, the one most recently idle first, so that few stay hot.
 
-    A job that finds none waits, first come first served. The one thread that has the jobs to `hand` must `attend`
-    to those that wait, when they are `due`. What `work` raises is logged. Raises RuntimeError if the system refuses
+    A job that finds none waits, first come first served. The one thread that submits jobs must call
+    `start_overdue` at `next_deadline`. What `work` raises is logged. Raises RuntimeError if the system refuses
     even the first thread; if it refuses a later one, that is tried again after a while.
     """
 
@@ -43,20 +43,20 @@ class Workers(Generic[Job]):
         self._threads: list[threading.Thread] = []
         self._ask_again = -math.inf  # when to try again to start another thread
         self._idle = [self._start()]
-        while len(self._threads) < min(READY, most) and (worker := self._another()):
-            self._idle.append(worker)
+        while len(self._threads) < min(READY, most) and (mailbox := self._another()):
+            self._idle.append(mailbox)
         self._waiting: collections.deque[tuple[float, Job]] = collections.deque()  # each since when
         self._stopping = False
 
-    def hand(self, job: Job) -> None:
+    def submit(self, job: Job) -> None:
         """Give `job` to a worker if one of the ready ones is idle; else it waits."""
         with self._lock:
-            if len(self._threads) - len(self._idle) >= READY or not (worker := self._spare()):
+            if len(self._threads) - len(self._idle) >= READY or not (mailbox := self._spare()):
                 self._waiting.append((time.monotonic(), job))
                 return
-        worker.take(job)
+        mailbox.put(job)
 
-    def due(self) -> float | None:
+    def next_deadline(self) -> float | None:
         """When to attend to the jobs that wait, on the clock of time.monotonic(); None if there are none."""
         with self._lock:
             if not self._waiting:
@@ -68,18 +68,18 @@ class Workers(Generic[Job]):
                 return since + ADMISSION_TIMEOUT
             return min(max(since + WAIT_FOR_READY, self._ask_again), since + ADMISSION_TIMEOUT)
 
-    def attend(self) -> list[Job]:
+    def start_overdue(self) -> list[Job]:
         """Give jobs that have waited one more worker each; returns those that have waited in vain, to be sent away."""
         now = time.monotonic()
-        in_vain = []
+        expired = []
         with self._lock:
-            while self._waiting and self._waiting[0][0] <= now - WAIT_FOR_READY and (worker := self._spare()):
-                worker.take(self._waiting.popleft()[1])
+            while self._waiting and self._waiting[0][0] <= now - WAIT_FOR_READY and (mailbox := self._spare()):
+                mailbox.put(self._waiting.popleft()[1])
             while self._waiting and self._waiting[0][0] <= now - ADMISSION_TIMEOUT:
-                in_vain.append(self._waiting.popleft()[1])
-        return in_vain
+                expired.append(self._waiting.popleft()[1])
+        return expired
 
-    def dismiss(self) -> list[Job]:
+    def cancel_waiting(self) -> list[Job]:
         """Take back all the jobs that wait."""
         with self._lock:
             jobs = [job for _, job in self._waiting]
@@ -97,18 +97,18 @@ class Workers(Generic[Job]):
         with self._lock:
             self._stopping = True
             idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.take(None)
+        for mailbox in idle:
+            mailbox.put(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
-    def _spare(self) -> '_Worker[Job] | None':
+    def _spare(self) -> '_Mailbox[Job] | None':
         if self._idle:
             return self._idle.pop()
         return self._another() if len(self._threads) < self._most else None
 
-    def _another(self) -> '_Worker[Job] | None':
+    def _another(self) -> '_Mailbox[Job] | None':
         if time.monotonic() < self._ask_again:
             return None
         try:
@@ -119,49 +119,49 @@ class Workers(Generic[Job]):
             self._ask_again = time.monotonic() + REFUSED_FOR
             return None
 
-    def _start(self) -> '_Worker[Job]':
-        worker: _Worker[Job] = _Worker()
+    def _start(self) -> '_Mailbox[Job]':
+        mailbox: _Mailbox[Job] = _Mailbox()
         name = f'{self._name} {len(self._threads) + 1}'
-        thread = threading.Thread(target=self._run, args=(worker,), name=name, daemon=True)
+        thread = threading.Thread(target=self._run, args=(mailbox,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
         self._ask_again = -math.inf
-        return worker
+        return mailbox
 
-    def _run(self, worker: '_Worker[Job]') -> None:
-        job = worker.wait()
+    def _run(self, mailbox: '_Mailbox[Job]') -> None:
+        job = mailbox.get()
         while job is not None:
             try:
                 self._work(job)
             except BaseException:  # a worker that ended would be missing from then on
                 logger.exception('a worker goes on after an error of its own')
-            job = self._next(worker)
+            job = self._next(mailbox)
 
-    def _next(self, worker: '_Worker[Job]') -> Job | None:
+    def _next(self, mailbox: '_Mailbox[Job]') -> Job | None:
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()[1]
             if self._stopping:
                 return None
-            self._idle.append(worker)
+            self._idle.append(mailbox)
             if len(self._idle) == len(self._threads):
                 self._all_idle.notify_all()
-        return worker.wait()
+        return mailbox.get()
 
 
-class _Worker(Generic[Job]):
-    """One thread's letter box. A bare lock: an Event costs three times as much, twice a call."""
+class _Mailbox(Generic[Job]):
+    """The next job of one thread. A bare lock: an Event costs three times as much, twice a call."""
 
     def __init__(self) -> None:
-        self._letter = threading.Lock()
-        self._letter.acquire()
+        self._filled = threading.Lock()
+        self._filled.acquire()
         self._job: Job | None = None
 
-    def take(self, job: Job | None) -> None:
+    def put(self, job: Job | None) -> None:
         self._job = job
-        self._letter.release()
+        self._filled.release()
 
-    def wait(self) -> Job | None:
-        self._letter.acquire()
+    def get(self) -> Job | None:
+        self._filled.acquire()
         job, self._job = self._job, None
         return job

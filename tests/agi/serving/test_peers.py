@@ -97,7 +97,7 @@ def test_calls_that_are_dismissed_or_cut_at_the_end_are_over_too() -> None:
         first.sendall(Channel().environment_block())
         assert begun.wait(PATIENCE)
         second.sendall(Channel().environment_block())
-        while server._workers.due() is None:
+        while server._workers.next_deadline() is None:
             pass
         server.stop()
     assert not server._peers._calls

@@ -32,7 +32,7 @@ def test_a_script_that_is_not_there_fails() -> None:
 def test_a_script_has_its_parameters_query_and_arguments() -> None:
     def tell(call: Call) -> None:
         call.say_number(len(call.parameters['line']))
-        heard.append((dict(call.parameters), dict(call.query), call.environment.arguments))
+        heard.append((dict(call.parameters), dict(call.url_query), call.environment.arguments))
 
     heard: list[object] = []
     server = Server([Script('vote/{line}', tell)], port=0)

@@ -31,7 +31,7 @@ def test_a_drain_lets_calls_end() -> None:
 def test_a_call_that_waits_when_the_server_stops_fails_at_once() -> None:
     with held_call(max_calls=1) as (server, call, go), socket.create_connection(server.address) as waiting:
         waiting.sendall(Channel().environment_block())
-        while server._workers.due() is None:
+        while server._workers.next_deadline() is None:
             pass
         with ThreadPoolExecutor() as other:
             drained = other.submit(server.stop, 10)

@@ -34,7 +34,7 @@ def jobs() -> Iterator[Jobs]:
 def test_the_one_most_recently_idle_is_taken_first(jobs: Jobs) -> None:
     workers = Workers(jobs, 4, 'test')
     for job in range(3):
-        workers.hand(job)
+        workers.submit(job)
         jobs.begun.acquire()
         jobs.go.release()
         assert workers.wait_idle(PATIENCE)
@@ -45,10 +45,10 @@ def test_the_one_most_recently_idle_is_taken_first(jobs: Jobs) -> None:
 def test_a_job_waits_a_moment_for_one_of_the_ready_and_then_there_is_one_more(jobs: Jobs) -> None:
     workers = Workers(jobs, READY + 1, 'test')
     for job in range(READY + 1):
-        assert workers.due() is None
-        workers.hand(job)
+        assert workers.next_deadline() is None
+        workers.submit(job)
     begin(jobs, READY)
-    attend_when_due(workers)
+    start_overdue(workers)
     begin(jobs, 1)
     end(workers, jobs, READY + 1)
     assert len(set(jobs.threads)) == READY + 1
@@ -56,12 +56,12 @@ def test_a_job_waits_a_moment_for_one_of_the_ready_and_then_there_is_one_more(jo
 
 def test_a_job_that_waits_goes_to_the_first_that_is_free(jobs: Jobs) -> None:
     workers = Workers(jobs, 1, 'test')
-    workers.hand(1)
-    workers.hand(2)
+    workers.submit(1)
+    workers.submit(2)
     begin(jobs, 1)
     jobs.go.release()
     begin(jobs, 1)
-    assert workers.due() is None
+    assert workers.next_deadline() is None
     end(workers, jobs, 1)
     assert len(jobs.threads) == 2
 
@@ -71,10 +71,10 @@ def test_a_job_that_waits_too_long_when_there_can_be_no_more_is_given_back(
 ) -> None:
     monkeypatch.setattr(workers_module, 'ADMISSION_TIMEOUT', 0.05)
     workers = Workers(jobs, 1, 'test')
-    workers.hand(1)
-    workers.hand(2)
-    workers.hand(3)
-    assert attend_when_due(workers)[:1] == [2]
+    workers.submit(1)
+    workers.submit(2)
+    workers.submit(3)
+    assert start_overdue(workers)[:1] == [2]
     end(workers, jobs, 2)
 
 
@@ -86,9 +86,9 @@ def test_where_the_system_gives_no_more_threads_there_are_as_many_as_it_gave(
 
     workers = Workers(jobs, READY + 10, 'test')
     for job in range(READY + 1):
-        workers.hand(job)
+        workers.submit(job)
     monkeypatch.setattr(threading.Thread, 'start', refuse)
-    assert attend_when_due(workers) == []
+    assert start_overdue(workers) == []
     monkeypatch.undo()
     assert caplog.messages == [f"the system allows only {READY} workers for now: can't start new thread"]
     end(workers, jobs, READY + 1)
@@ -101,13 +101,13 @@ def test_a_thread_that_was_refused_is_asked_for_again(jobs: Jobs, monkeypatch: p
     monkeypatch.setattr(workers_module, 'REFUSED_FOR', 0.05)
     workers = Workers(jobs, READY + 2, 'test')
     for job in range(READY + 2):
-        workers.hand(job)
+        workers.submit(job)
     begin(jobs, READY)
     with monkeypatch.context() as system:
         system.setattr(threading.Thread, 'start', refuse)
-        assert attend_when_due(workers) == []
-    while workers.due() is not None:
-        assert attend_when_due(workers) == []
+        assert start_overdue(workers) == []
+    while workers.next_deadline() is not None:
+        assert start_overdue(workers) == []
     begin(jobs, 2)
     end(workers, jobs, READY + 2)
     assert len(set(jobs.threads)) == READY + 2
@@ -128,10 +128,10 @@ def test_it_begins_with_the_threads_that_the_system_gives(jobs: Jobs, monkeypatc
         workers = Workers(jobs, READY, 'test')
     assert len(workers._threads) == 3
     for job in range(5):
-        workers.hand(job)
+        workers.submit(job)
     begin(jobs, 3)
-    while workers.due() is not None:
-        assert attend_when_due(workers) == []
+    while workers.next_deadline() is not None:
+        assert start_overdue(workers) == []
     begin(jobs, 2)
     end(workers, jobs, 5)
 
@@ -145,8 +145,8 @@ def test_a_worker_outlives_what_its_work_raises(caplog: pytest.LogCaptureFixture
         done.set()
 
     workers = Workers(work, 1, 'test')
-    workers.hand(1)
-    workers.hand(0)
+    workers.submit(1)
+    workers.submit(0)
     assert done.wait(PATIENCE)
     assert workers.wait_idle(PATIENCE)
     assert workers.stop(10) == 0
@@ -165,17 +165,17 @@ def end(workers: Workers[int], jobs: Jobs, count: int) -> None:
     assert workers.stop(10) == 0
 
 
-def attend_when_due(workers: Workers[int]) -> list[int]:
-    due = workers.due()
+def start_overdue(workers: Workers[int]) -> list[int]:
+    due = workers.next_deadline()
     assert due is not None
     while time.monotonic() < due:
         pass
-    return workers.attend()
+    return workers.start_overdue()
 
 
 def test_waiting_for_all_to_be_idle_is_bounded(jobs: Jobs) -> None:
     workers = Workers(jobs, 1, 'test')
-    workers.hand(1)
+    workers.submit(1)
     assert not workers.wait_idle(0.01)
     assert workers.stop(0.01) == 1
     jobs.go.release()

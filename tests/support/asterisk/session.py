@@ -10,7 +10,7 @@ from hitcounter.agi.stream import SocketStream, bound_waits
 from tests.support.asterisk.telephony import Caller
 from tests.support.patience import PATIENCE
 
-Lead = Callable[..., 'Session']
+TakeCall = Callable[..., 'Session']
 """Lets someone call, as `Asterisk.dial` does, and begins the session."""
 
 

@@ -1,10 +1,10 @@
-"""Peers: how many calls each address has under way, so that none of them has too many."""
+"""A limit per peer: how many calls each address has under way, so that none of them has too many."""
 
 import threading
 from collections import Counter
 
 
-class Peers:
+class PeerLimit:
     """Lets each peer have `most` calls at once, any number if that is None; for all threads."""
 
     def __init__(self, most: int | None) -> None:
@@ -12,8 +12,8 @@ class Peers:
         self._lock = threading.Lock()
         self._calls: Counter[str] = Counter()  # of those that have any; behind the lock
 
-    def admit(self, peer: str) -> bool:
-        """Count one more call of `peer`, which must `leave` in the end; False if it has as many as it may."""
+    def acquire(self, peer: str) -> bool:
+        """Count one more call of `peer`, to be released in the end; False if it has as many as it may."""
         if self._most is None:
             return True
         with self._lock:
@@ -22,7 +22,7 @@ class Peers:
             self._calls[peer] += 1
             return True
 
-    def leave(self, peer: str) -> None:
+    def release(self, peer: str) -> None:
         """One call of `peer` is over. Say so before its connection closes: the next call may come right then."""
         if self._most is None:
             return
