@@ -27,6 +27,10 @@ settings.register_profile('no deadline', deadline=None)  # other tests, too, kee
 settings.load_profile('no deadline')
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--every-byte', action='store_true', help='damage every byte, and not a sample (test_damage.py)')
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The variables of a process under test: none of ours, and a home folder of its own."""

@@ -1,4 +1,4 @@
-"""A sound database, and what becomes of it after damage."""
+"""An intact database, and what becomes of it after damage."""
 
 import os
 from contextlib import closing

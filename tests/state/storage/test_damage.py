@@ -1,13 +1,14 @@
 """Damage of every kind: what was acknowledged is there, or the file is refused and stays as it is; never silently less.
 
-With an index, what is looked at is the last transaction; without one, the structure of the whole file.
+With an index, what is looked at is the last transaction; without one, the structure of the whole file. The plain tests
+damage a sample of the bytes of the last transactions; `--every-byte` takes all of them.
 """
 
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -40,22 +41,37 @@ def database(tmp_path: Path) -> IntactFile:
     return intact(path)
 
 
+@pytest.fixture
+def every_byte(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption('every_byte'))
+
+
+@pytest.fixture
+def positions(database: IntactFile, every_byte: bool) -> Iterable[int]:
+    """The bytes of the last transactions that are damaged, one after the other."""
+    return database.tail if every_byte else database.sample
+
+
 @indexed_or_not
-def test_a_file_cut_within_what_was_acknowledged_is_refused(database: IntactFile, indexed: bool) -> None:
-    for cut in database.sample:
+def test_a_file_cut_within_what_was_acknowledged_is_refused(
+    database: IntactFile, positions: Iterable[int], indexed: bool
+) -> None:
+    for cut in positions:
         database.put(database.whole[:cut], indexed=indexed)
         assert is_refused(database.path), cut
 
 
 @indexed_or_not
-def test_a_transaction_that_nobody_was_told_of_is_cut_off_wherever_it_ends(tmp_path: Path, indexed: bool) -> None:
+def test_a_transaction_that_nobody_was_told_of_is_cut_off_wherever_it_ends(
+    tmp_path: Path, indexed: bool, every_byte: bool
+) -> None:
     path = tmp_path / 'hits.fs'
     fill(path, COMMITS)
     told = intact(path)
     fill(path, 1)
     longer = path.read_bytes()
 
-    for cut in (*range(len(told.whole), len(longer), 17), len(longer) - 1):
+    for cut in (*range(len(told.whole), len(longer), 1 if every_byte else 17), len(longer) - 1):
         told.put(longer[:cut], indexed=indexed)
         assert holds(path, told.content), cut
         assert path.read_bytes() == told.whole
@@ -70,8 +86,10 @@ def test_a_tail_of_zeros_is_cut_off(database: IntactFile, indexed: bool) -> None
 
 
 @indexed_or_not
-def test_a_changed_byte_never_makes_the_file_shorter(database: IntactFile, indexed: bool) -> None:
-    for position in database.sample:
+def test_a_changed_byte_never_makes_the_file_shorter(
+    database: IntactFile, positions: Iterable[int], indexed: bool
+) -> None:
+    for position in positions:
         damaged = bytearray(database.whole)
         damaged[position] ^= 0x01
         database.put(bytes(damaged), indexed=indexed)
