@@ -10,6 +10,7 @@ import selectors
 import socket
 import sys
 import threading
+from typing import cast
 
 from load import ENVIRONMENT, Load, serving
 
@@ -32,7 +33,7 @@ class SilentPeers:
         self._enough.set()
         self._thread.join()
         for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
+            cast(socket.socket, key.fileobj).close()
         self._selector.close()
 
     def _open(self, *, says: bool) -> None:
@@ -45,7 +46,7 @@ class SilentPeers:
         while not self._enough.is_set():
             for key, _ in self._selector.select(0.2):
                 self._selector.unregister(key.fileobj)
-                key.fileobj.close()
+                cast(socket.socket, key.fileobj).close()
                 self._open(says=key.data)
 
 

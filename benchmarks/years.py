@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from updates import CALLER
 
@@ -58,12 +59,9 @@ def main(calls: str = '1000000') -> None:
 
 def _fill(state: State, calls: int) -> None:
     """Count `calls` calls, without waiting for the disk, whose speed is not measured here."""
-    fsync, os.fsync = os.fsync, lambda _: None
-    try:
+    with patch('os.fsync'):
         for _ in range(calls):
             state[HitCounter].hit('31415', CALLER)
-    finally:
-        os.fsync = fsync
 
 
 def _restart(uri: str) -> str:

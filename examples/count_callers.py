@@ -4,6 +4,7 @@
 
 Each batch is one transaction, which also stores how far it got. So you can stop the script at any time, and restart it.
 """
+# mypy: disable-error-code=name-defined
 # ruff: noqa: F821, T201 -- the shell brings root, hits and commit; a script prints its progress
 
 import sys

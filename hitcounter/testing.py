@@ -16,6 +16,7 @@ from .agi.script import Scripts, refuse_what_never_ran
 from .errors import ConnectionLost, Hangup, ScriptError
 from .simulator import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
 from .simulator import Channel, HangUpTiming, SimulatedCall
+from .simulator.events import *  # noqa: F403 -- a type checker does not see these through the line above
 
 __all__ = ['connect', 'dial', 'serving']
 __all__ += simulator.__all__

@@ -20,8 +20,9 @@ class Votes(Component):
     @update
     def vote(self, choice: str) -> int:
         """Count a vote; returns how many votes the choice now has."""
-        self.votes[choice] = self.votes.get(choice, 0) + 1
-        return self.votes[choice]
+        count: int = self.votes.get(choice, 0) + 1
+        self.votes[choice] = count
+        return count
 
     @query
     def result(self) -> dict[str, int]:
