@@ -26,6 +26,10 @@ pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry poin
 settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
 settings.load_profile('no deadline')
 
+# A background job of a script ignores SIGINT, and the commands that the tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption('--every-byte', action='store_true', help='damage every byte, and not a sample (test_damage.py)')
