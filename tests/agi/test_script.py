@@ -31,7 +31,7 @@ def tell_results(call: Call) -> None:
 def found(scripts: list[Script[..., object]], network_script: str) -> tuple[str | None, dict[str, str]]:
     """The path of the script that a network script finds, and its parameters."""
     script, parameters = Scripts(scripts).find(network_script)
-    return script and script.path, dict(parameters)
+    return script and script.path, dict(parameters)  # type: ignore[return-value]  # None or a path
 
 
 def at(*paths: str) -> list[Script[..., object]]:

@@ -270,7 +270,7 @@ class Server(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.block = list(iter(lambda: self.rfile.readline().rstrip(b'\n'), b''))
-        self.server.script(self)
+        self.server.script(self)  # type: ignore[attr-defined]  # the server has it
 
     def tell(self, command: str) -> bytes:
         self.wfile.write(command.encode() + b'\n')
@@ -297,7 +297,7 @@ def tell_the_number(numbers: Iterator[int] | None = None) -> Callable[[Server], 
 def serving(script: Callable[[Server], object]) -> Iterator[str]:
     """The URL of a FastAGI server that runs `script` for each call."""
     with Listener(('127.0.0.1', 0), Server) as listener:
-        listener.script = script
+        listener.script = script  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=listener.serve_forever, args=(0.01,), name='listener')
         thread.start()
         try:

@@ -45,7 +45,7 @@ class Stream(io.TextIOWrapper):
 
     def __init__(self) -> None:
         self.disk = self.Raw()
-        super().__init__(io.BufferedWriter(self.disk))
+        super().__init__(io.BufferedWriter(self.disk))  # type: ignore[type-var]  # what it needs
 
     @property
     def lines(self) -> list[str]:

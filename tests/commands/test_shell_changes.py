@@ -35,7 +35,7 @@ WITH_SERVER = pytest.mark.parametrize('shared', [False, True], ids=['alone', 'be
 @pytest.fixture
 def beside(start: Start, counted: None) -> Callable[[bool], None]:
     """Have a server run, or none."""
-    return lambda shared: (shared and start()) and None
+    return lambda shared: (shared and start()) and None  # type: ignore[return-value]  # falsy
 
 
 HIT = 'from hitcounter.hits import Caller; print(state[HitCounter].hit("31415", Caller(None, None, "x")))'

@@ -87,7 +87,7 @@ class Trap:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> object:  # type: ignore[override]  # as pickle takes it
         return os.makedirs, (str(self._folder), 0o700, True)
 
 
@@ -230,7 +230,7 @@ def test_the_owner_goes_on_where_root_has_been(run_as: As, bobs: Path) -> None:
     for arguments in ('pack', '--pack-keep', '0d'), ('shell', '--write', '-c', 'commit()'), ('backup', 'bob/backups'):
         assert run_as(0, *arguments, env=env).returncode == 0
 
-    for arguments in ('status',), ('shell', '--write', '-c', 'root["x"] = 1; commit()'), ('backup', 'bob/backups'):
+    for arguments in ('status',), ('shell', '--write', '-c', 'root["x"] = 1; commit()'), ('backup', 'bob/backups'):  # type: ignore[assignment]  # longer or shorter
         done = run_as(BOB, *arguments, env=env)
         assert done.returncode == 0, done.stderr
     assert owners(bobs.parent) == {BOB}

@@ -93,7 +93,7 @@ class Observed(Call):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.taken: list[Reply] = []
 
-    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: float | None) -> Reply:
+    def _exchange(self, name: str, arguments: tuple[str, ...], timeout: float | None) -> Reply:  # type: ignore[override]  # as it is called
         reply = super()._exchange(name, arguments, timeout)
         self.taken.append(reply)
         return reply

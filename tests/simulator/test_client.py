@@ -150,7 +150,7 @@ class Server(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         while self.rfile.readline() not in (b'\n', b''):
             pass
-        self.server.script(self)
+        self.server.script(self)  # type: ignore[attr-defined]  # the server has it
 
     def tell(self, command: str) -> bytes:
         self.wfile.write(command.encode() + b'\n')
@@ -169,7 +169,7 @@ def serving(script: Callable[[Server], object]) -> Iterator[tuple[str, int]]:
             errors.append(error)
 
     with socketserver.ThreadingTCPServer(('127.0.0.1', 0), Server) as listener:
-        listener.script = run
+        listener.script = run  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=listener.serve_forever, args=(0.01,), name='listener')
         thread.start()
         try:

@@ -163,7 +163,7 @@ def recorded_channel(path: Path, lines: list[bytes]) -> Channel:
         'hang_up': hang_up,
         'line_limit': 2047 if path.parent.name == '16' else MAX_LINE,
     }
-    return replace(WORLD, **{**recorded, **WORLDS.get(path.stem, {})})
+    return replace(WORLD, **{**recorded, **WORLDS.get(path.stem, {})})  # type: ignore[dict-item]  # of each world
 
 
 def recorded_plans(lines: list[bytes]) -> tuple[dict[int | str, str], HangUp | None]:

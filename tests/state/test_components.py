@@ -97,14 +97,14 @@ class Tower(Bell):
     """Depends on the bell."""
 
     name = 'tower'
-    depends = (Bell, Notes)
+    depends = (Bell, Notes)  # type: ignore[assignment]  # as any tuple
 
 
 class Ruin(Bell):
     """Cannot be started."""
 
     name = 'ruin'
-    depends = (Tower, Notes)
+    depends = (Tower, Notes)  # type: ignore[assignment]  # as any tuple
 
     @classmethod
     def start(cls, state: State) -> None:
@@ -225,14 +225,14 @@ class Quay(Port):
     """Depends on the port."""
 
     name = 'quay'
-    depends = (Port, Notes)
+    depends = (Port, Notes)  # type: ignore[assignment]  # as any tuple
 
 
 class Wreck(Port):
     """Cannot serve."""
 
     name = 'wreck'
-    depends = (Quay, Notes)
+    depends = (Quay, Notes)  # type: ignore[assignment]  # as any tuple
 
     @classmethod
     def serve(cls, state: State) -> None:

@@ -46,7 +46,7 @@ def _fork(uri: str, fate: str, commits: int, seconds: float) -> int:
     child = os.fork()
     if child == 0:
         sys.stdin.close()
-        file.GuardedFile = _doomed(file.GuardedFile, fate, commits, seconds)
+        file.GuardedFile = _doomed(file.GuardedFile, fate, commits, seconds)  # type: ignore[attr-defined]  # what the module imports is replaced
         open_database(uri, share=True)
         _say(READY)
         if fate == NEVER:

@@ -129,7 +129,7 @@ class ServerProcess:
         If that is not called, the connection breaks at the end of the block.
         """
         call = SimulatedCall(Channel(**channel))
-        with closing(run_call(call, self.address, timeout=PATIENCE)) as events:
+        with closing(run_call(call, self.address, timeout=PATIENCE)) as events:  # type: ignore[type-var]  # a generator
             assert any(isinstance(event, LineFromServer) and event.line.startswith(command) for event in events)
 
             def go_on() -> SimulatedCall:

@@ -90,7 +90,7 @@ def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.Mo
     with hot:
         waiting.start()
         while turn._lock(hot._door):  # until the other stands there
-            turn.fcntl.flock(hot._door, turn.fcntl.LOCK_UN)
+            turn.fcntl.flock(hot._door, turn.fcntl.LOCK_UN)  # type: ignore[attr-defined]  # what the module imports is replaced
     while not has_had_it.is_set():
         with hot:
             passed += not has_had_it.is_set()
@@ -175,7 +175,7 @@ def test_an_interrupt_in_a_turns_line_leaves_the_door_open(open_turn: Open, monk
         raise KeyboardInterrupt
 
     with other:
-        monkeypatch.setattr(turn.time, 'sleep', interrupt)
+        monkeypatch.setattr(turn.time, 'sleep', interrupt)  # type: ignore[attr-defined]  # what the module imports is replaced
         with pytest.raises(KeyboardInterrupt), mine:
             pass
     assert turn._lock(other._door)

@@ -181,7 +181,7 @@ def test_ctrl_c_after_a_commit_says_that_it_was_stored(
         monkeypatch.setattr(session, '_abort_if_possible', interrupt)
         with pytest.raises(Interrupted, match='the changes had been stored'):
             store(session)
-    with closing(ReadConnection(db)) as session:
+    with closing(ReadConnection(db)) as session:  # type: ignore[assignment]  # another kind
         assert session.root['mapping']['a'] == 7
 
 

@@ -99,7 +99,7 @@ def test_a_full_disk_is_said_to_all_and_the_writer_goes_on(state: State, databas
         for result in results:
             with pytest.raises(UpdateFailed, match=r'could not be stored: .*No space left'):
                 result.result(PATIENCE)
-    del connection['tpc_vote']
+    del connection['tpc_vote']  # type: ignore[attr-defined]  # it is a dict
     assert state[Notes].add('stored') == 1
 
 
@@ -138,7 +138,7 @@ def test_an_open_outcome_is_not_hidden_by_a_failure_to_abort(state: State) -> No
         results = [callers.submit(state[Notes].add, 'perhaps') for _ in range(2)]
         while len(state._writer._queue.jobs) < 2:
             pass
-        state.query(lambda _: connection.update(tpc_finish=vanish))
+        state.query(lambda _: connection.update(tpc_finish=vanish))  # type: ignore[attr-defined]  # it is a dict
         state._writer._transactions.abort, abort = vanish, state._writer._transactions.abort
     outcomes = [result.exception(10) for result in results]
     state._writer._transactions.abort = abort

@@ -262,7 +262,7 @@ def test_what_is_not_there_is_not_backed_up(path: Path, folder: Path) -> None:
 
 def test_without_room_nothing_is_begun(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path, 'a')
-    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=10))  # type: ignore[attr-defined]  # what the module imports is replaced
     with pytest.raises(NoRoom, match='make room'):
         back_up(path, folder)
     assert os.listdir(folder) == []

@@ -115,7 +115,7 @@ def test_without_room_for_a_second_file_nothing_is_begun(
     server: Database, path: Path, monkeypatch: pytest.MonkeyPatch, through: str
 ) -> None:
     size = path.stat().st_size
-    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=size - 1))
+    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=size - 1))  # type: ignore[attr-defined]  # what the module imports is replaced
     refused = pytest.raises((NoRoom, PackFailed), match=r'make room there$')
     with closing(open_database(f'file:{path}')) as client, refused:
         pack(server if through == 'server' else client, 0.0)
@@ -296,7 +296,7 @@ def test_what_an_earlier_pack_left_is_removed_before_room_is_checked(
 ) -> None:
     left = Path(f'{path}.pack')
     left.write_bytes(b'half of a pack')
-    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=path.stat().st_size - left.exists()))
+    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=path.stat().st_size - left.exists()))  # type: ignore[attr-defined]  # what the module imports is replaced
     pack(server, 0.0)
     assert not left.exists()
 
