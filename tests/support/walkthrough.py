@@ -4,6 +4,7 @@ import os
 import re
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,10 @@ class Reader:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], inside: tuple[str, ...] = ()) -> None:
         self._where = folder  # of the shell
+        python = folder / '.bin' / 'python3'  # the one that the fetched packages are for
+        python.parent.mkdir()
+        python.symlink_to(Path(sys.base_prefix) / 'bin' / f'python3.{sys.version_info.minor}')
+        path = f'{python.parent}:{environment["PATH"]}'
         self._output = b''
         self._shell = subprocess.Popen(
             [*inside, 'bash', '--norc', '--noprofile'],
@@ -78,7 +83,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**environment, 'HOME': str(folder), 'LC_ALL': 'C.UTF-8'},
+            env={**environment, 'PATH': path, 'HOME': str(folder), 'LC_ALL': 'C.UTF-8'},
             bufsize=0,
         )
         self._run('set -m')
