@@ -54,7 +54,8 @@ def _contents(index: str) -> str:
 
 def _toctree(caption: str, entries: list[tuple[str, str]]) -> str:
     lines = '\n'.join(target if title == target else f'{title} <{target}>' for title, target in entries)
-    return f'\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n' if entries else ''
+    option = f':caption: {caption}\n' if caption else ''
+    return f'\n\n```{{toctree}}\n:hidden:\n{option}\n{lines}\n```\n' if entries else ''
 
 
 def setup(app: Sphinx) -> None:

@@ -4,6 +4,7 @@ import doctest
 import functools
 import importlib
 import importlib.util
+import os
 import re
 import shlex
 import sys
@@ -25,9 +26,9 @@ from hitcounter.commands import call, serve, shell
 from hitcounter.commands.main import main
 from hitcounter.state import State, open_database
 from hitcounter.testing import CallEvent, Channel, HangUp, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
-from tests.support.places import TREE
+from tests.support.places import PACKAGE, TREE, in_tree
 
-MODULES = [path for path in sorted((TREE / 'hitcounter').rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
+MODULES = [path for path in sorted(PACKAGE.rglob('*.py')) if '>>> ' in path.read_text('utf-8')]
 UPKEEP = {'status', 'backup', 'restore', 'verify', 'pack', 'plugins', 'forget', 'export', 'import'}
 DOCUMENTS = [*sorted(TREE.glob('*.md')), *sorted((TREE / 'docs').glob('*.md')), TREE / 'docs/reference/index.md']
 WITH_SNIPPETS = [path for path in DOCUMENTS if path.name != 'tutorial.md']  # tests/test_tutorial.py follows that one
@@ -155,7 +156,7 @@ def test_every_snippet_runs(path: Path, fastagi: object, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize('path', MODULES, ids=lambda path: path.stem)
 def test_the_examples_in_docstrings_give_what_they_show(path: Path) -> None:
-    module = importlib.import_module('.'.join(path.relative_to(TREE).with_suffix('').parts))
+    module = importlib.import_module('.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts))
     failed, attempted = doctest.testmod(module)
     assert attempted
     assert not failed
@@ -242,7 +243,7 @@ def anchors(document: Path) -> set[str]:
 def test_links_between_documents_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for path, heading in re.findall(r'\]\((?!http)([^)#]*)#?([^)]*)\)', document.read_text('utf-8')):
-            target = document.parent / path if path else document
+            target = in_tree(os.path.relpath(document.parent / path, TREE)) if path else document
             assert target.exists(), (document, path)
             assert not heading or heading in anchors(target), (document, path, heading)
 
@@ -250,7 +251,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_every_file_of_code_that_the_documentation_names_is_there() -> None:
     for document in DOCUMENTS:
         for name in re.findall(r'`((?:[\w-]+/)+[\w-]+\.py)`', document.read_text('utf-8')):
-            assert (TREE / name).exists() or (TREE / 'hitcounter' / name).exists(), (document, name)
+            assert in_tree(name).exists() or (PACKAGE / name).exists(), (document, name)
 
 
 def test_the_excerpt_of_a_package_of_ones_own_is_of_the_example() -> None:

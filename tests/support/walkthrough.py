@@ -145,8 +145,9 @@ class Reader:
 
 def clean(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables without those that choose a Python, its packages, or options of hitcounter."""
-    chosen = ('PYTHON', 'HITCOUNTER_', 'VIRTUAL_ENV', 'PYTEST', 'PIP_')
-    return {name: value for name, value in environment.items() if not name.startswith(chosen)}
+    chosen = ('PYTHON', 'HITCOUNTER_', 'VIRTUAL_ENV', 'PYTEST', 'PIP_USER', 'PIP_TARGET', 'PIP_PREFIX', 'PIP_ROOT')
+    kept = {name: value for name, value in environment.items() if not name.startswith(chosen)}
+    return {**kept, 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
 
 
 def wheels() -> dict[str, str]:
