@@ -21,6 +21,9 @@ class Audio:
     def __init__(self, file: int) -> None:
         self._file = file
 
+    def __repr__(self) -> str:
+        return f'<Audio from file descriptor {self._file}>'
+
     def read(self, timeout: float = 1.0) -> bytes:
         """What came since the last time, a quarter of a second of it at most; nothing if none comes in `timeout` s.
 

@@ -16,7 +16,7 @@ from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, Rea
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
-from .model.root import SCHEMAS, Root
+from .model.root import MARKS, SCHEMAS
 from .storage.database import Database
 from .transactions import bulk
 from .transactions.commit import refuse_within
@@ -37,6 +37,9 @@ class Components:
 
     def __init__(self, root: Root) -> None:
         self._root = root
+
+    def __repr__(self) -> str:
+        return f'<Components {", ".join(name for name in self._root if name not in (SCHEMAS, MARKS))}>'
 
     def __getitem__(self, component: type[C]) -> C:
         try:

@@ -31,6 +31,9 @@ class Subscription:
         self._transactions: SimpleQueue[list[Stored] | None] = SimpleQueue()
         self._is_lost = False
 
+    def __repr__(self) -> str:
+        return f'<Subscription, {"lost" if self._is_lost else f"{self._transactions.qsize()} transactions waiting"}>'
+
     def __iter__(self) -> Iterator[Stored]:
         while (transaction := self._transactions.get()) is not None:
             yield from transaction
