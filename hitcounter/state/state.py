@@ -16,7 +16,7 @@ from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, Rea
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
-from .model.root import MARKS, SCHEMAS
+from .model.root import MARKS, SCHEMAS, Root
 from .storage.database import Database
 from .transactions import bulk
 from .transactions.commit import refuse_within
