@@ -21,7 +21,10 @@ from tests.support.patience import PATIENCE
 from tests.support.places import TREE
 from tests.support.servers import BOB, Run, ServerProcess, Start
 
-pytest_plugins = ['hitcounter.pytest_plugin']  # once, even where the entry point of that name has brought it already
+pytest_plugins = [
+    'hitcounter.pytest_plugin',
+    'tests.support.launchers',
+]  # once, even where the entry point of that name has brought it already
 
 settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
 settings.load_profile('no deadline')
