@@ -27,9 +27,9 @@ def load(offer: EntryPoint) -> Any:  # Any: whatever a package may offer
     try:
         return offer.load()
     except (Exception, SystemExit) as error:  # a package may raise anything while it is imported
-        from ..state.model.blame import told
+        from ..state.model.blame import described
 
-        raise refusal(offer, f'cannot be loaded ({told(error)}): fix or uninstall its package') from error
+        raise refusal(offer, f'cannot be loaded ({described(error)}): fix or uninstall its package') from error
 
 
 def refusal(offer: EntryPoint, reason: str) -> EntryPointError:

@@ -9,7 +9,7 @@ from ..errors import HitcounterError
 from ..hits import HitCounter
 from ..state import State
 from ..state.forgetting import can_forget, forget
-from ..state.model.blame import told
+from ..state.model.blame import described
 from ..state.storage.database import Address
 from . import log, options, plugins
 
@@ -35,7 +35,7 @@ def main(storage: Address, keep_calls: float) -> None:
             try:
                 forgotten = forget(state, component, time.time() - keep_calls)
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
-                failures.append(f'{component.name} ({told(error)})')
+                failures.append(f'{component.name} ({described(error)})')
                 continue
             what = 'calls' if component is HitCounter else f'records of {component.name}'
             click.echo(f'{forgotten:,} {what} are forgotten')

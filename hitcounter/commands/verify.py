@@ -16,7 +16,7 @@ from .advice import with_restore
 #: What to say about the findings of each kind.
 _VERDICTS = {
     Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
-    Verdict.DISK: 'cannot be read from its disk: {} findings; see to the disk, and verify it once more',
+    Verdict.DISK: 'cannot be read from its disk: {} findings; check the disk, and verify it once more',
     Verdict.MISSING: 'needs code that is missing here: {} findings; install the packages that stored it, in a version '
     'that has that code',
     Verdict.FAILING: 'meets code that fails: {} findings; correct that code, where they say',

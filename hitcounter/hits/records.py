@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ..errors import ExportFailed, ImportRefused
 from ..state import Components, ReadConnection, State
-from ..state.model.blame import told
+from ..state.model.blame import described
 from ..state.transactions.interrupts import put_off
 from .counter import Caller, Hit, HitCounter, fields_of
 from .times import Moment, format_time, parse_time
@@ -110,8 +110,8 @@ def export_records(
             yield spelled.encode('utf-8', 'surrogateescape')
     except (Exception, SystemExit) as error:  # a component may raise anything
         raise ExportFailed(
-            f'the component {name!r} could not be exported ({told(error)}): fix its export(), or look for damage with '
-            f'"hitcounter verify"'
+            f'the component {name!r} could not be exported ({described(error)}): fix its export(), or look for damage '
+            f'with "hitcounter verify"'
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Forgetting: the removal of components' records beyond a given age."""
+"""Forgetting: removing the records of components that are older than a given age."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile

@@ -104,7 +104,7 @@ class _Piece(Persistent):
     def append(self, record: Record) -> None:
         self._v_size = self._size() + _size_of(record)
         self._records.append(record)
-        self._p_changed = True  # a list does not tell that it has changed
+        self._p_changed = True  # ZODB does not see that a list has changed
 
     def _size(self) -> int:
         try:

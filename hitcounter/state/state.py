@@ -108,9 +108,9 @@ class State:
     ) -> int:
         """Run an update, named as for `submit`, with each of `arguments`, in order; returns how many were stored.
 
-        They are stored in many transactions, between which others find their turn; `progress` is told after each how
-        many are stored until then. `arguments` are taken as they are needed. Raises BulkStopped at the first that
-        fails, which tells how many were stored before it.
+        They are stored in many transactions, between which others get their turn; `progress` is called after each with
+        how many are stored so far. `arguments` are taken as they are needed. Raises BulkStopped at the first that
+        fails, with how many were stored before it.
         """
         call, label = self._as_update(function)
         return bulk.store(self._writer.run, call, label, arguments, progress)
@@ -119,7 +119,7 @@ class State:
     def subscribe(self) -> Iterator[Subscription]:
         """What this state stores from now on: `with state.subscribe() as updates: for update in updates: ...`.
 
-        Updates of other processes are not among it.
+        Updates by other processes are not included.
         """
         subscription = self._writer.subscribe()
         try:
@@ -238,7 +238,7 @@ def _method(run: Callable[..., Any], component: type[Component], name: str) -> C
 
 
 def _described(method: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
-    """`method`, which stands for that one of the component, with its name, its docstring and its signature."""
+    """`method` with the name, the docstring and the signature of that method of the component."""
     original = getattr(component, name)
     method.__name__ = name
     method.__qualname__ = f'{component.name}.{name}'
@@ -286,11 +286,11 @@ def _read(
 
 
 def _prepare(components: list[type[Component]], root: Root) -> None:
-    """Make what is missing; refuse a database that is not of these components."""
+    """Make the components that are missing; refuse a database that does not fit these components."""
     with blaming('the database cannot be read'), MissingClasses():  # the comparison names those of components
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
-        raise DatabaseDamaged(f'the database holds objects, and its root leads to none: {RESTORE}')
+        raise DatabaseDamaged(f'the database holds objects, but its root refers to none of them: {RESTORE}')
     comparison = Comparison(root, components)
     comparison.refuse_strange()
     comparison.refuse_older()

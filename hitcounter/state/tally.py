@@ -10,8 +10,8 @@ from persistent import Persistent
 class Tally(Persistent):
     """A total for each of many whole numbers, an hour or a choice, say.
 
-    Processes that add to the same total at the same time do not conflict, but for the very first ones: their
-    changes are merged (`BTrees.Length`). What one of them reads in between is therefore no unique number: use a
+    Processes that add to the same total at the same time do not conflict, except for the very first ones: their
+    changes are merged (`BTrees.Length`). A total that is read in between is therefore not a unique number: use a
     Journal for that.
     """
 

@@ -51,7 +51,7 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
     shutil.copy(FROZEN / 'polls-1.fs', tmp_path / 'hits.fs')
     done = hitcounter('verify')
     assert done.returncode == 1
-    assert 'needs the class ballots.Ballots, which is not there (ModuleNotFoundError: No module named' in done.stdout
+    assert 'needs the class ballots.Ballots, which cannot be found (ModuleNotFoundError: No module named' in done.stdout
     assert done.stderr == (
         f'the database ({tmp_path}/hits.fs, as it was when opened) needs code that is missing here: '
         f'{len(done.stdout.splitlines())} findings; install the packages that stored it, in a version that has that '

@@ -202,7 +202,7 @@ def test_a_class_that_is_missing_is_named_once_in_the_log(
         with closing(State(database, [Notes])) as state:
             assert len(state.query(lambda parts: str(parts[Notes].texts))) > 0
     assert caplog.messages == [
-        'what is stored needs the class things.Thing, which is not there (ModuleNotFoundError: No module named '
+        'what is stored needs the class things.Thing, which cannot be found (ModuleNotFoundError: No module named '
         "'things'): install its package, or name it in the moved of its component"
     ]
 

@@ -76,14 +76,14 @@ def _is_ground(file: str) -> bool:
 
 
 def _failing_class(error: BaseException) -> str | None:
-    """Where the class is defined that does not take what is stored of it, as with too few arguments for its __new__.
+    """Where the class is defined that does not take its stored state, as with too few arguments for its __new__.
 
     Such an error comes from no line of the class. But the record can be read without the class then: bytes that are
     damaged cannot.
     """
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         if not frame.f_code.co_filename.startswith(_STORAGES):
-            continue  # f_locals of a frame of ours may hold `error`, and then all that led to it would stay alive
+            continue  # f_locals of a frame of ours may hold `error`, which would keep its frames alive
         reader, record = frame.f_locals.get('self'), frame.f_locals.get('pickle')
         if isinstance(reader, Connection):
             reader, record = reader._reader, frame.f_locals.get('p')
@@ -128,7 +128,7 @@ class _AnyMember(type):
 
 
 class _Anything(Persistent, metaclass=_AnyMember):
-    """Stands for a class, and takes whatever is stored of it."""
+    """In the place of a class: it takes any stored state."""
 
     def __new__(cls, *_: object) -> Any:
         return super().__new__(cls)
@@ -171,14 +171,14 @@ def _is_of_others(kind: Any) -> bool:
 
 
 def _is_missing(kind: object) -> bool:
-    """Whether it stands for a class whose code is missing."""
+    """Whether it is in the place of a class whose code is missing."""
     return isinstance(kind, type) and issubclass(kind, Broken)
 
 
 def defined_at(function: object) -> str:
     """`FILE, line N` at which `function`, or a class, is defined; its name if it has no source, or is missing."""
     if _is_missing(function):
-        return f'the class {function.__module__}.{function.__name__}, which is not there'  # type: ignore[attr-defined]  # a class
+        return f'the class {function.__module__}.{function.__name__}, which cannot be found'  # type: ignore[attr-defined]  # a class
     try:
         file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)  # type: ignore[arg-type]  # TypeError below
     except (TypeError, OSError):
@@ -192,7 +192,7 @@ def reason(error: BaseException) -> str:
     return ' '.join(f'{type(error).__name__}: {error}'.split()).removesuffix(':')
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """The error in one line, and where code raised it if code did."""
     place = raised_at(error)
     said = reason(error)
@@ -207,7 +207,7 @@ def why_missing(module: str, name: str) -> str:
     try:
         importlib.import_module(module)
     except Exception as error:  # noqa: BLE001 -- a module may raise anything while it is imported
-        return told(error)
+        return described(error)
     return f'{module} has no {name}'
 
 
@@ -242,9 +242,9 @@ def blaming(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         if raised_at(error):
-            raise ComponentError(f'{what}, because code fails ({told(error)}): correct that code') from error
+            raise ComponentError(f'{what}, because code fails ({described(error)}): correct that code') from error
         if isinstance(error, UNREADABLE):
             raise DatabaseRefused(
-                f'{what} ({reason(error)}): see to its disk, or to the process that serves it'
+                f'{what} ({reason(error)}): check its disk, or to the process that serves it'
             ) from error
         raise DatabaseDamaged(f'{what} ({reason(error)}): {RESTORE}') from error

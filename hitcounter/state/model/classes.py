@@ -56,7 +56,7 @@ def _miss(module: str, name: str) -> None:
     elif (module, name) not in _logged:
         _logged.add((module, name))
         logger.error(
-            'what is stored needs the class %s.%s, which is not there (%s): install its package, or name it in the '
+            'what is stored needs the class %s.%s, which cannot be found (%s): install its package, or name it in the '
             'moved of its component',
             module,
             name,

@@ -31,7 +31,7 @@ class Access(Enum):
 
 
 class Component(Persistent):
-    """A part of the state: a persistent object that lies at the root of the database under its `name`.
+    """A part of the state: a persistent object at the root of the database under its `name`.
 
     Calling the class makes its first state. Its methods marked `@update` and `@query` are what `state[Class]`
     offers; within an update they are ordinary methods.
@@ -63,12 +63,12 @@ class Component(Persistent):
     def export(self) -> Iterable[Mapping[str, object]]:
         """A row for each record, with the same fields in each: texts, numbers, booleans or None.
 
-        `hitcounter export --component NAME` writes them, as of one moment.
+        `hitcounter export --component NAME` writes them, as they are at one moment.
         """
         return ()
 
     def overdue(self, before: float) -> Iterable[Any]:
-        """A key for each part that has records from before that time, in seconds since 1970, for `forget`.
+        """A key for each part that has records older than that time, in seconds since 1970, for `forget`.
 
         It may yield None for a part that has none: if there are very many, the server can stop at each of these.
 
@@ -87,7 +87,7 @@ class Component(Persistent):
 
     @classmethod
     def start(cls, state: Any) -> None:
-        """Begin what exists beside the database, such as a cache; the components that this one depends on have started.
+        """Begin what is not stored, such as a cache; the components that this one depends on have started.
 
         Each process that opens the state runs it: the server, a shell, hitcounter-agi for each call.
         """
@@ -117,7 +117,7 @@ def update(method: Method) -> Method:
 
 
 def query(method: Method) -> Method:
-    """Mark a method that reads its component as of one moment, without waiting for updates. Raises as `update` does."""
+    """Mark a method that reads its component as it is at one moment; it waits for no update. Raises as `update` does."""
     return _marked(method, Access.QUERY)
 
 
@@ -258,7 +258,7 @@ def accesses(component: type[Component]) -> dict[str, Access]:
 def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
     """`components`, each after those that it depends on.
 
-    Raises ComponentError when a name stands for two of them, one is missing, or they depend on each other.
+    Raises ComponentError if two of them have one name, one is missing, or they depend on each other.
     """
     if isinstance(components, type | str) or not isinstance(components, Iterable):
         raise ComponentError(f'{components!r} is not a list of components: give their classes, as in [Polls]')
@@ -273,7 +273,7 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
         if component.name in (SCHEMAS, MARKS):
             raise ComponentError(f'{component!r} has the name {component.name!r}, which is taken: choose another')
         if component.__module__ == '__main__':
-            raise ComponentError(f'{component!r} is where no other process finds it: put it into a module')
+            raise ComponentError(f'{component!r} is where no other process can find it: put it into a module')
         other = names.setdefault(component.name, component)
         if other is not component:
             raise ComponentError(f'two components have the name {component.name!r}: {other!r} and {component!r}')
@@ -296,7 +296,7 @@ def _place(
         raise ComponentError(f'components depend on each other in a circle: {circle}')
     if component not in wanted:
         needed = getattr(component, 'name', component.__qualname__)
-        raise ComponentError(f'component {above[-1].name!r} depends on {needed!r}, which is not there: add it')
+        raise ComponentError(f'component {above[-1].name!r} depends on {needed!r}, which is missing: add it')
     for needed in component.depends:
         _place(needed, wanted, ordered, (*above, component))
     ordered.append(component)

@@ -23,7 +23,7 @@ IN_ONE, IN_ALL = 1_000, 10_000
 
 _SCALARS = frozenset({bool, bytes, complex, date, datetime, float, int, str, time, timedelta, type(None)})
 
-#: What has no attributes beside what it contains.
+#: Classes without attributes besides what they contain.
 _CONTAINERS = frozenset({tuple, list, dict, set, frozenset, deque})
 
 _NOTHING: tuple[object, ...] = ()
@@ -80,7 +80,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def _held(value: object) -> Iterable[object]:
-    """What it holds beside attributes."""
+    """What it holds besides attributes."""
     if isinstance(value, dict | MappingProxyType):
         return chain((getattr(value, 'default_factory', None),), chain.from_iterable(value.items()))
     if isinstance(value, tuple | list | set | frozenset | deque):

@@ -81,15 +81,15 @@ def _put_back(path: str) -> None:
 
 
 def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
-    """Up to which byte the file holds whole transactions, all that were stored; changes nothing of it."""
-    told = accepted(path)  # read first, since the file may grow meanwhile
+    """The byte up to which the file holds whole transactions, all that were stored; it changes nothing."""
+    stored = accepted(path)  # read first, since the file may grow meanwhile
     size = _check_ours(path)
     if not size:
         check_new(path)
         return 0
     with open(path, 'rb') as file:
         whole = _whole(path, file, size, reader)
-        _check_last(path, told, _last(file, whole))
+        _check_last(path, stored, _last(file, whole))
         if size > whole and _last(file, size) is not None:
             todo = remedy(path, f'give up what follows with "truncate -s {whole}"')
             raise DatabaseDamaged(
@@ -123,26 +123,26 @@ def _size(path: str) -> int:
 def check_new(path: str) -> None:
     """Raise DatabaseRefused unless the missing or empty file at `path` may become a new database."""
     _size(path)  # a device is not to become one
-    told, left = remembered(path), _left(path)
-    until = '' if told in (None, BEFORE_ALL) else f' until {_when(told)}'
+    stored, left = remembered(path), _left(path)
+    until = '' if stored in (None, BEFORE_ALL) else f' until {_when(stored)}'
     if left:
         raise DatabaseDamaged(
             f'{path!r} is missing or empty, because a pack of it was interrupted, and transactions were stored in it'
             f'{until}: {_go_on_with(left, path)}'
         )
-    if told is not None:
+    if stored is not None:
         todo = remedy(path, f'remove {guard_of(path)!r} to start a new one')
         raise DatabaseDamaged(f'{path!r} is missing or empty, but transactions were stored in it{until}: {todo}')
 
 
-def _check_last(path: str, told: list[bytes], last: bytes | None) -> None:
-    if not told or (last or BEFORE_ALL) >= told[0] or last in told:
+def _check_last(path: str, stored: list[bytes], last: bytes | None) -> None:
+    if not stored or (last or BEFORE_ALL) >= stored[0] or last in stored:
         return
     found = f'can be read up to its transaction of {_when(last)}' if last else 'holds no transaction'
     todo = remedy(path, f'remove {guard_of(path)!r} to go on without what is lost')
     raise DatabaseDamaged(
-        f'{path!r} {found}, but one of {_when(told[0])} was stored in it: it is damaged or an older copy, and was left '
-        f'as it is; {todo}'
+        f'{path!r} {found}, but one of {_when(stored[0])} was stored in it: it is damaged or an older copy, and was '
+        f'left as it is; {todo}'
     )
 
 
@@ -185,7 +185,7 @@ def _whole(path: str, file: BinaryIO, size: int, reader: type[DatabaseFile]) -> 
 
 
 def _end_of_chain(file: BinaryIO) -> int:
-    """Where the last transaction ends that says the same length at its begin and its end."""
+    """The end of the last transaction that has the same length at its beginning and its end."""
     end = len(_MAGIC)
     while True:
         file.seek(end)
@@ -210,7 +210,7 @@ def _last(file: BinaryIO, end: int) -> bytes | None:
 
 
 def _start(file: BinaryIO, end: int) -> int | None:
-    """Where the whole transaction begins that ends at `end`, if there is one."""
+    """The beginning of the whole transaction that ends at `end`, if there is one."""
     try:
         file.seek(end - _LENGTH.size)
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))

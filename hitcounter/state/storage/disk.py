@@ -1,4 +1,4 @@
-"""The disk: whether there is room for a file, who may read it, and that it holds what was written."""
+"""The disk: room for a file, who may read it, and that it holds what was written."""
 
 import errno
 import os

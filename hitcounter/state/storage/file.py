@@ -121,8 +121,8 @@ class FileAddress(Address):
         blob_dir = options.pop('blobstorage_dir', None)
         options['blob_dir'] = blob_dir and os.path.abspath(blob_dir)
         for useless in sorted({*options} - {'blob_dir', 'quota'}):
-            raise DatabaseRefused(f'{public(uri)!r} has the option {useless!r}, of no use here: leave it out')
-        # Its real path, or the same file under two names would have two locks.
+            raise DatabaseRefused(f'{public(uri)!r} has the option {useless!r}, which is not supported: leave it out')
+        # The real path: otherwise the same file under two names would have two locks.
         real = os.path.realpath(unquote(path, errors='surrogateescape'))
         return cls(uri, real, read_only, options, for_threads(for_db))
 
@@ -145,7 +145,7 @@ class FileAddress(Address):
 
     def _open_alone(self) -> Database:
         if self.read_only:
-            raise DatabaseRefused(f'{self.path!r} is to be written: leave out read_only')
+            raise DatabaseRefused(f'{self.path!r} is opened for writing: leave out read_only')
         with ExitStack() as resources:
             try:
                 storage = resources.enter_context(closing(until_free(lambda: _open_there(self))))
@@ -158,7 +158,7 @@ class FileAddress(Address):
 def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:
     read_only = read_only or address.read_only
     if read_only and share:
-        raise DatabaseRefused(f'{address.path!r} is to be shared, and so to be written: leave out read_only')
+        raise DatabaseRefused(f'{address.path!r} is opened for sharing, and so for writing: leave out read_only')
     began, waits = time.monotonic(), False
     while True:
         try:
@@ -210,7 +210,7 @@ def _join(address: FileAddress, read_only: bool) -> Database:
         folder, frozen = None, None
         with suppress(FileNotFoundError):
             folder = resources.enter_context(closing(PrivateFolder(folder_of(path))))
-        if folder is not None and folder.answers():
+        if folder is not None and folder.is_served():
             shared_by = folder
             storage = connect(folder, name=path, wait_timeout=OPEN_TIMEOUT, read_only=read_only, **address.for_client)
             description = f'{path}, shared by {holder(path)}'

@@ -41,7 +41,9 @@ class Guard:
             if tid > self._tid:
                 try:
                     self._write(tid)
-                except OSError as error:  # the transaction is stored all the same, and nobody may be told otherwise
+                except (
+                    OSError
+                ) as error:  # the transaction is stored all the same, and its callers must not get an error
                     logger.warning('the guard could not note a transaction: %s', error)
 
     def begin(self, tid: bytes) -> None:
@@ -90,6 +92,6 @@ def remembered(path: str) -> bytes | None:
 def accepted(path: str) -> list[bytes]:
     """The ids in the guard's file: of the last transaction, and of that of a packed file that was replacing it."""
     with suppress(FileNotFoundError, ValueError), open(guard_of(path), 'rb') as file:
-        told = bytes.fromhex(file.read(2 * _DIGITS).decode())
-        return [tid for tid in (told[:8], told[8:]) if len(tid) == 8]
+        ids = bytes.fromhex(file.read(2 * _DIGITS).decode())
+        return [tid for tid in (ids[:8], ids[8:]) if len(tid) == 8]
     return []

@@ -57,7 +57,7 @@ class GuardedFile(DatabaseFile):
     def tpc_begin(self, *transaction: Any) -> None:
         if self.__failure:
             raise StorageError(
-                f'{self._file_name!r} can only be read since its disk failed ({self.__failure}): see to the disk, and '
+                f'{self._file_name!r} can only be read since its disk failed ({self.__failure}): check the disk, and '
                 f'start the server again'
             )
         super().tpc_begin(*transaction)
@@ -72,7 +72,7 @@ class GuardedFile(DatabaseFile):
             return super().tpc_vote(transaction)
         except OSError:
             with self._lock:
-                # What is left in the buffer would be written with the next transaction, and lie behind it.
+                # What is left in the buffer would be written with the next transaction, after it.
                 self._file = _reopened(self._file, 'r+b')
                 self._file.truncate(self._pos)
                 self._files.flush()
@@ -137,7 +137,7 @@ class GuardedFile(DatabaseFile):
             ) from error
         except OSError as error:
             raise PackFailed(
-                f'{self._file_name!r} was not packed and is as it was ({error}): see to the disk'
+                f'{self._file_name!r} was not packed and is as it was ({error}): check the disk'
             ) from error
 
     def end_packing(self) -> None:
@@ -214,7 +214,7 @@ class GuardedFile(DatabaseFile):
         except OSError as error:
             self.__failure = error  # a power failure might bring back the old file, without what is stored from now on
             raise PackFailed(
-                f'{path!r} was packed, and can only be read since its disk failed ({error}): see to the disk, and '
+                f'{path!r} was packed, and can only be read since its disk failed ({error}): check the disk, and '
                 f'start the server again'
             ) from error
 
@@ -227,9 +227,9 @@ class GuardedFile(DatabaseFile):
 
 
 def _reopened(file: BinaryIO, mode: str) -> BinaryIO:
-    """The same file opened again; what `file` could not write is let go of."""
+    """The same file opened again; what `file` could not write is discarded."""
     again = cast(BinaryIO, open(file.name, mode))  # noqa: SIM115 -- the storage closes it
-    cast(io.BufferedRandom, file).raw.close()  # the buffer is not flushed so
+    cast(io.BufferedRandom, file).raw.close()  # so the buffer is not flushed
     return again
 
 

@@ -212,7 +212,7 @@ def refusing(uri: str) -> Iterator[None]:
     except OSError as error:
         todo = 'name a file in a folder that can be written, on a disk with room'
         if error.errno == errno.EIO:
-            todo = 'see to the disk'
+            todo = 'check the disk'
         raise DatabaseRefused(f'{public(uri)!r} cannot be opened ({_reason(error)}): {todo}') from error
     except (KeyError, ValueError, StorageError) as error:
         raise refused(uri, error) from error
@@ -227,8 +227,8 @@ def _reason(error: OSError) -> str:
 def refused(uri: str, error: Exception) -> DatabaseRefused:
     """What is raised for an error of a storage, whose message may hold a password."""
     return DatabaseRefused(
-        f'{public(uri)!r} cannot be opened, {type(error).__name__}: {without_secrets(str(error), uri)}: see to its '
-        f'options, and that what it names is there'
+        f'{public(uri)!r} cannot be opened, {type(error).__name__}: {without_secrets(str(error), uri)}: check its '
+        f'options, and that what it names exists'
     )
 
 

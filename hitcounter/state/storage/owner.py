@@ -89,11 +89,11 @@ def _is_sticky(status: os.stat_result) -> bool:
 def whose(error: PermissionError) -> str:
     """Who owns the file or folder that `error` is about, and what to do."""
     if not isinstance(error.filename, str):
-        return 'see to the permissions of its folder'
-    return told_of(os.path.realpath(error.filename))  # the name may lead through /proc/self/fd
+        return 'check the permissions of its folder'
+    return ownership(os.path.realpath(error.filename))  # the name may lead through /proc/self/fd
 
 
-def told_of(path: str) -> str:
+def ownership(path: str) -> str:
     """Who owns the file at `path`, or the folder it would be in, and what to do about that."""
     name = nearest(path)
     owner, runs_as = name_of(owner_of(name).st_uid), name_of(os.geteuid())

@@ -47,7 +47,7 @@ class ResolvedAddress(Address):
         _resolve(self.uri)  # a storage that is not installed is refused first
         if self.uri.partition(':')[0] not in _CAN_READ_ONLY:
             raise DatabaseRefused(
-                f'{str(self)!r} cannot be opened only to be read: name the storage behind it, or open it for writing'
+                f'{str(self)!r} cannot be opened read-only: name the storage behind it, or open it for writing'
             )
         return f'{self.uri}{"&" if "?" in self.uri else "?"}read_only=1'
 

@@ -1,6 +1,6 @@
 """A database shared with other processes of the same user, over a unix socket in a private folder.
 
-Whoever can write to the socket can run code in the server, for what passes through it are pickles;
+Whoever can write to the socket can run code in the server, because pickles pass through it;
 a server can run code in its clients, too. So the folder is ours alone before there is a socket in it.
 """
 
@@ -24,7 +24,7 @@ from ZODB.POSException import ReadOnlyError, StorageError
 from ... import errors
 from ...errors import DatabaseRefused, PackFailed, StateError
 from .disk import give
-from .owner import is_self, told_of
+from .owner import is_self, ownership
 from .turn import FileTurn
 from .uri import public
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 #: For how many seconds a process that shares the database may keep everyone else from committing.
 COMMIT_TIMEOUT = 10.0
 
-#: For how many seconds it may leave unread what the server has to tell it.
+#: For how many seconds it may leave unread what the server sends it.
 READ_TIMEOUT = 60.0
 
 _SOCKET = 'socket'
@@ -63,7 +63,7 @@ class PrivateFolder:
     def _make_private(self, path: str) -> None:
         status = os.fstat(self._file)
         if not is_self(status.st_uid):
-            raise DatabaseRefused(f'{path!r} cannot be used: {told_of(path)}')
+            raise DatabaseRefused(f'{path!r} cannot be used: {ownership(path)}')
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(self._file, 0o700)
 
@@ -72,8 +72,8 @@ class PrivateFolder:
         """A short name of the socket: the system binds none above 107 bytes, and paths may be longer."""
         return f'/proc/self/fd/{self._file}/{_SOCKET}'
 
-    def answers(self) -> bool:
-        """Is there a server? One that was killed leaves its socket behind, one that hangs says nothing."""
+    def is_served(self) -> bool:
+        """Whether a server answers. One that was killed has left its socket; one that hangs sends nothing."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(_GREETING_TIMEOUT)
             try:
@@ -188,7 +188,7 @@ class _Server(StorageServer):
         }
 
     async def disconnect_all(self) -> None:
-        """Before `close`, which races with its own thread to disconnect anyone before that thread ends."""
+        """Call it before `close`, which races with its own thread to disconnect clients before that thread ends."""
         self.acceptor.server.close()
         for connection in list(self.acceptor.connections):
             _disconnect(connection)
@@ -225,7 +225,7 @@ def _command(process: int) -> str:
 
 
 def _disconnect(connection: Any) -> None:
-    """Close a connection at once, though the client may never read what is still to be sent."""
+    """Close a connection at once, even if the client never reads what is still to be sent."""
     transport = connection.sm_protocol and connection.sm_protocol.transport
     connection.close()
     if transport:
@@ -276,7 +276,7 @@ class _Client(ZEOStorage):
         return self._close()
 
     def tpc_finish(self, id: str) -> Any:
-        """As in ZEO, but it tells the client the id of its own transaction.
+        """As in ZEO, but it sends the client the id of its own transaction.
 
         ZEO asks the storage for the last one, and the server itself may have committed another since.
         """
@@ -295,7 +295,7 @@ class _Client(ZEOStorage):
         _disconnect(self.connection)
 
     def pause_writing(self) -> None:
-        """The client reads too slowly: ZEO now collects in memory what it should hear, without limit."""
+        """The client reads too slowly: ZEO now collects in memory what is to be sent, without limit."""
         self._stalled = self.connection.loop.call_later(
             READ_TIMEOUT, self.drop, f'it read nothing for {READ_TIMEOUT:g} s'
         )

@@ -1,4 +1,4 @@
-"""Notes beside a database file: when it was last packed and backed up, for later processes to read."""
+"""Stamps: small files beside a database file that say when it was last packed and backed up."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ class Stamp:
 
     @classmethod
     def read(cls, path: str) -> Self | None:
-        """The note beside the database at `path`; None if there is none that can be read."""
+        """The stamp of the database at `path`; None if there is none that can be read."""
         try:
             with open(os.open(path + cls.SUFFIX, _TO_READ), encoding='ascii') as file:
                 return cls(**json.load(file))
@@ -32,7 +32,7 @@ class Stamp:
             return None
 
     def write(self, path: str) -> None:
-        """Put it in the place of the one before, the database's owner's; where that fails, what it is about is done."""
+        """Replace the stamp before, with the owner of the database. A failure is only logged: the work itself is done."""
         new = f'{path}{self.SUFFIX}.new'
         try:
             with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Turns: one process after the other changes the database, so that none loses to another's changes for ever.
+"""Turns: processes change the database one after the other, so that none of them loses every conflict.
 
 A turn is advice. A process that cannot get its turn in time goes on without one; if two then change the same objects,
 ZODB reports a conflict.
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that one turn may take: whoever has it longer is taken for stopped.
+#: Seconds that one turn may take: a process that holds it longer is taken for stopped.
 TURN_TIMEOUT = 0.25
 
 #: Seconds that a process waits for its turn at most, however fast others come and go.
@@ -49,7 +49,7 @@ class NoTurn:
 
 
 class Advice:
-    """A turn whose errors do no harm: if it cannot be taken, its holder goes on without it."""
+    """A turn whose errors do no harm: a process that cannot take it goes on without it."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -74,7 +74,7 @@ class Advice:
 
     def _note(self, error: Exception) -> None:
         if not self._has_failed:
-            logger.warning('no turns can be taken, so changes of other processes may conflict with ours: %s', error)
+            logger.warning('no turns can be taken, so changes by other processes may conflict with ours: %s', error)
         self._has_failed = True
 
     def close(self) -> None:
@@ -82,11 +82,11 @@ class Advice:
 
 
 class FileTurn:
-    """Turns among the processes of one machine, by two locks in the folder that the file descriptor is of.
+    """Turns of the processes on one machine, by two locks in the folder with this file descriptor.
 
-    Who wants a turn holds the place at the door until the one inside has left. So nobody who has just
-    left can pass the one at the door. Each turn has a name, which stands in the file of its lock: as long as
-    it changes, others come and go, and the wait is worth it.
+    A process that wants a turn locks the door until the process inside has left. So none that has just left
+    can pass the one at the door. Each turn has a name, which is in the file of its lock: as long as the name
+    changes, turns are ending, and it is worth waiting.
     """
 
     def __init__(self, folder: int) -> None:
@@ -115,7 +115,7 @@ class FileTurn:
             os.close(file)
 
     def _lock(self, file: int) -> bool:
-        """Lock `file`, unless one turn takes too long; who is stopped is waited for once, not by each transaction."""
+        """Lock `file`, unless one turn takes too long; a stopped process is waited for once, not each time."""
         name, deadline = None, 0.0
         end = time.monotonic() + LINE_TIMEOUT
         while not _lock(file):

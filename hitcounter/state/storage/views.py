@@ -1,9 +1,9 @@
-"""One storage under several databases: each gets a view, and hears through it what the others commit.
+"""One storage under several databases: each has a view, through which it learns what the others commit.
 
-A storage such as ZODB's FileStorage tells nobody but the committing database which objects a
-transaction changed. Two databases on it would lose no update, but each would go on reading its
-own cache. A view notes what passes through it, and tells the databases on the other views while
-the storage still holds its locks, so that no transaction can begin in between and read old state.
+A storage such as ZODB's FileStorage reports only to the committing database which objects a transaction
+changed. Two databases on it would lose no update, but each would go on reading its own cache. A view notes
+what passes through it, and invalidates these objects in the databases on the other views while the storage
+still holds its locks, so that no transaction can begin in between and read old state.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class Views:
             self._databases[view] = database
 
     def unregister(self, view: View) -> None:
-        """Tell the view's database no more; once this returned, nobody is still telling it."""
+        """Stop invalidating objects in the view's database; after this returns, no thread is still doing so."""
         with self._lock:
             self._databases.pop(view, None)
 
-    def tell_others(self, view: View, tid: bytes, oids: set[bytes]) -> None:
+    def invalidate_others(self, view: View, tid: bytes, oids: set[bytes]) -> None:
         with self._lock:
             for other, database in self._databases.items():
                 if other is not view:
-                    # A list, for ZEO sends it on to its clients, and they refuse to unpickle a set.
+                    # A list, because ZEO sends it on to its clients, which refuse to unpickle a set.
                     database.invalidate(tid, list(oids))
 
 
 class View:
-    """One database's view of a storage: all that the storage can do, and telling the others."""
+    """One database's view of a storage: it does what the storage does, and invalidates objects in other databases."""
 
     def __init__(self, storage: Any, views: Views) -> None:
         self._storage = storage
@@ -102,14 +102,14 @@ class View:
         return resolved
 
     def tpc_finish(self, transaction: Any, committing: Callable[[bytes], object] | None = None) -> bytes:
-        def tell(tid: bytes) -> None:
+        def invalidate(tid: bytes) -> None:
             if committing is not None:
                 committing(tid)
-            self._views.tell_others(self, tid, self._stored)
+            self._views.invalidate_others(self, tid, self._stored)
 
-        tid: bytes = self._storage.tpc_finish(transaction, tell)
+        tid: bytes = self._storage.tpc_finish(transaction, invalidate)
         return tid
 
     def copyTransactionsFrom(self, source: Any) -> None:
-        """Copy through this view: the storage's own would commit past it, and tell nobody."""
+        """Copy through this view: the storage's own method would commit past it, and invalidate nothing."""
         copyTransactionsFromTo(source, self)

@@ -1,4 +1,4 @@
-"""Many updates at once, as of an import, between which other callers find their turn."""
+"""Bulk: many updates, such as those of an import, in transactions between which other callers get their turn."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ Arguments = tuple[Any, ...]
 #: Updates in one transaction, at most.
 AT_ONCE = 500
 
-#: Seconds after which a transaction takes no more of them, so that nobody else waits long.
+#: Seconds after which a transaction takes no more of them, so that no other caller waits long.
 LONGEST = 0.01
 
 

@@ -1,4 +1,4 @@
-"""A session: one thread's view of the database, as it was at one moment."""
+"""Connections: each shows one thread the database as it was at one moment."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -47,7 +47,7 @@ class ReadConnection:
     def root(self) -> Any:
         """The top mapping of the database. Raises ComponentError or DatabaseRefused if it cannot be loaded."""
         root = self._connection.root()
-        if root._p_changed is None:  # it is yet to be loaded
+        if root._p_changed is None:  # it is not loaded yet
             with blaming('the root of the database cannot be read'):
                 root._p_activate()
         return root
@@ -66,7 +66,7 @@ class ReadConnection:
         self._connection.cacheGC()
 
     def close(self) -> None:
-        """Give the connection back; changes that were not committed are forgotten."""
+        """Give the connection back; changes that were not committed are discarded."""
         try:
             self._end()
         finally:
@@ -82,21 +82,23 @@ class ReadConnection:
             current.join = self._take_change
 
     def _end(self) -> None:
-        with suppress(NoTransaction):  # the last was committed, and the storage away when the next was to begin
+        with suppress(
+            NoTransaction
+        ):  # the last was committed, and the storage was away when the next should have begun
             self._transactions.abort()
-        if self.is_changed:  # a BTree changes itself first and asks then: let go of such objects
+        if self.is_changed:  # a BTree changes itself first and asks afterwards: drop such objects
             self._connection.cacheMinimize()
         self.is_changed = False
 
     def _take_change(self, _: Any) -> None:
         self.is_changed = True
-        raise ReadOnly('this may only read: change the state in an update, or in a session that may write')
+        raise ReadOnly('this connection only reads: change the state in an update, or with a connection that may write')
 
 
 class WriteConnection(ReadConnection):
-    """A session that may change objects, and then commits or aborts.
+    """A connection that may change objects, and then commits or aborts.
 
-    `turn` and `is_remote` are what the Database says of itself; closing the session closes the turn.
+    `turn` and `is_remote` are what the Database says of itself; closing the connection closes the turn.
     """
 
     _marker: Marker | None = None
@@ -117,7 +119,9 @@ class WriteConnection(ReadConnection):
         others were first for RETRY_TIMEOUT seconds, OutcomeUnknown as `commit` does. After an error the changes are
         discarded.
         """
-        refuse_within(self._database, "a session's run", 'which may run again, and then it would be stored again')
+        refuse_within(
+            self._database, 'the run of a connection', 'which may run again, and then it would be stored again'
+        )
         if self.is_changed:
             raise StateError('there are changes that were not committed: commit or abort them first')
         retries = Retries()
@@ -203,11 +207,11 @@ class WriteConnection(ReadConnection):
         current.description = description
 
     def abort(self) -> None:
-        """Forget the changes, and see what others have committed."""
+        """Discard the changes, and see what others have committed."""
         super().refresh()
 
     def refresh(self) -> None:
-        """See what others have committed, unless there are changes that this would forget."""
+        """See what others have committed, unless there are changes that this would discard."""
         if not self.is_changed:
             super().refresh()
 

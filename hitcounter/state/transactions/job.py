@@ -50,7 +50,7 @@ class Job(Generic[R]):
         self.is_stored = False
 
     def run_within(self, databases: tuple[object, ...]) -> None:
-        """Let it run as what was queued by an update of `databases`, which waits for it: it may not wait for that."""
+        """Note that an update of `databases` queued it and waits for it: it must not wait for that update."""
         function = self._function
 
         def run(*arguments: Any, **keywords: Any) -> R:
@@ -122,7 +122,7 @@ class Promise(Job[R]):
                 self.future.set_result(self._result)
             else:
                 self.future.set_exception(self._failure())
-        except BaseException:  # a callback's, as of sys.exit: the future logs others, and this thread goes on
+        except BaseException:  # a callback's, such as SystemExit: the future logs others, and this thread goes on
             logger.exception('a callback of %s failed', self.label)
 
 
@@ -137,7 +137,7 @@ class Batch:
         self._latch.acquire()
 
     def finish(self) -> None:
-        """For the writer's thread: wake up all who wait."""
+        """For the writer's thread: wake up all callers that wait."""
         if not self._is_finished:
             self._is_finished = True
             self._latch.release()
@@ -145,7 +145,7 @@ class Batch:
                 promise.resolve()
 
     def wait(self, writer: threading.Thread) -> None:
-        # Each wakes the next. Were all woken at once, they would only stand in one another's way for the GIL.
+        # Each wakes the next. Were all woken at once, they would only compete for the GIL.
         while not self._latch.acquire(timeout=LOOK):
             is_alive = writer.is_alive()
             if self._is_finished:  # the caller that was to wake this one was interrupted

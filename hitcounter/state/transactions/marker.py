@@ -1,7 +1,7 @@
-"""Marks: what each transaction over a network writes besides, so that its outcome can be looked up.
+"""Marks: what each transaction over a network also writes, so that its outcome can be looked up.
 
-A storage elsewhere may vanish when it was told to commit and before it answered. Each writer therefore has a mark of
-its own in the database, in which every transaction of it leaves another number.
+A remote storage may disconnect after it was asked to commit and before it answered. Each writer therefore has a mark
+of its own in the database, in which each of its transactions leaves another number.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 #: Seconds that a writer waits for a storage that went away while it committed.
 LOOK_UP_TIMEOUT = 30.0
 
-#: Seconds after which a mark that nobody changed is taken for that of a writer that died.
+#: Seconds after which a mark that was not changed is taken for that of a writer that died.
 STALE = 24 * 3600.0
 
 #: Times that the removal of a mark is tried while other processes remove theirs.
@@ -33,7 +33,7 @@ _PAUSE = 0.05
 
 
 class _MarkGone(Exception):
-    """Another writer took the mark for one that nobody changes any more."""
+    """Another writer took the mark for that of a writer that died."""
 
 
 class Marker:

@@ -1,4 +1,4 @@
-"""Subscriptions: what this state has stored, told to whoever asked for it, in threads of their own."""
+"""Subscriptions: they pass on what this state has stored to subscribers, each in its own thread."""
 
 from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ...errors import SubscriptionLost
 
-#: Transactions that a subscriber may be behind, before it is told no more.
+#: Transactions that may wait for a subscriber before its subscription is lost.
 BEHIND = 1000
 
 
@@ -24,7 +24,7 @@ class Subscription:
     """The updates that are stored from now on, in their order, until it or the state is closed.
 
     Iterating waits for the next one, in the thread that iterates: however slow it is, it holds up no update. One
-    that falls too far behind gets SubscriptionLost, and would subscribe and look at the state again.
+    that falls too far behind gets SubscriptionLost, and has to subscribe and read the state again.
     """
 
     def __init__(self) -> None:
@@ -37,24 +37,24 @@ class Subscription:
     def __iter__(self) -> Iterator[Stored]:
         while (transaction := self._transactions.get()) is not None:
             yield from transaction
-        self._transactions.put(None)  # for whoever asks again
+        self._transactions.put(None)  # for a thread that asks again
         if self._is_lost:
             raise SubscriptionLost(
                 'the subscriber has missed transactions: subscribe again, and read what it has missed'
             )
 
     def close(self) -> None:
-        """End it: who iterates gets what was stored before, and then nothing more."""
+        """End it: a thread that iterates gets what was stored before, and then stops."""
         self._transactions.put(None)
 
-    def tell(self, transaction: list[Stored]) -> bool:
-        """For the writer: tell of one transaction. False if that was one too many."""
+    def publish(self, transaction: list[Stored]) -> bool:
+        """For the writer: pass on one transaction; returns False if too many are waiting."""
         if self._transactions.qsize() >= BEHIND:
             return False
         self._transactions.put(transaction)
         return True
 
     def lose(self) -> None:
-        """For the writer: end it with SubscriptionLost, after what was told."""
+        """For the writer: end it with SubscriptionLost, after what was passed on."""
         self._is_lost = True
         self.close()

@@ -93,7 +93,7 @@ class Writer:
 
         Raises what `function` raised, or UpdateFailed if it could not be stored: then nothing of it happened.
         Raises OutcomeUnknown if the storage failed while it was storing, and cannot be asked whether it did. `label`
-        names it in the log and in the database's history. Ctrl-C waits for it; Interrupted is raised then.
+        names it in the log and in the database's history. Ctrl-C waits for its end and then raises Interrupted.
         """
         job = Job(function, label, arguments, keywords)
         if threading.current_thread() is threading.main_thread():
@@ -123,7 +123,7 @@ class Writer:
         return job.future
 
     def subscribe(self) -> Subscription:
-        """Tell of every transaction from the next on, once it is on disk."""
+        """A subscription to every transaction from the next on, once it is on disk."""
         subscription = Subscription()
         with self._lock:
             self._refuse_closed('the subscription')
@@ -209,7 +209,7 @@ class Writer:
         """Raise StateError in the writer's thread, which closing waits for."""
         if threading.current_thread() is self._thread:
             raise StateError(
-                f'{what} cannot be closed in an update or its callback, for which it would wait: close it elsewhere'
+                f'{what} cannot be closed in an update or its callback, which closing waits for: close it elsewhere'
             )
 
     def _leave_database(self) -> None:
@@ -341,9 +341,9 @@ class Writer:
     def _publish(self, jobs: 'list[Job[Any]]') -> None:
         try:
             stored = [job.stored() for job in jobs if not job.is_cancelled]
-            lost = [one for one in self._subscriptions if not one.tell(stored)]
+            lost = [one for one in self._subscriptions if not one.publish(stored)]
         except BaseException:  # the jobs are stored, and must not be run again
-            logger.exception('the subscribers could not be told of %s', labels_of(jobs))
+            logger.exception('the subscribers could not be notified of %s', labels_of(jobs))
             lost = [*self._subscriptions]
         for subscription in lost:
             subscription.lose()

@@ -1,7 +1,7 @@
 """Backups of a database file, by ZODB's repozo: a folder of full copies, and of what was added since each.
 
 They are made while others write to the file. Nothing but a pack changes what is in it already, and a backup
-that meets one is made again.
+during which one happens is made again.
 """
 
 import fcntl
@@ -43,12 +43,12 @@ class Backup:
     is_full: bool
     #: Bytes of the database that are in the folder.
     size: int
-    #: Whether the database does not begin with what was backed up, though it was not packed: one of them is wrong.
+    #: Whether the file does not begin with what was backed up although it was not packed: one of the two is wrong.
     is_unlike: bool
 
 
 def full_backup(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
-    """Copy the whole database file at `path` into `folder`, which is made; the name of the verified copy.
+    """Copy the whole database file at `path` into `folder`, which is made; returns the name of the verified copy.
 
     Raises BackupFailed or DatabaseRefused.
     """
@@ -56,7 +56,7 @@ def full_backup(path: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
 
 
 def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, full: bool = False) -> Backup:
-    """Add what is new in the database file at `path` to `folder`, and verify all that its restoration needs.
+    """Add what is new in the database file at `path` to `folder`, and verify all files that a restore needs.
 
     A full copy is made if asked for, if there is none, or if it is not the beginning of the file, as after a pack.
     Raises BackupFailed or DatabaseRefused.
@@ -71,7 +71,7 @@ def back_up(path: str | os.PathLike[str], folder: str | os.PathLike[str], *, ful
 
 
 def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
-    """Put the database that was last backed up to `folder` at `path`, where none may be; its size in bytes.
+    """Put the database that was last backed up to `folder` at `path`, where no file may exist; returns its size.
 
     Raises BackupFailed, or DatabaseInUse if a process has a file of that name open.
     """
@@ -97,7 +97,7 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
 
 def _refuse_taken(path: str) -> None:
     if os.path.exists(path):
-        raise BackupFailed(f'{path!r} is there: move it away, or restore to another name')
+        raise BackupFailed(f'{path!r} already exists: move it away, or restore to another name')
 
 
 def _back_up(path: str, folder: str, repository: str, full: bool) -> Backup:
@@ -178,7 +178,7 @@ def _restore(repository: str, beside: str, path: str) -> None:
 
 @contextmanager
 def _private_folder(path: str) -> Iterator[str]:
-    """A folder beside `path` that only we may enter, by a name that no link can redirect; it is removed in the end."""
+    """A folder beside `path` that only we may enter, by a name that no link can redirect; it is removed at the end."""
     beside = f'{path}.restored'
     with suppress(FileExistsError):  # a process that was killed left it
         os.mkdir(beside, 0o700)
@@ -209,7 +209,7 @@ def _options(repository: str, **options: object) -> SimpleNamespace:
 
 @contextmanager
 def _repository(folder: str) -> Iterator[str]:
-    """Another name of the folder, without the blanks that repozo cannot take, for one process at a time."""
+    """Another name of the folder, without the spaces that repozo cannot take, for one process at a time."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -259,7 +259,7 @@ def _failing(what: str, todo: str) -> Iterator[None]:
     except PermissionError as error:
         raise BackupFailed(f'{what} ({error.strerror}): {whose(error)}') from error
     except OSError as error:
-        raise BackupFailed(f'{what} ({error.strerror or error}): see to the disk') from error
+        raise BackupFailed(f'{what} ({error.strerror or error}): check the disk') from error
     except (repozo.RepozoError, KeyError, ValueError, AssertionError) as error:
         raise BackupFailed(f'{what} ({error}): {todo}') from error
 
@@ -288,7 +288,7 @@ def _wait_for_a_name(folder: str, repository: str) -> None:
     newest = max((name.partition('.')[0] for name in names), default='')
     while (now := time.strftime(_NAME, time.gmtime())) <= newest:
         if now[:-2] < newest[:-2]:
-            raise BackupFailed(f'{folder!r} has a backup of {newest}, which is to come: set the clock right')
+            raise BackupFailed(f'{folder!r} has a backup of {newest}, which is in the future: set the clock right')
         time.sleep(0.05)
 
 

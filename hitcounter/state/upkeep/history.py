@@ -1,4 +1,4 @@
-"""The transactions that a database remembers: who stored what and when, and taking one back."""
+"""History: the transactions in a database, who stored what and when, and how one is undone."""
 
 import re
 from base64 import decodebytes, encodebytes
@@ -56,20 +56,20 @@ def transactions(database: ZODB.DB, count: int) -> Transactions:
 
 
 def history(database: ZODB.DB, thing: Any, count: int) -> Transactions:
-    """The last `count` transactions that changed `thing`, an object of the database: it alone, not those within it."""
+    """The last `count` transactions that changed `thing`, an object of the database, but not the objects within it."""
     oid = getattr(thing, '_p_oid', None)
     if oid is None:
         raise StateError(f'{type(thing).__name__} is not stored as an object of its own: ask for the one that holds it')
     try:
         return Transactions(_transaction(entry['tid'], entry) for entry in database.history(oid, count))
-    except POSKeyError:  # it is yet to be committed
+    except POSKeyError:  # it is not committed yet
         return Transactions()
 
 
 def undo(database: Database, id: str, user: str) -> None:
-    """Take back what the transaction `id` changed, in a further transaction, which can itself be undone.
+    """Undo what the transaction `id` changed, in a further transaction, which can itself be undone.
 
-    Raises UpdateFailed if there is none, a later one built upon it, or it changed a journal.
+    Raises UpdateFailed if there is no such transaction, a later one built on it, or it changed a journal.
     """
     if not re.fullmatch('[0-9a-f]{16}', id):
         raise StateError(f'{id!r} is not the id of a transaction: take one that transactions() shows')
@@ -84,9 +84,9 @@ def undo(database: Database, id: str, user: str) -> None:
     except NotStored as error:
         raise _refused(id, error) from error.__cause__
     except ConflictError as error:
-        raise _built_upon(id) from error
+        raise _built_on(id) from error
     except Raised as error:
-        raise _built_upon(id) if isinstance(error.error, UndoError) else error.error from error
+        raise _built_on(id) if isinstance(error.error, UndoError) else error.error from error
     finally:
         manager.abort()
 
@@ -112,8 +112,8 @@ def _check(database: ZODB.DB, record: Any) -> None:
     module, name = get_pickle_metadata(record.data) if record.data else ('', '')
     if module == journal.__name__:
         raise UpdateFailed(
-            f'transaction {record.tid.hex()} was not undone, for it changed a journal, and numbers that were told '
-            f'would be given again: leave it'
+            f'transaction {record.tid.hex()} was not undone because it changed a journal, and its '
+            f'numbers would be given out again: leave it as it is'
         )
     try:
         _, current = load_current(database.storage, record.oid)
@@ -122,12 +122,12 @@ def _check(database: ZODB.DB, record: Any) -> None:
     with blaming(f'transaction {record.tid.hex()} was not undone'):
         kind = find_global(module, name)
     if current != record.tid and not hasattr(kind, '_p_resolveConflict'):
-        raise _built_upon(record.tid.hex())
+        raise _built_on(record.tid.hex())
 
 
-def _built_upon(id: str) -> UpdateFailed:
+def _built_on(id: str) -> UpdateFailed:
     return UpdateFailed(
-        f'transaction {id} was not undone, for later ones built upon it, or a pack removed what was before: '
+        f'transaction {id} was not undone because later ones built on it, or a pack removed the state before it: '
         f'undo the later ones first, or change the objects by hand'
     )
 

@@ -1,4 +1,4 @@
-"""Migrations: what makes an older database fit today's components, all of it in one transaction, or nothing."""
+"""Migrations: they make an older database fit today's components, in one transaction or not at all."""
 
 import importlib
 import logging
@@ -26,7 +26,7 @@ from ...errors import (
     OutcomeUnknown,
     StateError,
 )
-from ..model.blame import blaming, failure, raised_at, reason, told, why_missing
+from ..model.blame import blaming, described, failure, raised_at, reason, why_missing
 from ..model.classes import LookingDB
 from ..model.component import Component, in_order, migrations
 from ..model.root import MARKS, SCHEMAS
@@ -42,7 +42,7 @@ Class = tuple[str, str]  # its module and its name
 
 
 class Comparison:
-    """How the components in a database stand to those of this program.
+    """How the components in a database compare with those of this program.
 
     Raises DatabaseRefused if the database is another program's, ComponentError when the components do not fit together.
     """
@@ -50,12 +50,12 @@ class Comparison:
     def __init__(self, root: Mapping[str, Any], components: Iterable[type[Component]]) -> None:
         self.components = in_order(components)
         if SCHEMAS not in root and root.keys() - {MARKS}:
-            raise DatabaseRefused(f'the database holds {sorted(root)}, of some other program: choose another file')
+            raise DatabaseRefused(f'the database holds {sorted(root)}, of another program: choose another file')
         #: The schemas in the database, by the names of their components.
         self.schemas: dict[str, int] = dict(root.get(SCHEMAS, {}))
         if lost := sorted(self.schemas.keys() - root.keys()):
             raise DatabaseDamaged(f'the database is damaged, and has lost its component {lost[0]!r}: {RESTORE}')
-        #: Names whose code is not here.
+        #: Names of components whose code is missing.
         self.missing = sorted(self.schemas.keys() - {component.name for component in self.components})
         there = [component for component in self.components if component.name in root]
         #: Those that the database does not have.
@@ -73,7 +73,7 @@ class Comparison:
         return not (self.missing or self.newer or self.older or self.moved)
 
     def refuse_strange(self, drop: Iterable[str] = ()) -> None:
-        """Raise DatabaseRefused if the database holds what no migration helps, but for what is dropped.
+        """Raise DatabaseRefused if the database holds something that no migration can fix, except what is dropped.
 
         Raises MigrationFailed if that cannot be dropped.
         """
@@ -141,7 +141,7 @@ class Changes:
 
 
 def compare(database: Database, components: Iterable[type[Component]]) -> Comparison:
-    """How the database stands to `components`. Raises DatabaseRefused if it is damaged or another program's."""
+    """How the database compares with `components`. Raises DatabaseRefused if it is damaged or another program's."""
     with _connected(database.db.storage) as connection:
         return _compare(connection, components)
 
@@ -149,8 +149,8 @@ def compare(database: Database, components: Iterable[type[Component]]) -> Compar
 def migrate(database: Database, components: Iterable[type[Component]], drop: Iterable[str] = ()) -> Changes:
     """Migrate the database, which no other process may change meanwhile, and remove the components `drop`.
 
-    To be used it must be opened anew. Raises MigrationFailed, DatabaseRefused or ComponentError, and then nothing is
-    changed; OutcomeUnknown if a storage elsewhere went away while it stored.
+    It must be opened again before it is used. Raises MigrationFailed, DatabaseRefused or ComponentError, and then
+    nothing is changed; OutcomeUnknown if a remote storage disconnected while it stored.
     """
     storage = database.db.storage
     with _migrated(storage, database, components, drop) as (connection, changes):
@@ -208,7 +208,7 @@ def _migrated(
 
 @contextmanager
 def _connected(storage: Any, moves: Mapping[Class, Class] | None = None) -> Iterator[Any]:
-    """A connection that finds moved classes, with a transaction of its own, which is aborted in the end."""
+    """A connection that finds moved classes, with a transaction of its own, which is aborted at the end."""
 
     def find(_: Any, module: str, name: str) -> Any:
         return find_global(*(moves or {}).get((module, name), (module, name)))
@@ -230,7 +230,7 @@ def _compare(connection: Any, components: Iterable[type[Component]]) -> Comparis
 
 
 def moved_classes(components: Iterable[type[Component]]) -> dict[Class, Class]:
-    """What each class that moved is called now. Raises ComponentError if that cannot be imported."""
+    """The present name of each class that moved. Raises ComponentError if that cannot be imported."""
     renamed = {old: new for component in components for old, new in component.moved.items()}
     moves: dict[Class, Class] = {}
     for old in renamed:
@@ -240,18 +240,18 @@ def moved_classes(components: Iterable[type[Component]]) -> dict[Class, Class]:
             getattr(importlib.import_module(module), name)
         except Exception as error:  # a module may raise anything while it is imported
             raise ComponentError(
-                f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({told(error)}): correct '
-                f'the moved of its component, with "module:Class" for both'
+                f'class {old!r} is said to have moved to {new!r}, which cannot be imported ({described(error)}): '
+                f'correct the moved of its component, with "module:Class" for both'
             ) from error
         moves[_class(old)] = module, name
     return moves
 
 
-def _last(old: str, told: Mapping[str, str]) -> str:
-    """What `old` is called now, if it moved more than once."""
+def _last(old: str, moved: Mapping[str, str]) -> str:
+    """The present name of `old`, which may have moved more than once."""
     way = [old]
-    while way[-1] in told:
-        way.append(told[way[-1]])
+    while way[-1] in moved:
+        way.append(moved[way[-1]])
         if way[-1] in way[:-1]:
             raise ComponentError(f'classes are said to have moved in a circle: {" -> ".join(way)}')
     return way[-1]
@@ -269,7 +269,7 @@ def _label(connection: Any, comparison: Comparison, drop: Iterable[str]) -> None
 
 
 def _rename(connection: Any, stored: Database, moves: Mapping[Class, Class]) -> None:
-    """Let each record be written anew that names a class by its old name."""
+    """Mark each object whose record names a class by its old name, so that it is written again."""
     if not stored.lists_objects:
         raise MigrationFailed(
             'classes have moved, and this kind of storage does not list its objects: copy it to a file, migrate that '
@@ -283,7 +283,8 @@ def _rename(connection: Any, stored: Database, moves: Mapping[Class, Class]) -> 
         except Exception as error:  # a damaged record or failing code may raise anything
             todo = 'correct that code' if raised_at(error) else 'verify the database'
             raise MigrationFailed(
-                f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded ({told(error)}): {todo}'
+                f'object {u64(oid):#x}, which names a class that has moved, cannot be loaded '
+                f'({described(error)}): {todo}'
             ) from error
         found._p_changed = True
         if count % _BREATH == _BREATH - 1:
@@ -325,9 +326,9 @@ def _step(found: Component, name: str, to: int) -> None:
 
 
 def _changes(connection: Any) -> Changes:
-    """What the transaction would store, as far as it is pickled: all of it, behind a savepoint."""
+    """What the transaction would store, as far as it is pickled: all of it, after a savepoint."""
     connection.transaction_manager.savepoint(optimistic=True)
-    stored = connection._storage  # the savepoint's; ZODB tells this nowhere else
+    stored = connection._storage  # the savepoint's; ZODB says this nowhere else
     changes = Changes(Counter(), Counter())
     for oid in getattr(stored, 'index', ()):
         data, _ = stored.load(oid)

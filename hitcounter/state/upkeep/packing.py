@@ -1,4 +1,4 @@
-"""Packing: a database without the history, and the objects, that nobody needs any more."""
+"""Packing: removing the history and the objects of a database that nobody needs any more."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ _AHEAD = 60.0
 def to_come(database: Database) -> float | None:
     """The time of the last transaction, in seconds since 1970, UTC, if the clock has not reached it; otherwise None.
 
-    ZODB gives each transaction a later time than the one before: once the clock was ahead, all later ones are, too.
+    ZODB gives each transaction a later time than the one before: once the clock was ahead, so are all later ones.
     """
     last = database.db.storage.lastTransaction()
     when = float(TimeStamp(last).timeTime()) if last != z64 else 0.0
@@ -45,10 +45,10 @@ def check_clock(database: Database) -> None:
 
 
 def pack(database: Database, keep: float) -> PackStamp:
-    """Remove what the database was more than `keep` seconds ago; others may go on writing to it.
+    """Remove states of the database older than `keep` seconds; others may go on writing to it.
 
     If a process shares the database, that one packs it. Raises PackFailed, of which PackMetDamage and ClockAhead are
-    some, or NoRoom, or StateClosed if the database is closed meanwhile; then it is as it was.
+    kinds, or NoRoom, or StateClosed if the database is closed meanwhile; then it is as it was.
     """
     before, started = database.size, time.time()
     if keep:

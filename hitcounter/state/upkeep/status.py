@@ -1,4 +1,4 @@
-"""The status of a database: how large it is, what was last done to it, and who works with it."""
+"""The status of a database: its size, its last pack and backup, and the processes that use it."""
 
 from contextlib import closing
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from .packing import to_come
 
 
 def status(database: Database) -> dict[str, Any]:
-    """What there is to say, in plain values, as JSON has them; times are in seconds since 1970, UTC."""
+    """The status in plain values, as JSON has them; times are in seconds since 1970, UTC."""
     with closing(ReadConnection(database.db)) as session:
         schemas = dict(session.root.get(SCHEMAS, {}))
     return {
@@ -47,15 +47,15 @@ def _stamp(database: Database, kind: type[Stamp]) -> dict[str, Any] | None:
 
 def _server(database: Database) -> dict[str, Any] | None:
     """What the server that shares the database says of itself; None if there is none."""
-    told = database.server_status()
-    if told is None:
+    status = database.server_status()
+    if status is None:
         return None
     # All processes by the ids that they have for the server, which need not be ours where containers share a database.
-    others = [process for process in told.get('processes', []) if process != told['asking']]
+    others = [process for process in status.get('processes', []) if process != status['asking']]
     return {
-        'started': told.get('started'),  # what a server of ZEO's own says is the local time of who knows where
-        'commits': told['commits'],
-        'conflicts': told['conflicts'],
-        'processes': [{'id': process, 'command': told['commands'][process]} for process in others],
-        'unseen': told.get('unseen', 0) - (told.get('asking') == 0),
+        'started': status.get('started'),  # ZEO's own server gives its local time, in an unknown zone
+        'commits': status['commits'],
+        'conflicts': status['conflicts'],
+        'processes': [{'id': process, 'command': status['commands'][process]} for process in others],
+        'unseen': status.get('unseen', 0) - (status.get('asking') == 0),
     }

@@ -1,4 +1,4 @@
-"""Verification: whether all that is in a database can be read, and agrees with itself."""
+"""Verification: whether everything in a database can be read and is consistent."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -10,7 +10,7 @@ from persistent.TimeStamp import TimeStamp
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, u64
 
-from ..model.blame import UNREADABLE, is_whole, raised_at, reason, told, why_missing
+from ..model.blame import UNREADABLE, described, is_whole, raised_at, reason, why_missing
 from ..model.classes import MissingClasses
 from ..model.component import Component
 from ..model.root import SCHEMAS
@@ -20,7 +20,7 @@ from ..transactions.connection import ReadConnection
 #: Objects after which the cache is trimmed to its size.
 _BREATH = 1000
 
-#: Object ids in a row that cannot be read, after which the others are given up.
+#: Consecutive object ids that cannot be read, after which the others are not tried.
 _FAILURES = 1000
 
 
@@ -51,10 +51,10 @@ class Finding(NamedTuple):
 
 
 def findings(database: Database) -> Iterator[Finding]:
-    """What is wrong with the database; nothing if it is whole.
+    """What is wrong with the database; nothing if it is intact.
 
-    Every transaction is read, every object is loaded if the storage can list them, each that it refers to must be
-    there, and each component checks itself. A byte of a text that changed into another byte is not found: the
+    Every transaction is read, every object is loaded if the storage can list them, each object that it refers to must
+    exist, and each component checks itself. A byte of a text that changed into another byte is not found: the
     storages of ZODB keep no checksums.
     """
     storage = database.db.storage
@@ -72,7 +72,7 @@ def findings(database: Database) -> Iterator[Finding]:
             return
         yield from (_damage(f'the root has lost the component {name!r}') for name in lost)
         if not session.root and len(storage) > 1:
-            yield _damage('the root leads to none of the other objects')
+            yield _damage('the root refers to none of the other objects')
         for component in components:
             yield from _component(component)
 
@@ -83,7 +83,7 @@ def _damage(sentence: str) -> Finding:
 
 def _found(error: BaseException, what: str) -> Finding:
     if raised_at(error):
-        return Finding(Verdict.FAILING, f'{what}, because its code fails ({told(error)})')
+        return Finding(Verdict.FAILING, f'{what}, because its code fails ({described(error)})')
     if isinstance(error, UNREADABLE):
         return Finding(Verdict.DISK, f'{what} ({reason(error)})')
     return _damage(f'{what} ({reason(error)})')
@@ -128,7 +128,7 @@ def _object(storage: Any, connection: Any, oid: bytes, data: bytes) -> Iterator[
     for module, name in missing.names:
         yield Finding(
             Verdict.MISSING,
-            f'{_name(oid, data)} needs the class {module}.{name}, which is not there ({why_missing(module, name)})',
+            f'{_name(oid, data)} needs the class {module}.{name}, which cannot be found ({why_missing(module, name)})',
         )
     for reference in sorted(references):
         try:

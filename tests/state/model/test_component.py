@@ -82,7 +82,7 @@ def test_a_component_that_no_other_process_could_import_is_refused(monkeypatch: 
 
 
 def test_a_missing_component_is_named() -> None:
-    with pytest.raises(ComponentError, match="'second' depends on 'first', which is not there"):
+    with pytest.raises(ComponentError, match="'second' depends on 'first', which is missing"):
         in_order([Second])
 
 

@@ -127,7 +127,7 @@ def test_a_storage_can_be_described_in_a_file_of_zconfig(tmp_path: Path) -> None
     with closing(open_database(f'zconfig://{configuration}')) as database:
         put(database, 'a', 1)
         assert get(database, 'a') == 1
-    with pytest.raises(DatabaseRefused, match='only to be read'):
+    with pytest.raises(DatabaseRefused, match='opened read-only'):
         open_database(f'zconfig://{configuration}', read_only=True)
 
 
@@ -412,7 +412,7 @@ def test_a_disk_that_fails_under_the_server_is_not_taken_for_damage(path: Path) 
         put(server, 'number', 1)
         server.db.storage._files.name = '/proc/self/mem'  # whose first bytes cannot be read
         server.db.storage._files.empty()
-        with pytest.raises(DatabaseRefused, match=r'cannot be opened \(Input/output error\): see to the disk$'):
+        with pytest.raises(DatabaseRefused, match=r'cannot be opened \(Input/output error\): check the disk$'):
             open_database(f'file:{path}')
 
 

@@ -60,9 +60,9 @@ def test_a_session_within_an_update_is_refused_as_it_would_store_again_each_time
         session.run(lambda root: root['notes'].add('two'))
 
     with closing(WriteConnection(state._database.db)) as session:
-        with pytest.raises(StateError, match=r"a session's run was called within an update, which may run again"):
+        with pytest.raises(StateError, match='the run of a connection was called within an update, which may run'):
             state.update(twice, session)
-        with pytest.raises(StateError, match=r"a session's run was called within an update"):
+        with pytest.raises(StateError, match=r'the run of a connection was called within an update'):
             session.run(lambda root: session.run(lambda root: root['notes'].add('four')))
     assert state[Notes].all() == []
 

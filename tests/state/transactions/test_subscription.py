@@ -208,7 +208,7 @@ def test_what_is_stored_is_stored_once_though_its_subscribers_cannot_be_told(
     with state.subscribe() as updates:
         state[Words].add('one')
         with monkeypatch.context() as patches:
-            patches.setattr(subscription.Subscription, 'tell', fail)
+            patches.setattr(subscription.Subscription, 'publish', fail)
             assert state[Words].add('two') == 2
         assert state[Words].add('three') == 3
         told: list[object] = []

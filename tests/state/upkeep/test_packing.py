@@ -307,7 +307,7 @@ def test_a_pack_that_cannot_take_the_place_leaves_the_file_as_it_was(
     before = files(path)
     with monkeypatch.context() as failing:
         failing.setattr(os, 'replace', lambda *_: raise_(OSError(errno.EIO, os.strerror(errno.EIO))))
-        with pytest.raises(PackFailed, match=r'not packed and is as it was .*Input/output error.*: see to the disk'):
+        with pytest.raises(PackFailed, match=r'not packed and is as it was .*Input/output error.*: check the disk'):
             pack(server, 0.0)
     after = files(path)
     del before['hits.fs.index']  # it is written again when the file is closed
@@ -321,7 +321,7 @@ def test_a_disk_that_fails_while_the_packed_file_is_written_is_named(
 ) -> None:
     before = files(path)
     monkeypatch.setattr(os, 'fsync', lambda _: raise_(OSError(errno.EIO, os.strerror(errno.EIO))))
-    with pytest.raises(PackFailed, match=rf"Input/output error: '{path}\.pack'\): see to the disk"):
+    with pytest.raises(PackFailed, match=rf"Input/output error: '{path}\.pack'\): check the disk"):
         pack(server, 0.0)
     assert files(path) == before
 

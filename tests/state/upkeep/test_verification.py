@@ -70,7 +70,7 @@ def test_a_class_that_is_missing_is_found(path: Path) -> None:
     replace(path, b'PersistentMapping', b'PersistentMapping'[::-1])
     name = 'persistent.mapping.gnippaMtnetsisreP'
     assert any(
-        f'a {name}, needs the class {name}, which is not there (persistent.mapping has no ' in finding.sentence
+        f'a {name}, needs the class {name}, which cannot be found (persistent.mapping has no ' in finding.sentence
         for finding in verdicts(path)
         if finding.verdict is Verdict.MISSING
     )
@@ -187,17 +187,17 @@ def stamped(path: Path, modules: Modules) -> Modules:
         (
             lambda modules: modules.remove('stamps'),
             Verdict.MISSING,
-            "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'stamps')",
+            "needs the class stamps.Stamp, which cannot be found (ModuleNotFoundError: No module named 'stamps')",
         ),
         (
             lambda modules: modules.write('stamps', STAMP.replace('class Price', 'class Cost')),
             Verdict.MISSING,
-            'needs the class stamps.Price, which is not there (stamps has no Price)',
+            'needs the class stamps.Price, which cannot be found (stamps has no Price)',
         ),
         (
             lambda modules: modules.spoil('stamps', 'import nosuch'),
             Verdict.MISSING,
-            "needs the class stamps.Stamp, which is not there (ModuleNotFoundError: No module named 'nosuch', in ",
+            "needs the class stamps.Stamp, which cannot be found (ModuleNotFoundError: No module named 'nosuch', in ",
         ),
         (
             lambda modules: modules.spoil('stamps', '\n1 / 0\n'),
