@@ -42,7 +42,7 @@ def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
     before = path.read_bytes()
     refused = hitcounter('restore', 'backups')
     assert (refused.returncode, refused.stdout) == (1, '')
-    assert 'is there: move it away' in refused.stderr
+    assert 'already exists: move it away' in refused.stderr
     assert path.read_bytes() == before
 
     os.rename(path, lost)

@@ -79,8 +79,8 @@ def test_what_changed_an_object_is_told(counted: None, shell: Run) -> None:
 
 
 REFUSED_UNDO = {
-    'transactions(4)[-2].id': 'for later ones built upon it',  # the first note
-    'transactions(4)[-1].id': 'numbers that were told would be given again: leave it',
+    'transactions(4)[-2].id': 'because later ones built on it',  # the first note
+    'transactions(4)[-1].id': 'its numbers would be given out again: leave it as it is',
     '"0" * 16': 'there is no transaction 0000000000000000: take one that transactions() shows',
     '"bogus"': "'bogus' is not the id of a transaction: take one that transactions() shows",
 }
@@ -148,7 +148,7 @@ def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_pat
 
     assert (written.returncode, written.stdout, written.stderr) == (0, '2\n', '')
     assert read.stdout == '2 False\n'
-    assert 'ReadOnly: this may only read' in read.stderr
+    assert 'ReadOnly: this connection only reads' in read.stderr
     assert read.stderr.endswith('This shell only reads: start it with --write to change the database.\n')
 
 

@@ -149,7 +149,7 @@ def test_a_change_in_a_conversation_is_refused_and_the_next_line_sees_the_truth(
     refused = terminal.run('hits._lines.clear()')
     after = terminal.run('hits.lines()')
 
-    assert 'ReadOnly: this may only read' in refused
+    assert 'ReadOnly: this connection only reads' in refused
     assert "{'31415': 2}" in after
 
 

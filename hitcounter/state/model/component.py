@@ -117,7 +117,7 @@ def update(method: Method) -> Method:
 
 
 def query(method: Method) -> Method:
-    """Mark a method that reads its component as it is at one moment; it waits for no update. Raises as `update` does."""
+    """Mark a method that reads its component at one moment, and waits for no update. Raises as `update` does."""
     return _marked(method, Access.QUERY)
 
 
