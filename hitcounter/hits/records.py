@@ -142,11 +142,11 @@ def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Importe
             raise KeyboardInterrupt
 
 
-def _take(parts: Components, rows: Iterable[tuple[int, Row]]) -> int:
+def _take(components: Components, rows: Iterable[tuple[int, Row]]) -> int:
     taken = 0
     for place, row in rows:
         try:
-            taken += parts[HitCounter].take(*row)
+            taken += components[HitCounter].take(*row)
         except ValueError as error:
             raise ImportRefused(
                 f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: fix it, and import '

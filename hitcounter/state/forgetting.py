@@ -32,8 +32,8 @@ def forget(
     for a count that cannot be or for updates without an end; what was forgotten by then stays forgotten.
     """
 
-    def some(parts: Components, key: Any) -> int:
-        count = parts[component].forget(key, before, MOST)
+    def some(components: Components, key: Any) -> int:
+        count = components[component].forget(key, before, MOST)
         if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST:
             raise ComponentError(
                 f'{component.name}.forget returned {count!r:.80}: it must return how many records it forgot, '
@@ -43,7 +43,7 @@ def forget(
 
     some.__qualname__ = f'{component.name}.forget'  # its name in the log
     forgotten = 0
-    for key in state.query(lambda parts: list(_keys(parts[component], before, is_ending))):
+    for key in state.query(lambda components: list(_keys(components[component], before, is_ending))):
         for _ in range(_UPDATES):
             if is_ending() or not (count := state.update(some, key)):
                 break

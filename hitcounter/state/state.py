@@ -31,7 +31,7 @@ P = ParamSpec('P')
 
 
 class Components:
-    """The components themselves, as one transaction sees them: `parts[HitCounter]`."""
+    """The components themselves, as one transaction sees them: `components[HitCounter]`."""
 
     __slots__ = ('_root',)
 
@@ -88,7 +88,7 @@ class State:
             raise not_offered(component, 'is not a component of this state: open the state with it') from None
 
     def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `function(parts, ...)` as one update that may span components: all of it happens, or nothing."""
+        """Run `function(components, ...)` as one update that may span components: all of it happens, or nothing."""
         return self._writer.run(_over_components(function), label_of(function), args, kwargs)
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -145,7 +145,7 @@ class State:
         return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
 
     def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `function(parts, ...)` as one query over components, in this thread."""
+        """Run `function(components, ...)` as one query over components, in this thread."""
         return _read(self._database.db, _over_components(function), label_of(function), args, kwargs)
 
     @contextmanager
