@@ -1,4 +1,4 @@
-"""The plugin for pytest: fixtures, which import the rest of hitcounter only for the tests that ask for them."""
+"""The pytest plugin: fixtures that import the rest of hitcounter only when a test uses them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def fastagi() -> Iterator[Serve]:
-    """Start a FastAGI server with these scripts on a free port; gives its address, and stops it after the test."""
+    """Start a FastAGI server with these scripts on a free port; returns its address, and stops it after the test."""
     from .testing import serving
 
     with ExitStack() as servers:
@@ -25,7 +25,7 @@ def fastagi() -> Iterator[Serve]:
 
 @pytest.fixture(name='finding_lost_changes')
 def _finding_lost_changes() -> Iterator[None]:
-    """Let each update and query of the test raise LostChange when it changed what would not be stored."""
+    """Let each update and query of the test raise LostChange if it changed something that would not be stored."""
     from .state import finding_lost_changes
 
     with finding_lost_changes():

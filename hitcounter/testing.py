@@ -1,6 +1,6 @@
-"""The test kit: leads calls with a script, in memory or over a real connection, where there is no PBX.
+"""The test kit: runs calls with a script, in memory or over a real connection, without a PBX.
 
-A pretend Asterisk plays the other side; it is held against recordings of a real one. What happened is then in its
+The other side is a simulated call, which is tested against recordings of a real Asterisk. What happened is in its
 `events`, `lines`, `status`, `variables` and `database`.
 """
 
@@ -14,7 +14,7 @@ from . import simulator
 from .agi import Call, Environment, Script, Server
 from .agi.script import Scripts, refuse_what_never_ran
 from .errors import ConnectionLost, Hangup, ScriptError
-from .simulator import *  # noqa: F403 all of it belongs to the kit, and its names stand in one list
+from .simulator import *  # noqa: F403 all of it belongs to the kit, and its __all__ is the one list of names
 from .simulator import Channel, HangUpTiming, SimulatedCall
 from .simulator.events import *  # noqa: F403 -- a type checker does not see these through the line above
 
@@ -26,10 +26,10 @@ _DRAIN = 1.0
 
 
 def dial(channel: Channel, script: Callable[[Call], object]) -> SimulatedCall:
-    """Lead a whole call with `script`, in memory and in this thread; returns the pretend Asterisk when it is over.
+    """Run a whole call with `script`, in memory and in this thread; returns Asterisk's side of it when it is over.
 
-    A caller who hangs up, and an Asterisk that vanishes, end the call as they do on a server. Whatever else the
-    script raises is raised here. Its path need not be the channel's, unless it has parameters.
+    A hangup, or an Asterisk that vanishes, ends the call as on a server. Anything else that the script raises is raised
+    here. The script's path need not be the channel's, unless it has parameters.
     """
     call, asterisk = connect(channel, parameters=_parameters(channel, script))
     with suppress(Hangup, ConnectionLost):
@@ -48,17 +48,17 @@ def _parameters(channel: Channel, script: Callable[[Call], object]) -> Mapping[s
 
 
 def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyType({})) -> tuple[Call, SimulatedCall]:
-    """A call in memory, on which the test itself gives the commands, and the pretend Asterisk that answers them."""
-    asterisk = _NearAsterisk(channel)
+    """A call in memory, on which the test itself gives the commands, and the simulated call that answers them."""
+    asterisk = _LocalCall(channel)
     environment, rest = Environment.opening(asterisk.opening())
-    call = Call(environment, asterisk.line, rest, parameters=parameters, line_limit=channel.line_limit)
-    asterisk.line.clear()  # of what is in `rest`
+    call = Call(environment, asterisk.wire, rest, parameters=parameters, line_limit=channel.line_limit)
+    asterisk.wire.clear()  # of what is in `rest`
     return call, asterisk
 
 
 @contextmanager
 def serving(scripts: Iterable[Script[..., object]]) -> Iterator[tuple[str, int]]:
-    """A server with these `scripts` on a free port of this machine, for `place_call`; gives its address."""
+    """Serve `scripts` on a free port of this machine, for `place_call`; yields the address."""
     server = Server(scripts, port=0)
     server.start()
     try:
@@ -67,29 +67,29 @@ def serving(scripts: Iterable[Script[..., object]]) -> Iterator[tuple[str, int]]
         server.stop(_DRAIN)
 
 
-class _NearAsterisk(SimulatedCall):
-    """A pretend Asterisk that is heard at once over a line, also what it says unasked."""
+class _LocalCall(SimulatedCall):
+    """A simulated call whose bytes, unasked ones too, reach the script's side at once."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)
-        self.line = _Line(self)
+        self.wire = _Wire(self)
 
     def hang_up(self) -> bytes:
-        return self.line.carry(super().hang_up())
+        return self.wire.carry(super().hang_up())
 
     def idle(self, seconds: float) -> bytes:
-        return self.line.carry(super().idle(seconds))
+        return self.wire.carry(super().idle(seconds))
 
 
-class _Line:
-    """The stream between a call and a pretend Asterisk."""
+class _Wire:
+    """The stream between a call and its simulated other side."""
 
     def __init__(self, asterisk: SimulatedCall) -> None:
         self._asterisk = asterisk
         self._pieces: deque[bytes] = deque()
 
     def carry(self, piece: bytes) -> bytes:
-        """Take what Asterisk says unasked, of which the call learns with its next reply."""
+        """Take bytes that Asterisk sends unasked; the call reads them with its next reply."""
         if piece:
             self._pieces.append(piece)
         return piece
@@ -100,8 +100,8 @@ class _Line:
     def send(self, data: bytes) -> None:
         self._asterisk.feed(data)
         while running := self._asterisk.begin():
-            if running.manner is HangUpTiming.AFTER:
-                self._pieces.append(self._asterisk.finish(replace(running, manner=None)))
+            if running.timing is HangUpTiming.AFTER:
+                self._pieces.append(self._asterisk.finish(replace(running, timing=None)))
                 self._asterisk.hang_up()
             else:
                 self._pieces.append(self._asterisk.finish(running))
@@ -111,7 +111,7 @@ class _Line:
             return self._pieces.popleft()
         if self._asterisk.ended:
             raise ConnectionLost('Asterisk closed the connection')
-        raise TimeoutError  # there is nobody else who could send
+        raise TimeoutError  # nobody else could send anything
 
     def pending(self) -> bytes:
         pieces, self._pieces = b''.join(self._pieces), deque()

@@ -89,7 +89,7 @@ def test_what_is_no_environment_is_sent_away_with_one_line_each(small: ServerPro
     assert small.stop() == 0
     warnings = small.log.lines('WARNING')
     assert len(warnings) == len(BAD_OPENINGS)
-    assert all('127.0.0.1 was sent away: ' in warning and len(warning) < 300 for warning in warnings)
+    assert all('rejected 127.0.0.1: ' in warning and len(warning) < 300 for warning in warnings)
 
 
 def test_a_peer_that_leaves_in_its_environment_is_one_line(small: ServerProcess) -> None:
@@ -99,7 +99,9 @@ def test_a_peer_that_leaves_in_its_environment_is_one_line(small: ServerProcess)
         with small.connect() as peer:
             peer.sendall(opening)
 
-    small.log.wait('WARNING 127.0.0.1 was sent away: it closed before its environment was whole', len(openings))
+    small.log.wait(
+        'WARNING rejected 127.0.0.1: connection closed before the AGI environment was complete', len(openings)
+    )
     assert still_serves(small)
     assert small.stop() == 0
     assert len(small.log.lines('WARNING')) == len(openings)
@@ -164,7 +166,7 @@ def test_calls_beyond_the_limit_are_sent_away_with_failure(small: ServerProcess)
     assert (surplus.status, surplus.lines) == ('FAILURE', [b'FAILURE'])
     assert [call.status for call in others] == ['SUCCESS', 'SUCCESS']
     assert small.number() == 3
-    small.log.wait(r'WARNING 127\.0\.0\.1 was sent away: all workers are busy: allow more of them \(max_calls\)')
+    small.log.wait(r'WARNING rejected 127\.0\.0\.1: all workers are busy: allow more of them \(max_calls\)')
 
 
 def test_a_call_beyond_the_limit_waits_for_the_next_worker(small: ServerProcess) -> None:

@@ -1,4 +1,4 @@
-"""The Asterisk Gateway Interface: call scripts, and the server that runs them. It knows nothing of storage."""
+"""The Asterisk Gateway Interface: call scripts, and the server that runs them. It does not know any storage."""
 
 from .audio import Audio
 from .call import Call

@@ -1,4 +1,4 @@
-"""The audio that Asterisk's EAGI adds to a session: what the caller says, as bytes."""
+"""The audio that EAGI adds to a call: the caller's voice, as bytes."""
 
 import os
 import select
@@ -13,9 +13,9 @@ _CHUNK = 4096  # a quarter of a second
 
 
 class Audio:
-    """What the caller says: signed linear samples of 16 bits in the machine's order, 8000 a second, one channel.
+    """The caller's voice: signed linear samples of 16 bits in the machine's byte order, 8000 a second, one channel.
 
-    Asterisk keeps about four seconds (a pipe's 64 KiB) for a script that does not read, and drops what is more.
+    If the script does not read, Asterisk keeps about four seconds (a pipe's 64 KiB) and drops the rest.
     """
 
     def __init__(self, file: int) -> None:
@@ -25,9 +25,9 @@ class Audio:
         return f'<Audio from file descriptor {self._file}>'
 
     def read(self, timeout: float = 1.0) -> bytes:
-        """What came since the last time, a quarter of a second of it at most; nothing if none comes in `timeout` s.
+        """The samples since the last read, a quarter of a second at most; b'' if none arrive within `timeout` seconds.
 
-        After a hangup none comes: look at `call.hung_up`. Raises ConnectionLost once Asterisk has closed it.
+        After a hangup none arrive: check `call.hung_up`. Raises ConnectionLost once Asterisk has closed it.
         """
         if not ready(self._file, select.POLLIN, timeout):
             return b''

@@ -1,6 +1,6 @@
 """What the log says about a call: one line when it has ended, and the traceback of a script that failed.
 
-The requested path and the message of an error may say who called: if the caller withholds that, neither is logged.
+The requested path and the message of an error may identify the caller: neither is logged if the caller withholds that.
 """
 
 import json
@@ -19,7 +19,7 @@ _LONGEST = 80
 
 _PLAIN = re.compile(r'[^\s"=\\]+').fullmatch
 
-_NOT_SHOWN = 'not shown, since it may say who called'
+_NOT_SHOWN = 'not shown because it may identify the caller'
 
 
 class Ending(NamedTuple):
@@ -99,7 +99,7 @@ def _cut(value: str) -> str:
 
 def _word(value: str) -> str:
     """`value` as one word of the line: in double quotes, with the escapes of JSON, where it would not be one."""
-    if value.isalnum() or (_PLAIN(value) and value.isprintable()):  # mostly the former, and the quicker for it
+    if value.isalnum() or (_PLAIN(value) and value.isprintable()):  # usually the former, which is faster
         return value
     return json.dumps(value)
 
@@ -108,7 +108,7 @@ def _word(value: str) -> str:
 
 
 def missing(call: Call) -> str:
-    """What is wrong with a call that asks for no script of this server."""
+    """The reason for the failure of a call whose script does not exist here."""
     if call.caller_withheld:
         return f'there is no script of its path, which is {_NOT_SHOWN}'
     return f'there is no script {call.environment.script!r}'
@@ -120,7 +120,7 @@ def why_lost(call: Call) -> str:
 
 
 def message_of(error: BaseException, call: Call) -> str:
-    """The message of `error`, or only its type if the caller withholds who is calling."""
+    """The message of `error`, or only its type if the caller withholds the number."""
     return f'{type(error).__name__}, whose message is {_NOT_SHOWN}' if call.caller_withheld else str(error)
 
 

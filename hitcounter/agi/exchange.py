@@ -1,4 +1,4 @@
-"""A session: commands over a stream, each reply paired with its command. It knows no command's arguments."""
+"""An exchange: commands go out over a stream, and each reply is paired with its command, whatever its arguments."""
 
 import functools
 import logging
@@ -26,7 +26,7 @@ COMMAND_TIMEOUT = 30.0
 
 
 class Exchange:
-    """The part of a call that knows how commands go out and replies come in; `Call` tells what it keeps to."""
+    """The part of a call that sends commands and receives replies; `Call` documents its rules."""
 
     def __init__(
         self,
@@ -40,16 +40,16 @@ class Exchange:
         audio: Audio | None = None,
         keep_withheld: bool = False,
     ) -> None:
-        #: What Asterisk sent at the beginning. Nothing is masked, not even for callers who withhold who they are.
+        #: What Asterisk sent at the beginning. Nothing is masked, not even if the caller withholds the number.
         self.environment = environment
         #: True if the caller withholds number and name: then log, store and show neither.
         self.caller_withheld = not keep_withheld and environment.presentation is Presentation.PROHIBITED
-        #: What the caller says, for a script that Asterisk's EAGI runs; else None.
+        #: The caller's voice if Asterisk's EAGI runs the script; otherwise None.
         self.audio = audio
-        #: What the parameters of the script's path stand for, decoded: `call.parameters['line']`.
+        #: The parameters of the script's path, decoded: `call.parameters['line']`.
         self.parameters = parameters
-        #: What the call came to, for its line in the log: a script may set it to a number or a short text. It is
-        #: logged for callers who withhold who they are, too: it must not say who called, nor be a PIN.
+        #: The result of the call, for its line in the log: a script may set it to a number or a short text. It is
+        #: logged even if the caller withholds the number: it must not identify the caller, and never be a PIN.
         self.result: str | int | None = None
         self._stream = stream
         self._deadline = deadline  # of the whole call, on the clock of time.monotonic()
@@ -57,11 +57,11 @@ class Exchange:
         self._replies = Replies()
         self._replies.feed(received)  # what came right after the environment
         self._refuse_forged_line()
-        self._hangup_told = False
-        self._unanswered = ''  # the command that is under way, or whose reply will not come in step any more
+        self._hangup_raised = False
+        self._unanswered = ''  # the running command, or one whose reply can no longer be paired with it
         self._lost = ''  # why nothing more can be sent
-        # Whether a caller may have written what comes before the next command, in a value of the environment or in one
-        # that a command returned.
+        # Whether a caller may have written what comes before the next command, in a value of the environment or of a
+        # reply.
         self._is_wary = True
         self._value_came = False
 
@@ -70,44 +70,44 @@ class Exchange:
         return f'<{type(self).__name__} {environment.unique_id} to {environment.extension!r:.82}>'
 
     def _refuse_forged_line(self) -> None:
-        """Raise ProtocolError if more than a HANGUP came with the environment."""
+        """Raise ProtocolError if anything but HANGUP came with the environment."""
         try:
             self._replies.take_unasked()
         except ProtocolError:
             if not self.caller_withheld:
                 raise
             raise ProtocolError(
-                'a line came with the environment that is not shown, since it may say who called'
+                'a line came with the environment; it is not shown because it may identify the caller'
             ) from None
 
     @functools.cached_property
     def url_query(self) -> Mapping[str, tuple[str, ...]]:
-        """The query of `agi://host/path?query`, decoded: each name and its values, of which there is one at least."""
+        """The query of `agi://host/path?query`, decoded: each name and its values, at least one."""
         return query_of(self.environment.script)
 
     @property
     def hung_up(self) -> bool:
         """True once the caller is gone or Asterisk has closed the connection; each access checks for that.
 
-        A script that does other things than commands for long can so end in time. To AGI, a channel that is sent
-        elsewhere in the dialplan, as by a redirect, looks the same.
+        A script that works for long without commands can check it, to end in time. A channel that is redirected to
+        another place in the dialplan looks the same to AGI.
         """
         return self._replies.hung_up or self._has_come_to_hangup()
 
     def wait_for_hangup(self, timeout: Seconds) -> bool:
-        """Wait for a hangup, for `timeout` at most, while no command is under way; returns `hung_up`.
+        """Wait up to `timeout` for a hangup, while no command is running; returns `hung_up`.
 
-        Raises ConnectionLost once the call has lasted as long as it may.
+        Raises ConnectionLost once the call has reached its time limit.
         """
         left = seconds(timeout)
         end = time.monotonic() + left
         while not self.hung_up and left > 0:
             if time.monotonic() >= self._deadline:
-                self._lost = 'the call has lasted as long as it may'
+                self._lost = 'the call has reached its time limit'
                 raise ConnectionLost(self._lost)
             pulse = min(left, _PULSE)
             if not self._stream.wait(pulse):
-                left = min(left - pulse, end - time.monotonic())  # the test kit's time goes faster
+                left = min(left - pulse, end - time.monotonic())  # time passes faster in the test kit
         return self._replies.hung_up
 
     @property
@@ -121,7 +121,7 @@ class Exchange:
         return self._lost or (f'{self._unanswered} has no reply' if self._unanswered else '')
 
     def note_hangup(self) -> None:
-        """Take note of a hangup told by other means than the line HANGUP; a signal handler may do so."""
+        """Record a hangup announced otherwise than by the line HANGUP; a signal handler may call it."""
         self._replies.hung_up = True
 
     def _has_come_to_hangup(self) -> bool:
@@ -137,7 +137,7 @@ class Exchange:
         return self._replies.hung_up
 
     def expect_silence(self) -> None:
-        """Raise ProtocolError if anything but HANGUP has come since the last reply, unless a reply is still due."""
+        """Raise ProtocolError if anything but HANGUP has come since the last reply, unless one is still expected."""
         if self._unanswered:
             return
         if self._is_wary:
@@ -147,21 +147,21 @@ class Exchange:
     def command(self, name: str, *arguments: str, timeout: Seconds | None = None) -> Reply:
         """Send any command and return its reply: `call.command('GET VARIABLE', 'EXTEN')`.
 
-        `name` is the command's, of one word or more, in any case, and goes out as it is; each of the `arguments`
-        reaches Asterisk as one word. The name is logged, the arguments are not. `timeout` is how long the reply may
-        take; None: until the call's deadline.
+        `name` is one or more words, in any case, and is sent as it is; each of the `arguments` reaches Asterisk as
+        one word. The name is logged, the arguments are not. `timeout` limits the wait for the reply; None: until the
+        call's deadline.
         """
         reply = self._exchange(name, arguments, timeout)
-        if reply.status == 200 and not self._replies.hung_up:  # mostly, and the quicker for it
+        if reply.status == 200 and not self._replies.hung_up:  # most replies, and this is the fast path
             return reply
-        return self._settled(name, reply)
+        return self._checked(name, reply)
 
     def _exchange(self, name: str, arguments: tuple[str, ...], timeout: Seconds | None) -> Reply:
-        """Send a command and take its reply, whatever it is."""
+        """Send a command and return its reply, whatever its status."""
         if timeout is not None:
             timeout = seconds(timeout)
         line = compose(name, *arguments, limit=self._line_limit)
-        if self._hangup_told and not runs_dead(name):
+        if self._hangup_raised and not runs_dead(name):
             raise Hangup(f'the caller has hung up, and {name} needs a live channel')
         if self._unanswered:
             raise ConnectionLost(f'{name} was not sent, because {self._unanswered} has no reply yet: let the call end')
@@ -175,8 +175,8 @@ class Exchange:
             self._lost = str(error)
             raise
         except ConnectionLost as error:
-            if self._replies.hung_up and not self._hangup_told:  # as AGIEXITONHANGUP has it
-                raise self._told_of_hangup(name) from error
+            if self._replies.hung_up and not self._hangup_raised:  # as AGIEXITONHANGUP makes it
+                raise self._hangup_error(name) from error
             self._lost = str(error)
             raise
         self._unanswered = ''
@@ -193,26 +193,26 @@ class Exchange:
                 if reply is not None:
                     self._is_wary = self._value_came = self._value_came or reply.data is not None
                     return reply
-                if time.monotonic() >= deadline:  # a trickle of bytes is no answer
+                if time.monotonic() >= deadline:  # a trickle of bytes is not an answer
                     raise TimeoutError
         except TimeoutError:
             raise ConnectionLost(f'Asterisk did not answer {name} in time') from None
 
     def _feed_all_pending(self) -> None:
-        """Feed all that has come so far: a value may hold what looks like its end, and may come in pieces."""
+        """Feed everything received so far: a value may contain what looks like its end, and may come in pieces."""
         while data := self._stream.pending():
             self._replies.feed(data)
 
-    def _settled(self, name: str, reply: Reply) -> Reply:
-        """`reply`, unless it tells of a hangup or a refusal. Neither shows the arguments: they may be a PIN."""
+    def _checked(self, name: str, reply: Reply) -> Reply:
+        """Return `reply`, or raise for a hangup or a refusal, without the arguments: they may be a PIN."""
         if reply.status == 511:
             self._replies.hung_up = True
-        if self._replies.hung_up and not (self._hangup_told and reply.status != 511):
-            raise self._told_of_hangup(name)
+        if self._replies.hung_up and not (self._hangup_raised and reply.status != 511):
+            raise self._hangup_error(name)
         if reply.status != 200:
             raise CommandFailed(f'Asterisk answered {reply.status} to {name}: {reply.text!r}')
         return reply
 
-    def _told_of_hangup(self, name: str) -> Hangup:
-        self._hangup_told = True
+    def _hangup_error(self, name: str) -> Hangup:
+        self._hangup_raised = True
         return Hangup(f'the caller hung up before {name} was over')

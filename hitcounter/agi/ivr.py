@@ -1,7 +1,7 @@
 """Asking a caller for digits: questions and menus, over the commands of a call.
 
-Each asks a bounded number of times, and waits a bounded time for each key. A hangup is raised as Hangup, never taken
-for silence. What was pressed is in no log and in no error.
+The number of attempts and the wait for each key are limited. A hangup raises Hangup, and is never mistaken for silence.
+Neither a log nor an error shows the keys.
 """
 
 import string
@@ -37,24 +37,23 @@ def ask(
     no_input: str = '',
     invalid: str = '',
 ) -> str | None:
-    """Play `prompt` and take `digits` digits; returns them, or None if the caller gave none that would do.
+    """Play `prompt` and collect `digits` digits; returns them, or None if the caller entered none that are accepted.
 
-    With `at_least`, fewer do as well, once the caller presses the `terminator` or pauses for `timeout`. What is too
-    short, holds a key that is no digit, or is not `valid` is asked for again, `attempts` times in all. Before
-    another attempt the caller hears `no_input` if no key was pressed, `invalid` otherwise, if these are given. The
-    names are those of sound files; one that Asterisk does not have is skipped, and the keys are waited for all the
-    same.
+    With `at_least`, fewer are accepted once the caller presses the `terminator` or pauses for `timeout`. An entry that
+    is too short, contains a key other than a digit, or is not `valid` is asked for again, `attempts` times in all.
+    Before another attempt the caller hears the sound file `no_input` if no key was pressed, and `invalid` otherwise, if
+    they are given. A sound file that Asterisk does not have is skipped, and the keys are waited for all the same.
 
-    It lasts no longer than the prompts and `timeout` for each key. With a `terminator` other than `#` (another key,
-    or '' for none) the keys are read one by one, and one that is pressed just between two reads is lost.
+    It takes at most the prompts' time plus `timeout` for each key. With a `terminator` other than `#` (another key, or
+    '' for none) the keys are read one by one, and a key pressed between two reads is lost.
 
-    Raises Hangup and the like as every command does, and CommandRefused for what makes no question.
+    Raises Hangup and the like as every command does, and CommandRefused for arguments that do not fit together.
     """
     fewest = whole(digits if at_least is None else at_least)
     if not 0 <= fewest <= whole(digits) or not digits:
         raise CommandRefused(f'digits is {digits}, at_least {at_least}: give 1 or more, and no more than that')
     if terminator not in ('', '*', _HASH, 'A', 'B', 'C', 'D'):
-        raise CommandRefused(f'{terminator!r} can end no digits: give *, #, A, B, C, D or nothing')
+        raise CommandRefused(f'{terminator!r} cannot end the digits: give *, #, A, B, C, D or nothing')
 
     def accepts(entry: str) -> bool:
         return len(entry) >= fewest and not entry.strip(string.digits) and (valid is None or valid(entry))
@@ -76,7 +75,7 @@ def menu(
     no_input: str = '',
     invalid: str = '',
 ) -> str | None:
-    """Play `prompt` until a key is pressed; returns the one of the keys `choices`, or None if there was none.
+    """Play `prompt` until a key is pressed; returns the key, one of `choices`, or None.
 
     `attempts`, `timeout`, `no_input` and `invalid` are those of `ask`; so are the errors. Any of `choices` may be
     `#` or `*`.
@@ -108,12 +107,12 @@ def _try(
     return None
 
 
-# By GET DATA, which reads all keys within one command, but always ends at #.
+# By GET DATA, which reads all keys in one command, but always ends at #.
 
 
 def _listen(call: Call, prompt: str, digits: int, timeout: Seconds) -> Entry:
     answer = call.get_data(prompt, timeout=timeout, max_digits=digits)
-    if not answer.played:  # there is no such sound file, or the caller is gone, which the next command tells
+    if not answer.played:  # no such sound file, or the caller is gone, which the next command reports
         answer = call.get_data('', timeout=timeout, max_digits=digits)
     if not answer.played:
         _check_caller(call)
@@ -149,5 +148,5 @@ def _next_key(call: Call, timeout: Seconds) -> str | None:
 
 
 def _check_caller(call: Call) -> None:
-    """Raise Hangup if the caller is gone: who left has not paused."""
+    """Raise Hangup if the caller is gone: a hangup is not a pause."""
     call.channel_status()

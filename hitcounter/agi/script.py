@@ -1,4 +1,4 @@
-"""Scripts: what a call runs, found by the path of its network script."""
+"""Scripts: what a call runs, chosen by the path of its network script."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 P = ParamSpec('P')
 R_co = TypeVar('R_co', covariant=True)
 
-#: Paths whose scripts are remembered; a dialplan asks for few.
+#: Paths whose scripts are cached; a dialplan asks for few.
 REMEMBERED = 256
 
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
@@ -28,11 +28,11 @@ _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Script(Generic[P, R_co]):
-    """A function that handles a call, and the path under which the dialplan asks for it.
+    """A function that handles a call, and the path by which the dialplan asks for it.
 
-    The path `vote/{line}` has a parameter, one segment that is not empty; the call has it in `call.parameters`. The
-    rest is written as it is once decoded; '' is the path of `agi://host`. Raises ScriptError for other paths, and for
-    what does not run when it is called: an async function, a generator function.
+    The path `vote/{line}` has a parameter, which stands for one segment that is not empty: `call.parameters['line']`.
+    The other segments are compared after decoding; '' is the path of `agi://host`. Raises ScriptError for other
+    paths, and for functions that do not run when they are called: async functions and generator functions.
     """
 
     path: str
@@ -46,25 +46,25 @@ class Script(Generic[P, R_co]):
         return self.function(*args, **kwargs)
 
     def __str__(self) -> str:
-        """The path and the function, for an error that is about both."""
+        """The path and the function, for the message of an error about both."""
         function = getattr(self.function, 'func', self.function)  # bound or not
         name = getattr(function, '__qualname__', type(function).__qualname__)
         return f'{self.path!r} ({function.__module__}.{name})'
 
     def bind(self, **arguments: object) -> 'Script[[Call], R_co]':
-        """This script with `arguments` given, so that it takes only the call. Raises ScriptError if they do not fit."""
+        """This script with `arguments` bound, so that it takes only the call. Raises ScriptError if they do not fit."""
         self.check(**arguments)
         function: Callable[..., R_co] = self.function
         return Script(self.path, functools.partial(function, **arguments))
 
     def check(self, **arguments: object) -> None:
-        """Raise ScriptError unless it can be run with a call and `arguments`."""
+        """Raise ScriptError unless the function accepts a call and `arguments`."""
         try:
             inspect.signature(self.function).bind(None, **arguments)
         except (TypeError, ValueError) as error:
             given = ' and '.join(['a call', *arguments])
             raise ScriptError(
-                f'the script {self} cannot be run with {given}: {error}; bind() what it takes, and no more'
+                f'the script {self} cannot be run with {given}: {error}; bind() exactly the arguments that it takes'
             ) from error
 
 
@@ -75,9 +75,9 @@ def script(path: str) -> Callable[[Callable[P, R_co]], Script[P, R_co]]:
 
 
 class Scripts:
-    """The scripts of a server. Segment by segment from the left, what is written out wins over a parameter.
+    """The scripts of a server. Segment by segment from the left, a literal segment wins over a parameter.
 
-    Raises ScriptError when two have the same path, or one takes more than a call.
+    Raises ScriptError if two have the same path, or one takes more than a call.
     """
 
     def __init__(self, scripts: Iterable[Script[..., object]]) -> None:
@@ -85,7 +85,7 @@ class Scripts:
             raise ScriptError(f'{scripts!r} is not a list of scripts: give them as in [greet]')
         shapes: dict[tuple[str, ...], Script[..., object]] = {}
         for script in scripts:
-            if not isinstance(script, Script):  # easily forgotten where no types are checked
+            if not isinstance(script, Script):  # easily forgotten if types are not checked
                 raise ScriptError(f'{script!r} is not a script: mark the function with @script')
             script.check()
             shape = tuple('{}' if _is_parameter(segment) else segment for segment in _pattern(script.path))
@@ -97,7 +97,7 @@ class Scripts:
         self._remembered = functools.lru_cache(REMEMBERED)(self._search)
 
     def find(self, network_script: str) -> tuple[Script[..., object] | None, Mapping[str, str]]:
-        """The script that is asked for, or None, and its parameters."""
+        """The requested script, or None, and its parameters."""
         return self._remembered(path_of(network_script))
 
     def _search(self, path: str) -> tuple[Script[..., object] | None, Mapping[str, str]]:
@@ -112,7 +112,7 @@ class Scripts:
 def run_script(call: Call, script: Script[..., object] | None) -> Ending:
     """Run the call's script, if there is one; returns how the call ended.
 
-    A connection that is lost after the hangup is what AGIEXITONHANGUP asks for, and no more than the hangup.
+    A connection that is lost after the hangup, as AGIEXITONHANGUP has it, counts as the hangup.
     """
     if script is None:
         return failure(f'failed ({call_log.missing(call)})')
@@ -139,7 +139,7 @@ def _ending_by(error: BaseException, call: Call, script: Script[..., object]) ->
             return HUNG_UP
         case ProtocolError() | ConnectionLost():
             return failure(f'lost ({call_log.message_of(error, call)})')
-        case HitcounterError(is_programming_error=False):  # the caller cannot be served, and no code is to blame
+        case HitcounterError(is_programming_error=False):  # the caller cannot be served, but no code is wrong
             logger.error('%s: %s', call.environment.unique_id, call_log.message_of(error, call))
         case _:
             call_log.log_failure(call, script.path, error)
@@ -147,11 +147,11 @@ def _ending_by(error: BaseException, call: Call, script: Script[..., object]) ->
 
 
 def refuse_what_never_ran(result: object, script: object) -> None:
-    """Raise ScriptError if `result` shows that the script was an async or a generator function behind a decorator."""
+    """Raise ScriptError if `result` shows that the script was an async or a generator function inside a decorator."""
     if never_run(result):
         raise ScriptError(
-            f'the script {script} returned a {type(result).__name__}, and nothing of it ran: make what is decorated a '
-            f'plain function'
+            f'the script {script} returned a {type(result).__name__}, and did not run: make the decorated function a '
+            f'plain one'
         )
 
 
@@ -164,7 +164,7 @@ def _is_parameter(segment: str) -> bool:
 
 
 def _match(pattern: tuple[str, ...], asked: tuple[str, ...]) -> dict[str, str] | None:
-    """What the parameters of `pattern` stand for in the segments `asked`; None if they are of some other path."""
+    """The values of the parameters of `pattern` in the segments `asked`; None if they do not match."""
     if len(pattern) != len(asked):
         return None
     parameters = {}

@@ -1,4 +1,4 @@
-"""A stream: the bytes of one session over a socket or two pipes, each wait for them bounded."""
+"""A stream: the bytes of one call over a socket or two pipes, with a limit on each wait."""
 
 import os
 import select
@@ -10,24 +10,24 @@ from typing import Protocol
 
 from ..errors import ConnectionLost
 
-#: Bytes that are read at once: mostly more than a line, and as many as Python keeps in its own small blocks. Each
-#: call that waits for a reply holds them.
+#: Bytes read at once: usually more than a line, and small enough for Python's own allocator. Each call that waits
+#: for a reply holds them.
 _CHUNK = 479
 
-#: Seconds that a read waits within the kernel, which costs nothing, before it checks its deadline. A nearer deadline
-#: limits the wait itself.
+#: Seconds that a read waits in the kernel, at no cost, before it checks its deadline. A nearer deadline limits the
+#: wait itself.
 TICK = 5.0
 
-#: The socket option that gives the memory of what has come and was not read, then more (asm-generic/socket.h).
+#: The socket option whose value begins with the memory of unread data (asm-generic/socket.h).
 _SO_MEMINFO = 55
 _NO_MEMORY = bytes(4)
 
-#: Seconds that Asterisk may leave a pipe full.
+#: Seconds for which Asterisk may leave a pipe full.
 _SEND_TIMEOUT = 10.0
 
 _LONGEST_POLL = 3600.0
 
-#: A line that begins so makes Asterisk set AGISTATUS to FAILURE, and the dialplan can go elsewhere.
+#: A line that begins like this makes Asterisk set AGISTATUS to FAILURE, so that the dialplan can react.
 FAILURE = b'FAILURE\n'
 
 
@@ -38,16 +38,16 @@ class Stream(Protocol):
         """Send all of `data`. Raises ConnectionLost."""
 
     def receive(self, deadline: float) -> bytes:
-        """What has come, at least one byte, waiting until time.monotonic() is `deadline` at most.
+        """Return the bytes received, at least one, waiting until `deadline` on the clock of time.monotonic().
 
         Raises ConnectionLost when the other side closed, TimeoutError at the deadline.
         """
 
     def pending(self) -> bytes:
-        """What has come already; nothing, if nothing has."""
+        """Return the bytes received so far, perhaps none, without waiting."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait, for `seconds` at most, until something comes or the other side closes; returns whether it did."""
+        """Wait up to `seconds` until something arrives or the other side closes; returns whether it did."""
 
 
 class SocketStream:
@@ -60,7 +60,7 @@ class SocketStream:
         try:
             self._connection.sendall(data)
         except OSError as error:
-            raise ConnectionLost(f'Asterisk took no command: {error}') from error
+            raise ConnectionLost(f'Asterisk accepted no command: {error}') from error
 
     def receive(self, deadline: float) -> bytes:
         while True:
@@ -69,7 +69,7 @@ class SocketStream:
                 raise TimeoutError
             try:
                 data = self._connection.recv(_CHUNK)
-            except BlockingIOError:  # one tick of waiting is over
+            except BlockingIOError:  # one tick has passed
                 continue
             except OSError as error:
                 raise ConnectionLost(f'Asterisk sent no reply: {error}') from error
@@ -87,10 +87,10 @@ class SocketStream:
             return b''
 
     def _is_empty(self) -> bool:
-        """Whether nothing has come, as far as that can be told without recv(), which lets another thread go first."""
+        """Whether nothing has arrived, found out without recv(), which would let another thread run first."""
         connection = self._connection
         return (
-            connection.family != socket.AF_UNIX  # where the bytes are on the account of who sent them
+            connection.family != socket.AF_UNIX  # where unread bytes count as the sender's memory
             and connection.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, len(_NO_MEMORY)) == _NO_MEMORY
         )
 
@@ -99,7 +99,7 @@ class SocketStream:
 
 
 class StdioStream:
-    """A stream over a pair of pipes, such as those that Asterisk gives to a process; it closes them."""
+    """A stream over a pair of pipes, such as a process gets from Asterisk; it closes them."""
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._incoming = incoming
@@ -114,7 +114,7 @@ class StdioStream:
                     raise TimeoutError('the pipe is full')
                 data = data[os.write(self._outgoing, data[: select.PIPE_BUF]) :]  # as much as never blocks
         except OSError as error:
-            raise ConnectionLost(f'Asterisk took no command: {error}') from error
+            raise ConnectionLost(f'Asterisk accepted no command: {error}') from error
 
     def receive(self, deadline: float) -> bytes:
         while not self.wait(deadline - time.monotonic()):
@@ -138,7 +138,7 @@ class StdioStream:
             raise ConnectionLost(f'Asterisk sent no reply: {error}') from error
 
     def close(self) -> None:
-        """Give both pipes back; what is not open is no error."""
+        """Close both pipes, even if they are closed already."""
         incoming, self._incoming = self._incoming, -1
         outgoing, self._outgoing = self._outgoing, -1
         for file in (incoming, outgoing):
@@ -147,14 +147,14 @@ class StdioStream:
 
 
 def ready(file: int, event: int, seconds: float) -> bool:
-    """Whether `file` can be read or written, waiting for it so many seconds, and never more than an hour."""
+    """Whether `file` can be read or written, after waiting up to `seconds`, and never more than an hour."""
     poll = select.poll()
     poll.register(file, event)
     return bool(poll.poll(1000 * max(0.0, min(seconds, _LONGEST_POLL))))
 
 
 def bound_waits(connection: socket.socket, tick: float) -> None:
-    """Let no wait on `connection`, or on what a listening one accepts, last longer than `tick` seconds.
+    """Limit every wait on `connection`, and on connections that a listening one accepts, to `tick` seconds.
 
     The kernel keeps the time, which saves Python a poll() before each recv().
     """

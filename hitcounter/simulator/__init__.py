@@ -1,7 +1,6 @@
 """The simulator of Asterisk: the other side of an AGI call, for tests and for people without a PBX.
 
-It knows the words of the AGI protocol (`hitcounter.agi.protocol`) and the caller's plans, and no script, server or
-database.
+It uses only the pure part of `hitcounter.agi`, the protocol, and knows neither scripts nor servers nor databases.
 """
 
 from . import events

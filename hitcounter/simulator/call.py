@@ -21,16 +21,16 @@ _DEAD = '511 Command Not Permitted on a dead channel or intercept routine\n'
 class Running:
     """A command that Asterisk has begun, and how it will end: with `reply`, or `broken` by a hangup.
 
-    `seconds` is how long it keeps the channel busy; it is infinite if only a hangup ends it. One that is planned comes
-    `left_after` so many. `interrupted` is the reply if another command, or the end of the connection, arrives
-    meanwhile; None if the command does not look out for that.
+    `seconds` is how long it keeps the channel busy, infinite if only a hangup ends it. A planned hangup comes
+    `left_after` so many seconds. `interrupted` is the reply if another command, or the end of the connection, arrives
+    meanwhile; None if the command does not check for that.
     """
 
     line: bytes
     reply: str
     broken: Callable[[float], str]
     interrupted: str | None = None
-    manner: HangUpTiming | None = None
+    timing: HangUpTiming | None = None
     left_after: float | None = None
     events: tuple[CallEvent, ...] = ()
     seconds: float = 0.0
@@ -38,12 +38,12 @@ class Running:
 
 
 class SimulatedCall:
-    r"""One AGI call as Asterisk leads it.
+    r"""One AGI call, seen from Asterisk.
 
-    Send `opening()`, then for each piece that the server sends either `receive` it, or `feed` it and go
-    through the commands with `begin` and `finish`; `close` when the server closes. It is over once `ended`.
+    Send `opening()`. Then either `receive` each piece that the server sends, or `feed` it and go through the commands
+    with `begin` and `finish`; `close` when the server closes. The call is over once `ended`.
 
-    ValueError if the channel's caller plans what cannot be: a command that there is not, a key that no telephone has.
+    Raises ValueError if the channel plans something impossible: an unknown command, a key that no telephone has.
 
     >>> call = SimulatedCall(Channel())
     >>> call.receive(b'SAY NUMBER 42 ""\n')
@@ -59,9 +59,9 @@ class SimulatedCall:
         self.events: list[CallEvent] = []
         #: Every line that was read from the server, without its newline.
         self.lines: list[bytes] = []
-        #: Whether Asterisk is through with the call, and closes the connection.
+        #: Whether Asterisk has finished with the call and closes the connection.
         self.ended = False
-        #: AGISTATUS at the end: SUCCESS, FAILURE or HANGUP; None before, and if Asterisk itself went down.
+        #: AGISTATUS at the end: SUCCESS, FAILURE or HANGUP; None before that, or if Asterisk itself went down.
         self.status: str | None = None
         self._reader = LineReader(channel.line_limit)
         self._begun: set[str] = set()
@@ -81,7 +81,7 @@ class SimulatedCall:
         """Asterisk's own database as this call sees it, `family/key` to value."""
         return self.leg.database
 
-    # The way of the bytes.
+    # Bytes in and out.
 
     def opening(self) -> bytes:
         """What Asterisk sends first: the environment block."""
@@ -90,20 +90,20 @@ class SimulatedCall:
         return self.channel.environment_block() + (self.hang_up() if leaves_at_once else b'')
 
     def receive(self, piece: bytes) -> bytes:
-        """Take bytes of the server, let each command that is read run to its end, and give all replies."""
+        """Take bytes from the server, run each complete command to its end, and return all replies."""
         self.feed(piece)
         return self._run_all()
 
     def feed(self, piece: bytes) -> None:
-        """Take bytes of the server, in any pieces."""
+        """Take bytes from the server, in any pieces."""
         self._reader.feed(piece)
 
     def feed_end(self) -> None:
-        """Take note that the server closes its side, which `close` does as well."""
+        """Record that the server closes its side; `close` does so too."""
         self._reader.feed_end()
 
     def begin(self) -> Running | None:
-        """Begin the next command; None if Asterisk waits for more bytes, or is through with the call."""
+        """Begin the next command; returns None if Asterisk waits for more bytes, or has finished with the call."""
         line = None if self.ended else self._reader.next_line()
         if line is None:
             return None
@@ -113,9 +113,9 @@ class SimulatedCall:
         return running
 
     def finish(self, running: Running, *, left_after: float | None = None) -> bytes:
-        """End a command, perhaps by a hangup after so many seconds; give its reply and what comes right after it.
+        """End a command, perhaps by a hangup after so many seconds; returns its reply and what follows it at once.
 
-        Bytes that were fed since it began, as well as `feed_end`, interrupt the commands that look out for them.
+        Bytes fed since it began, and `feed_end`, interrupt the commands that check for them.
         """
         left_after = running.left_after if left_after is None else left_after
         self.leg.pass_time(running.seconds if left_after is None else left_after)
@@ -123,12 +123,12 @@ class SimulatedCall:
             return encode(running.broken(left_after) + self._leave())
         if running.interrupted is not None and self._reader.readable:
             return encode(running.interrupted)
-        if running.manner is HangUpTiming.AFTER or self.leg.seconds_left <= 0:
+        if running.timing is HangUpTiming.AFTER or self.leg.seconds_left <= 0:
             return encode(running.reply + self._leave())
         return encode(running.reply + (self._hang_up() if running.hangs_up else ''))
 
     def idle(self, seconds: float) -> bytes:
-        """Let time pass while no command runs: SET AUTOHANGUP may hang up meanwhile."""
+        """Let time pass while no command runs; SET AUTOHANGUP may hang up meanwhile."""
         self.leg.pass_time(seconds)
         return encode(self._leave() if self.leg.seconds_left <= 0 else '')
 
@@ -137,7 +137,7 @@ class SimulatedCall:
         return encode(self._leave())
 
     def close(self) -> bytes:
-        """Let the server close its side: what is still unread runs, then Asterisk says HANGUP and closes."""
+        """Let the server close its side: unread commands still run, then Asterisk sends HANGUP and closes."""
         self.feed_end()
         replies = self._run_all()
         return replies + encode('' if self.ended else self._end(self._last_status()))
@@ -165,12 +165,12 @@ class SimulatedCall:
         self.leg.hold_keys(''.join(keys for point, keys in self.channel.keys.items() if point in points))
         outcome = self._outcome(command, words)
         if isinstance(outcome, str):
-            return self._hung_up_during(replace(_instant(line, before + outcome), manner=how), plan)
+            return self._hung_up_during(replace(_instant(line, before + outcome), timing=how), plan)
         self._failed |= outcome.failed
         return self._hung_up_during(_running(line, before, outcome, how), plan)
 
     def _hung_up_during(self, running: Running, plan: HangUp | None) -> Running:
-        """The same with the moment at which a plan, or SET AUTOHANGUP, ends it, if one does."""
+        """The same command, with the moment at which a plan or SET AUTOHANGUP ends it, if one does."""
         left_after = self.leg.seconds_left if self.leg.seconds_left < running.seconds else inf
         if plan is not None and plan.how is HangUpTiming.DURING:
             usual = running.seconds / 2 if running.seconds < inf else 0.0
@@ -180,7 +180,7 @@ class SimulatedCall:
         return replace(running, left_after=0.0) if running.seconds == inf else running
 
     def _points(self, command: Command | None) -> set[int | str]:
-        """How a plan may name the command that now begins: by its count, and by its name the first time."""
+        """The names that a plan may use for the command that now begins: its count, and its name if it is the first."""
         points: set[int | str] = {len(self.lines)}
         if command is not None and command.name not in self._begun:
             self._begun.add(command.name)
@@ -192,7 +192,7 @@ class SimulatedCall:
         return plan if plan is not None and plan.at in points and not self.leg.dead else None
 
     def _outcome(self, command: Command | None, words: list[bytes]) -> Outcome | str:
-        """What a command comes to, or the lines of its refusal."""
+        """The outcome of a command, or the lines that refuse it."""
         if command is None:
             return _UNKNOWN
         if self.leg.dead and not command.runs_dead:
@@ -203,7 +203,7 @@ class SimulatedCall:
             return f'{_USAGE}{command.usage}{_END_OF_USAGE}'
         return outcome.on_dead_channel() if self.leg.dead else outcome
 
-    # The caller goes, and the end.
+    # The hangup and the end.
 
     def _leave(self) -> str:
         if self.leg.dead or self.ended:
@@ -231,7 +231,7 @@ class SimulatedCall:
 
 
 def _check_plans(channel: Channel) -> None:
-    """Raise ValueError for a plan that would never come about, and leave a test without what it is for."""
+    """Raise ValueError for a plan that could never happen: a test would pass without testing anything."""
     plans = [*channel.keys] if channel.hang_up is None else [*channel.keys, channel.hang_up.at]
     for plan in plans:
         if isinstance(plan, str) and plan not in COMMANDS:
@@ -245,7 +245,7 @@ def _instant(line: bytes, reply: str) -> Running:
     return Running(line, reply, lambda seconds: reply)
 
 
-def _running(line: bytes, before: str, outcome: Outcome, manner: HangUpTiming | None) -> Running:
+def _running(line: bytes, before: str, outcome: Outcome, timing: HangUpTiming | None) -> Running:
     def reply(result: str) -> str:
         return f'{before}{outcome.lead}200 result={result}\n'
 
@@ -254,7 +254,7 @@ def _running(line: bytes, before: str, outcome: Outcome, manner: HangUpTiming | 
         reply(outcome.result),
         lambda seconds: reply(outcome.after_hangup(seconds)),
         interrupted=reply(outcome.interrupted) if outcome.interrupted else outcome.interrupted,
-        manner=manner,
+        timing=timing,
         events=outcome.events,
         seconds=outcome.seconds,
         hangs_up=outcome.hangs_up,

@@ -12,7 +12,7 @@ from .lines import MAX_LINE
 from .surroundings import Application, OtherChannel
 
 ENCODING: Final = 'utf-8'
-#: Asterisk passes bytes as they are; those that are no UTF-8 are kept as lone surrogates.
+#: Asterisk passes bytes as they are; bytes that are not UTF-8 are kept as lone surrogates.
 ERRORS: Final = 'surrogateescape'
 
 _NOT_AVAILABLE: Final = 67
@@ -20,19 +20,19 @@ _serials: Final = itertools.count(1)
 
 
 class HangUpTiming(Enum):
-    """How a caller goes."""
+    """How a caller hangs up."""
 
     DURING = 'while the command runs: its reply is a failure, then comes the line HANGUP'
     CROSSING = 'just before the command arrives: HANGUP, then the reply that a dead channel gives'
     AFTER = 'after the reply, while no command runs: the bare line HANGUP'
-    VANISHING = 'while the command runs, and Asterisk with the caller: the connection closes without a word'
+    VANISHING = 'while the command runs, and Asterisk with the caller: the connection closes without notice'
 
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """When and how the caller goes: at the nth command, counted from 1, or at the first of a name.
+    """When and how the caller hangs up: at the nth command, counted from 1, or at the first one of that name.
 
-    `after` are the seconds that the command has run by then, of those that it would take; None: half of them.
+    `after` is how many seconds the command has run by then; None: half of the time that it would take.
     """
 
     at: int | str
@@ -42,23 +42,23 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One channel: the values of its environment block, the world around it, and the caller's plans.
+    """One channel: the values of its environment block, its surroundings, and the caller's plans.
 
-    A `url` that is only a path, as in `AGI(/path)`, gives the block of a process that Asterisk starts. Values go out
-    as they are, as from Asterisk: a newline in `caller_id` makes a further line of the block.
+    A `url` that is only a path, as in `AGI(/path)`, gives the block of a process that Asterisk starts. Values are sent
+    unchanged, as by Asterisk: a newline in `caller_id` makes another line of the block.
 
-    `variables` may hold AGISIGHUP, AGIEXITONHANGUP and AGIEXECFULL, which Asterisk itself obeys, and what functions
-    give, as in `{'DEVICE_STATE(PJSIP/100)': 'BUSY'}`. `database` is AstDB, `family/key` to value; `others` are the
-    channels that commands may name. `applications` are further ones for EXEC, by name, or by name and options, as in
-    `Dial(PJSIP/100,20)`. `subroutines` are what those at `context,extension,priority` return to GOSUB.
+    `variables` may contain AGISIGHUP, AGIEXITONHANGUP and AGIEXECFULL, which Asterisk itself obeys, and the values of
+    functions, as in `{'DEVICE_STATE(PJSIP/100)': 'BUSY'}`. `database` is AstDB, `family/key` to value; `others` are the
+    channels that commands may name. `applications` are more applications for EXEC, by name, or by name and options, as
+    in `Dial(PJSIP/100,20)`. `subroutines` are the values that subroutines at `context,extension,priority` return.
 
-    Everything exists but what is named in `missing`: prompts, contexts, labels, and folders to record into. A prompt
-    plays for one second unless `samples` tells its length, at 8000 to the second.
+    All prompts, contexts, labels and folders for recordings exist, except those named in `missing`. A prompt plays for
+    one second unless `samples` has its length, at 8000 per second.
 
-    The caller presses `digits` one by one, each as soon as a command listens for it, and `keys` during the
-    nth command or the first of a name, whether it listens or not. Each key takes the caller `seconds_per_key`, and
-    comes too late if the command is over by then; None: half of the prompt that plays. `texts` are sent one by one,
-    each when a command would receive it. `dead` is the channel of a script that extension `h` runs.
+    The caller presses `digits` one by one, each as soon as a command listens for it, and `keys` during the nth command
+    or the first one of a name, whether it listens or not. Each key takes `seconds_per_key`, and comes too late if the
+    command has ended by then; None: half of the prompt that plays. `texts` are sent one by one, each when a command
+    receives texts. `dead` makes it the channel of a script that extension `h` runs.
 
     `line_limit` is 2047 for Asterisk 16.
     """
@@ -98,13 +98,13 @@ class Channel:
 
     @property
     def network_script(self) -> str:
-        """All after the first slash that follows the host, as it stands in the URL."""
+        """Everything after the host's slash, as it is in the URL."""
         return self.url.partition('://')[2].partition('/')[2]
 
     def environment_block(self) -> bytes:
-        """The lines with which Asterisk opens an AGI call, up to and including the empty one.
+        """The lines with which Asterisk opens an AGI call, including the empty one at the end.
 
-        Values go out as they are, as from Asterisk: one with a newline makes further lines.
+        Values are sent unchanged, as by Asterisk: one with a newline makes more lines.
         """
         lines = [f'{name}: {value}\n' for name, value in self._environment()]
         return encode(''.join(lines) + '\n')
@@ -144,7 +144,7 @@ class Channel:
 
 
 def parse_caller_id(text: str) -> tuple[str, str]:
-    """Name and number of a caller ID, either empty: `"Zoë" <+44123>`, `Zoë <+44123>`, `+44123` or `Zoë`."""
+    """Name and number, either may be empty, of a caller ID `"Zoë" <+44123>`, `Zoë <+44123>`, `+44123` or `Zoë`."""
     if named := re.fullmatch(r'\s*(.*?)\s*<([^<>]*)>\s*', text, re.DOTALL):
         return _unquote(named[1]), named[2]
     if re.fullmatch(r'[-+0-9*#() .]*', text):

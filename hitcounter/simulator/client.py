@@ -39,7 +39,7 @@ Event = LineFromServer | LineToServer | CallEvent
 def place_call(address: tuple[str, int], channel: Channel, *, timeout: float = 60.0) -> SimulatedCall:
     """Run a whole call with the server at `address`; returns it when it is over.
 
-    OSError if the server cannot be reached; TimeoutError, one of these, if it neither sends anything nor
+    Raises OSError if the server cannot be reached, and TimeoutError, which is one, if it neither sends anything nor
     closes for `timeout` seconds.
     """
     call = SimulatedCall(channel)
@@ -58,8 +58,8 @@ def run_call(
 ) -> Iterator[Event]:
     """Run a call with the server at `address`; yields each event as it happens.
 
-    `timeout` and errors are those of `place_call`. The caller hangs up after `patience` seconds of the
-    call, of which all audio counts in full; a second of it takes `pace` seconds.
+    `timeout` and errors are those of `place_call`. The caller hangs up after `patience` seconds of call time; playing
+    one second of audio takes `pace` seconds.
     """
     with socket.create_connection(address, timeout) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -90,7 +90,7 @@ class _ConnectedCall:
                 yield from self._close()
 
     def _receive(self) -> bytes | None:
-        """Bytes of the server, none if it closed, None if the caller's patience ended first."""
+        """Bytes from the server, b'' if it closed, None if the caller's patience ended first."""
         if self._patience <= 0:
             return None
         began = time.monotonic()
@@ -117,7 +117,7 @@ class _ConnectedCall:
             yield from self._send(reply)
 
     def _wait(self, running: Running) -> float | None:
-        """Let a command take its time; tell after how much of it the caller's patience ended, if it did before."""
+        """Let a command take its time; returns when the caller's patience ended, in seconds, or None."""
         seconds = min(running.seconds, self._patience)
         if seconds == inf:
             return None
@@ -143,5 +143,5 @@ class _ConnectedCall:
         try:
             self._connection.sendall(raw)
         except ConnectionError:
-            return  # The server closed; the next read tells so.
+            return  # the server closed, which the next read shows
         yield from map(LineToServer, raw.split(b'\n')[:-1])

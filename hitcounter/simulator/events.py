@@ -1,4 +1,4 @@
-"""What the caller lives through, as small records in the order it happened; `str` of each says it in a few words."""
+"""The events of a call, as the caller experiences them: small records; `str(event)` describes one in a few words."""
 
 import time
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Missing(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class SaidNumber(CallEvent):
-    """A number as Asterisk read it, which is not always as it was sent: 3.7 is said as 3."""
+    """A number as Asterisk reads it, not always as it was sent: 3.7 is said as 3."""
 
     number: int
 
@@ -141,7 +141,7 @@ class Waited(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class Recorded(CallEvent):
-    """The caller's own silence, kept in a file."""
+    """The caller's silence, recorded into a file."""
 
     name: str
 
@@ -151,7 +151,7 @@ class Recorded(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class Ran(CallEvent):
-    """One of the channel's own applications, with its options as they were sent."""
+    """One of the channel's own applications, with the options as sent."""
 
     application: str
     options: str

@@ -1,4 +1,4 @@
-"""What the dialplan makes of `${...}` and `$[...]`; no more of either is known here than scripts mostly need."""
+"""How the dialplan evaluates `${...}` and `$[...]`, as far as scripts usually need it."""
 
 import operator
 import re
@@ -7,7 +7,7 @@ from typing import Final
 
 from .channel import decode, encode
 
-#: Finds a variable's value, or None.
+#: Returns a variable's value, or None.
 Get = Callable[[str], str | None]
 
 _VARIABLE: Final = re.compile(r'\$\{((?:[^{}]|\$\{[^{}]*\})*)\}')
@@ -28,7 +28,7 @@ _OPERATORS: Final[Mapping[str, Callable[[int, int], int]]] = {
 
 
 def expand(text: str, get: Get) -> str:
-    """Put in each `${NAME}` and `${NAME:offset:length}`, one within another too, and each `$[1 + 2]` of two integers.
+    """Expand each `${NAME}` and `${NAME:offset:length}`, nested ones too, and each `$[1 + 2]` of two integers.
 
     >>> expand('${GREETING:1} to ${NOBODY}$[1 + 2]', {'GREETING': 'hello'}.get)
     'ello to 3'

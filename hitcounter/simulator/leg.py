@@ -1,4 +1,4 @@
-"""The channel while it lives: what commands read and change of it, and the keys that are pressed."""
+"""The call leg: the state of a channel that commands read and change, and the keys that are pressed."""
 
 import re
 from collections import deque
@@ -22,7 +22,7 @@ _LENGTH: Final = re.compile(r'LEN\((.*)\)', re.DOTALL)
 
 
 class CallLeg:
-    """A channel in Asterisk's hands, from the environment block to the end."""
+    """A channel as Asterisk handles it, from the environment block to the end."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -44,16 +44,16 @@ class CallLeg:
     # The channel itself.
 
     def pick_up(self) -> tuple[CallEvent, ...]:
-        """Answer if that is still to be done; tell what the caller notices."""
+        """Answer the call unless it is answered; returns the events that the caller notices."""
         was_up, self.up = self.up, True
         return () if was_up else (Answered(),)
 
     def is_called(self, names: Iterable[str]) -> bool:
-        """Whether a command means this channel: it names none, or just this one."""
+        """Whether a command refers to this channel: it names none, or this one."""
         return all(name == self.channel.name for name in names)
 
     def state(self, names: list[str]) -> ChannelState | None:
-        """What CHANNEL STATUS tells of this channel, or of the one that is named."""
+        """The state that CHANNEL STATUS reports for this channel, or for the named one."""
         if self.is_called(names):
             return ChannelState.UP if self.up else ChannelState.RING
         other = self.others.get(names[0])
@@ -66,13 +66,13 @@ class CallLeg:
     # Keys and texts.
 
     def hold_keys(self, keys: str) -> None:
-        """Have the caller press these during the command that now runs."""
+        """Let the caller press these during the command that now runs."""
         self._keys = deque(keys)
 
     def press(self, listened: str, playing: float, waiting: float = 0.0) -> tuple[str, float]:
-        """The next digit that the caller presses out of those listened for, and after how many seconds.
+        """The next digit that the caller presses among those listened for, and after how many seconds.
 
-        The command plays for `playing` seconds, then waits for `waiting` more: that is all, if none is pressed.
+        The command plays for `playing` seconds, then waits for `waiting` more; if no digit is pressed, it takes both.
         """
         whole = playing + waiting
         for_each = self.channel.seconds_per_key
@@ -98,7 +98,7 @@ class CallLeg:
         return bool(name) and name not in self.channel.missing
 
     def has_prompt(self, name: str) -> bool:
-        """Whether a prompt exists: Asterisk adds the file's extension, so a name with one does not."""
+        """Whether a prompt exists. Asterisk adds the file's extension, so a name that has one does not exist."""
         return self.has(name) and not _WITH_EXTENSION.fullmatch(name)
 
     def samples(self, name: str) -> int:
@@ -128,7 +128,7 @@ class CallLeg:
         return known.get(name, self.variables.get(name))
 
     def set(self, name: str, value: str) -> None:
-        """Set as SET VARIABLE does: leading underscores only mark inheritance, unknown functions are lost."""
+        """Set as SET VARIABLE does: leading underscores only mark inheritance, unknown functions are ignored."""
         if name == 'CALLERID(num)':
             self.caller_id = value
         elif name == 'CALLERID(name)':
@@ -143,20 +143,20 @@ class CallLeg:
         self.caller_name, self.caller_id = parse_caller_id(text)
 
     def expand(self, text: str) -> str:
-        """A text as the dialplan would read it."""
+        """A text as the dialplan would expand it."""
         return expand(text, self.get)
 
     def expand_on(self, names: list[str], text: str) -> str | None:
-        """A text as it would be read on this channel or on the one that is named; None if there is none."""
+        """A text as expanded on this channel or on the named one; None if there is no such channel."""
         if self.is_called(names):
             return self.expand(text)
         other = self.others.get(names[0])
         return None if other is None else expand(text, {'CHANNEL': names[0], **other.variables}.get)
 
     def is_on(self, name: str) -> bool:
-        """Whether Asterisk takes a variable for a yes."""
+        """Whether Asterisk regards a variable as true."""
         return (self.get(name) or '').lower() in ('yes', 'true', 'y', 't', '1', 'on')
 
     def is_off(self, name: str) -> bool:
-        """Whether Asterisk takes a variable for a no; neither is what is not set."""
+        """Whether Asterisk regards a variable as false; one that is not set is neither."""
         return (self.get(name) or '').lower() in ('no', 'false', 'n', 'f', '0', 'off')

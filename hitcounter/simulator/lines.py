@@ -1,11 +1,11 @@
-"""How Asterisk 22 cuts bytes into lines, and a line into words (`res_agi.c`: `run_agi`, `parse_args`)."""
+"""How Asterisk 22 splits bytes into lines, and a line into words (`res_agi.c`: `run_agi`, `parse_args`)."""
 
 from typing import Final
 
-#: Bytes of one command line, newline included; what is longer runs as several commands.
+#: Bytes of one command line, newline included; a longer one runs as several commands.
 MAX_LINE: Final = 8191
 
-#: Words that the table of one command has room for.
+#: Words that fit into the table of one command.
 MAX_WORDS: Final = 127
 
 _BLANKS: Final = b' \t'
@@ -15,12 +15,12 @@ _ONE_READ: Final = 4096
 
 
 class LineReader:
-    """The server's bytes, given out line by line as Asterisk reads them.
+    """The server's bytes, line by line as Asterisk reads them.
 
     Asterisk waits on the socket, then reads one line through the buffer of C's stdio. Lines that came in
     the same piece stay in that buffer, unread, until more bytes come: `next_line` returns None meanwhile.
 
-    A NUL ends what Asterisk, written in C, has of a line: the rest of it is lost, its newline too, and so the next line
+    To Asterisk, which is written in C, a NUL ends a line: the rest is lost, its newline too, so that the next line
     continues it.
     """
 
@@ -28,7 +28,7 @@ class LineReader:
         self._limit = limit
         self._socket = bytearray()
         self._buffer = bytearray()
-        self._cut = b''  # what stood before a NUL
+        self._cut = b''  # what came before a NUL
         self._at_end = False
 
     def feed(self, piece: bytes) -> None:
@@ -36,16 +36,16 @@ class LineReader:
         self._socket += piece
 
     def feed_end(self) -> None:
-        """Let the end of the connection arrive, which wakes Asterisk up for whatever is left."""
+        """Let the end of the connection arrive; Asterisk then reads whatever is left."""
         self._at_end = True
 
     @property
     def readable(self) -> bool:
-        """Whether the socket is: a command that watches it meanwhile takes that for a further command."""
+        """Whether the socket is readable: a running command that watches it takes that for another command."""
         return bool(self._socket) or self._at_end
 
     def next_line(self) -> bytes | None:
-        """The next line without its newline, or None if Asterisk does not read on as yet."""
+        """The next line without its newline, or None if Asterisk does not read further yet."""
         if not self.readable:
             return None
         while (piece := self._next_piece()) is not None:
@@ -60,7 +60,7 @@ class LineReader:
         return line.removesuffix(b'\n')
 
     def _next_piece(self) -> bytes | None:
-        """What C's fgets() gives: a line with its newline, or as much as there is room for."""
+        """What C's fgets() returns: a line with its newline, or as much as fits."""
         while self._piece_length() is None and self._socket:
             self._buffer += self._socket[:_ONE_READ]
             del self._socket[:_ONE_READ]
@@ -84,13 +84,13 @@ class LineReader:
 def parse_args(line: bytes) -> list[bytes]:
     r"""The words of a command line without its newline.
 
-    Blank and tab separate, double quotes group, a backslash makes the next byte literal:
+    Space and tab separate words, double quotes group, a backslash makes the next byte literal:
 
     >>> parse_args(rb'SET VARIABLE a "two \"words\""')
     [b'SET', b'VARIABLE', b'a', b'two "words"']
 
-    Plain words past `MAX_WORDS` are lost. Those that begin with a quote are not, and overrun the table: of
-    these all are returned, so that more than `MAX_WORDS` words mean a crash.
+    Plain words past `MAX_WORDS` are lost. Quoted ones are not, and overrun the table: all of them
+    are returned, so that more than `MAX_WORDS` words mean a crash.
     """
     words: list[bytearray] = []
     between, quoted, escaped = True, False, False

@@ -1,4 +1,4 @@
-"""What there is around a channel: other channels, and the applications of the dialplan."""
+"""The surroundings of a channel: other channels, and the applications of the dialplan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from ..agi.protocol.results import ChannelState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherChannel:
-    """A channel that commands may name; one that is `linked` takes this call's own along when it is hung up."""
+    """A channel that commands may name; hanging up one that is `linked` also hangs up this call's own."""
 
     state: ChannelState = ChannelState.UP
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -17,7 +17,7 @@ class OtherChannel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What an application of the dialplan comes to: its result, after some seconds, and the variables it has set."""
+    """The outcome of an application of the dialplan: its result, after some seconds, and the variables that it sets."""
 
     result: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)

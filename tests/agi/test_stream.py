@@ -61,7 +61,7 @@ def test_a_close_is_a_lost_connection(pair: tuple[socket.socket, socket.socket])
     theirs.close()
     with pytest.raises(ConnectionLost, match='closed'):
         SocketStream(ours).receive(time.monotonic() + PATIENCE)
-    with pytest.raises(ConnectionLost, match='took no command'):
+    with pytest.raises(ConnectionLost, match='accepted no command'):
         SocketStream(ours).send(b'ANSWER\n')
 
 
@@ -122,7 +122,7 @@ def test_closed_pipes_are_a_lost_connection(pipes: tuple[StdioStream, int, int])
     os.close(to_it)
     with pytest.raises(ConnectionLost, match='closed'):
         stream.receive(math.inf)
-    with pytest.raises(ConnectionLost, match='took no command'):
+    with pytest.raises(ConnectionLost, match='accepted no command'):
         stream.send(b'ANSWER\n')
 
 

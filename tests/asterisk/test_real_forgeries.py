@@ -34,7 +34,7 @@ def test_a_server_refuses_a_caller_id_with_a_newline_and_counts_nothing(
     call = asterisk.dial_as(forged, SERVER).ends()
 
     assert (call.status, call.number, call.played, call.went_on) == ('FAILURE', '', (), True)
-    server.log.wait(r'was sent away: .* the value of agi_callerid( or \w+)? holds a newline')
+    server.log.wait(r'rejected .*: .* the value of agi_callerid( or \w+)? contains a newline')
     honest = asterisk.dial_as('2001', SERVER).ends()
     assert (honest.status, honest.number, honest.played) == ('SUCCESS', '1', ('hello', 'digits/1'))
 
@@ -78,7 +78,7 @@ def test_a_value_of_the_dialplan_that_holds_a_newline_is_refused_and_named(aster
     call = asterisk.call(NEWLINE_WITHIN)
 
     assert (call.status, call.number, call.played, call.went_on) == ('FAILURE', '', (), True)
-    server.log.wait('the line after agi_arg_1 is not agi_arg_2: the value of agi_arg_1 holds a newline')
+    server.log.wait('the line after agi_arg_1 is not agi_arg_2: the value of agi_arg_1 contains a newline')
 
 
 def test_the_newline_that_ends_the_last_argument_passes(asterisk: Asterisk, server: Server) -> None:

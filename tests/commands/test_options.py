@@ -241,7 +241,7 @@ def test_the_shell_takes_its_part_of_the_servers_file(config: Callable[[str], st
         (['--max-calls', '0'], '0 is not in the range x>=1'),
         (['--max-calls-per-peer', '0'], '0 is not in the range x>=1'),
         (['--max-calls', 'many'], "'many' is not a valid integer"),
-        (['--prompt', 'a\nb'], "'a\\nb' holds a newline"),
+        (['--prompt', 'a\nb'], "'a\\nb' contains a newline"),
         (['--drain', '-1'], "'-1' is not a number of seconds, 0 or more"),
         (['--trust-owner', 'no such user'], "'no such user' is not a user of this system: give a name or an id"),
         (['--cpu', '-1'], '-1 is not in the range x>=0'),

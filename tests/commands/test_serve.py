@@ -207,7 +207,7 @@ def test_other_machines_are_sent_away(start: Start) -> None:
     call = server.call()
 
     assert (call.status, call.lines) == ('FAILURE', [b'FAILURE'])
-    server.log.wait('WARNING .* sent away: it is in no allowed network')
+    server.log.wait('WARNING rejected .*: its address is not in an allowed network')
     server.address = '127.0.0.1', server.address[1]
     assert server.number() == 1
 
@@ -221,7 +221,7 @@ def test_a_peer_has_no_more_calls_at_once_than_it_may(start: Start) -> None:
         assert go_on().events[-1] == SaidNumber(1)
 
     assert server.number() == 2
-    server.log.wait(r'WARNING 127\.0\.0\.1 was sent away: it has all the calls that one peer may have')
+    server.log.wait(r'WARNING rejected 127\.0\.0\.1: it already has as many calls as one peer may have')
 
 
 def _own_address() -> str:
@@ -566,7 +566,7 @@ def test_other_machines_are_let_in_only_by_name(run: Run, host: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr == (
-        f'Error: {host.strip("[]")} is open to other machines: name the networks that may call (--listen, --allow)\n'
+        f'Error: {host.strip("[]")} is open to other machines: give the networks that may call (--listen, --allow)\n'
     )
 
 

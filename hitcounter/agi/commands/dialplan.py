@@ -1,4 +1,4 @@
-"""Commands that reach into the dialplan: variables, Asterisk's database, applications, where it goes on."""
+"""Commands for the dialplan: variables, Asterisk's database, applications, and where the dialplan continues."""
 
 from ...errors import CommandFailed, CommandRefused
 from ..exchange import COMMAND_TIMEOUT, Exchange
@@ -13,8 +13,8 @@ _VALUE_LIMIT = 1023
 class DialplanCommands(Exchange):
     """Variables, functions, applications and places of the dialplan.
 
-    Commands that may take long have a `timeout`; None is the rest of the call. When it runs out, the call is lost, and
-    ConnectionLost is raised. Asterisk does not know of it, and carries the command out to its end.
+    Commands that may take long have a `timeout`; None is the rest of the call. When it expires, the call is lost and
+    ConnectionLost is raised, while Asterisk carries out the command to its end.
     """
 
     def set_variable(self, name: str, value: str | int, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:
@@ -22,10 +22,10 @@ class DialplanCommands(Exchange):
         self.command('SET VARIABLE', name, word(value), timeout=timeout)
 
     def get_variable(self, name: str, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> str | None:
-        """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel.
+        """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel too.
 
-        GET VARIABLE cuts what is longer than 1023 bytes: a variable is then read again by GET FULL VARIABLE. A
-        function is not, for to ask it may change something: use `get_full_variable` for a long one.
+        GET VARIABLE cuts values at 1023 bytes: a variable is then read again by GET FULL VARIABLE. A function is
+        not, because reading it may have effects: use `get_full_variable` for a long value.
         """
         value = self.command('GET VARIABLE', name, timeout=timeout).data
         if value is None or len(value) * 4 < _VALUE_LIMIT or name.endswith(')'):
@@ -39,9 +39,9 @@ class DialplanCommands(Exchange):
     ) -> str | None:
         """The value of the variable or function `name`, of any length, on this channel or the one named `channel`.
 
-        None if there is no such channel. Asterisk does not tell one that is not set from an empty one: '' is both.
-        It takes an expression, which this makes of the name, `${name}`; one within the name is refused. Runs on a
-        dead channel too.
+        None if there is no such channel. Asterisk does not distinguish unset from empty: both are ''.
+        The name is sent as the expression `${name}`, and must not contain an expression itself. Runs on a dead
+        channel too.
         """
         if '${' in a_text(name) or '$[' in name:
             raise CommandRefused(f'{name!r} is an expression: give the bare name, or use evaluate')
@@ -52,8 +52,8 @@ class DialplanCommands(Exchange):
     ) -> str | None:
         """What the dialplan would make of `expression`: `'${CALLERID(num)} at ${EPOCH}'`.
 
-        None if there is no channel of that name. GET FULL VARIABLE does it, on a dead channel too. Nothing that a
-        caller may choose belongs into an expression.
+        None if there is no channel of that name. It is GET FULL VARIABLE, which runs on a dead channel too. Never
+        put anything that a caller can choose into an expression.
         """
         channels = () if channel is None else (channel,)
         return self.command('GET FULL VARIABLE', expression, *channels, timeout=timeout).data
@@ -70,27 +70,29 @@ class DialplanCommands(Exchange):
             raise CommandFailed(f'Asterisk did not store the value of {family}/{key}: its log says why')
 
     def database_del(self, family: str, key: str) -> bool:
-        """Remove `key`; False if Asterisk could not. It answers that it did even if there was no such key."""
+        """Remove `key`; False if Asterisk could not. It reports success even if there was no such key."""
         return self.command('DATABASE DEL', family, key, timeout=COMMAND_TIMEOUT).result == '1'
 
     def database_deltree(self, family: str, keytree: str | None = None) -> bool:
         """Remove all of `family`, or what is below `keytree` in it; True if there was something to remove.
 
-        Asterisk's own answer is the other way round, 0 for something and 1 for nothing, whatever its help says. It
-        takes an empty name for the whole database or family, and `%` for any text: both are refused. It also takes
-        `_` for any character and `a` for `A`: `a_b` removes `axb` and `A_B` too.
+        Asterisk's own answer is the opposite of its help: 0 if there was something, 1 if not. To Asterisk an empty
+        name means the whole database or family, and `%` any text: both are refused. `_` means any character, and
+        case does not matter: `a_b` also removes `axb` and `A_B`.
         """
         for name in (family,) if keytree is None else (family, keytree):
             if not a_text(name) or '%' in name:
-                raise CommandRefused(f'{name!r} would remove more than it names: give a name without %, or no keytree')
+                raise CommandRefused(
+                    f'{name!r} would remove more than it names: give a name without %, or leave out keytree'
+                )
         keytrees = () if keytree is None else (keytree,)
         return self.command('DATABASE DELTREE', family, *keytrees, timeout=COMMAND_TIMEOUT).result == '0'
 
     # Applications and subroutines.
 
     def exec(self, application: str, *arguments: Argument, timeout: Seconds | None = None) -> int:
-        """Run an application of the dialplan and return its result: mostly 0, -1 if it failed or the caller left,
-        the code of a key for some. Runs on a dead channel too. Raises CommandFailed if there is no such application.
+        """Run an application of the dialplan and return its result: usually 0, -1 if it failed or the caller left,
+        for some the code of a key. Runs on a dead channel too. Raises CommandFailed if there is no such application.
 
         `call.exec('Dial', ['PJSIP/100', 'PJSIP/200'], 20)` runs `Dial(PJSIP/100&PJSIP/200,20)`. Asterisk takes all
         arguments in one string, and splits that. So that none can become two, commas, quotes, backslashes and
@@ -125,25 +127,25 @@ class DialplanCommands(Exchange):
         if reply.result != '0':
             raise CommandFailed(f'Asterisk did not run the subroutine {",".join(words[:3])}: {reply.text!r}')
 
-    # Where the dialplan goes on, once this session is over.
+    # Where the dialplan continues after this call.
 
     def set_context(self, context: str) -> None:
-        """Have the dialplan go on in `context`: at the priority after that of this AGI, unless one is set."""
+        """Have the dialplan continue in `context`, at the priority after this AGI's unless one is set."""
         self.command('SET CONTEXT', context, timeout=COMMAND_TIMEOUT)
 
     def set_extension(self, extension: str) -> None:
-        """Have the dialplan go on at `extension`: at the priority after that of this AGI, unless one is set."""
+        """Have the dialplan continue at `extension`, at the priority after this AGI's unless one is set."""
         self.command('SET EXTENSION', extension, timeout=COMMAND_TIMEOUT)
 
     def set_priority(self, priority: str | int) -> None:
-        """Have the dialplan go on at exactly this `priority`, a number or a label of the extension set before.
+        """Have the dialplan continue at exactly this `priority`, a number or a label of the extension set before.
 
-        Asterisk answers a missing label with a 520, which is CommandFailed, and a missing number with nothing.
+        A missing label raises CommandFailed (520); Asterisk does not report a missing number.
         """
         self.command('SET PRIORITY', word(priority), timeout=COMMAND_TIMEOUT)
 
     def continue_at(self, context: str, extension: str, priority: str | int = 1) -> None:
-        """Have the dialplan go on at exactly this place: the three commands above, in the order that works."""
+        """Have the dialplan continue at exactly this place, by the three commands above in the order that works."""
         compose('SET', context, extension, word(priority), limit=self._line_limit)  # refused before any of them is set
         self.set_context(context)
         self.set_extension(extension)

@@ -1,7 +1,7 @@
-"""Commands that the caller hears, and that listen to the caller's keys and voice.
+"""Commands that play and say something, and commands that listen to the caller's keys and voice.
 
-Where a key may end one of them, `escape_digits` names the keys that do, some of `0123456789*#ABCD`. Keys that are
-pressed while no command listens for them are lost.
+`escape_digits` are the keys that end a command, some of `0123456789*#ABCD`. Keys pressed while no command listens are
+lost.
 """
 
 import logging
@@ -27,14 +27,14 @@ from ..protocol.results import ControlledPlayback, Digits, Playback, Recording, 
 
 logger = logging.getLogger(__name__)
 
-#: Seconds within which Asterisk sends HANGUP after its reply to a command that a hangup ended.
+#: Seconds within which HANGUP follows the reply to a command that a hangup ended.
 _HANGUP_AFTER_REPLY = 0.05
 
 #: Digits that GET DATA has room for, with its closing NUL (`handle_getdata` in res_agi.c).
 _MAX_DIGITS = 1023
 
 _SKIP = '3000'
-_CONTROLS = (_SKIP, '#', '*', '', '0')  # what CONTROL STREAM FILE takes for the options that it is not given
+_CONTROLS = (_SKIP, '#', '*', '', '0')  # the defaults of CONTROL STREAM FILE
 
 
 class SoundCommands(Exchange):
@@ -43,7 +43,7 @@ class SoundCommands(Exchange):
     def stream_file(self, name: str, *, escape_digits: str = '', offset: int = 0) -> Playback:
         """Play the sound file `name`, given without its extension, from sample `offset` on.
 
-        A key among `escape_digits` ends it. A file that Asterisk does not have is no error here: `played` is False.
+        A key among `escape_digits` ends it. If Asterisk does not have the file, no error is raised: `played` is False.
         """
         arguments = (name, keys(escape_digits), samples(offset)) if offset else (name, keys(escape_digits))
         reply = self.command('STREAM FILE', *arguments)
@@ -60,9 +60,9 @@ class SoundCommands(Exchange):
         pause: str = '',
         offset: Seconds = 0.0,
     ) -> ControlledPlayback:
-        """Play the sound file `name` from `offset` on, and let the caller wind it to and fro by `skip`, and pause it.
+        """Play the sound file `name` from `offset` on, and let the caller rewind or forward it by `skip`, and pause it.
 
-        Asterisk takes a `forward` or `rewind` key that is empty for `#` and `*`.
+        Asterisk replaces an empty `forward` or `rewind` key by `#` and `*`.
         """
         controls = [str(milliseconds(skip)), keys(forward), keys(rewind), keys(pause), str(milliseconds(offset))]
         while controls and controls[-1] == _CONTROLS[len(controls) - 1]:
@@ -74,7 +74,7 @@ class SoundCommands(Exchange):
     # Keys.
 
     def wait_for_digit(self, timeout: Seconds | None = None) -> str | None:
-        """The next key that the caller presses; None if none comes in time. With no `timeout` it waits for ever."""
+        """The next key that the caller presses; None if none comes in time. Without a `timeout` it waits for ever."""
         if timeout is None:
             return digit_of(self.command('WAIT FOR DIGIT', '-1').result)
         wait = milliseconds(timeout)
@@ -83,19 +83,19 @@ class SoundCommands(Exchange):
     def get_option(self, name: str, escape_digits: str, *, timeout: Seconds | None = None) -> Playback:
         """Play the sound file `name`, then wait for a key among `escape_digits`, which also ends the playing.
 
-        The first key is the only one: a wrong one is no digit, and not waited on. With no `timeout` Asterisk waits
-        as the channel is set up, mostly 5 seconds.
+        Only the first key counts: a wrong one ends the wait without a digit. Without a `timeout` Asterisk waits as
+        the channel is set up, usually 5 seconds.
         """
         waits = () if timeout is None else (str(milliseconds(timeout)),)
         reply = self.command('GET OPTION', name, keys(escape_digits), *waits)
         return Playback(digit_of(reply.result), reply.endpos or 0, self._was_played(name, reply))
 
     def get_data(self, name: str, *, timeout: Seconds | None = None, max_digits: int | None = None) -> Digits:
-        """Play the sound file `name`, and take digits until there are `max_digits`, or a `#`, or the time is over.
+        """Play the sound file `name`, and collect digits until there are `max_digits`, or a `#`, or a time-out.
 
-        `timeout` is the time for each digit; with none, Asterisk waits as the channel is set up. `name` may be
-        empty. If Asterisk cannot play it, `played` is False; so it is when the caller hangs up meanwhile, which
-        the next command tells.
+        `timeout` is the time for each digit; without one, Asterisk waits as the channel is set up. `name` may be
+        empty. `played` is False if Asterisk cannot play it, and also if the caller hangs up meanwhile, which the
+        next command reports.
         """
         if max_digits is not None and not 1 <= whole(max_digits) <= _MAX_DIGITS:
             raise CommandRefused(f'max_digits is {max_digits}: give 1 to {_MAX_DIGITS}')
@@ -118,9 +118,9 @@ class SoundCommands(Exchange):
             return True
         if name and not (reply.endpos or 0) > 0 and not self.wait_for_hangup(_HANGUP_AFTER_REPLY):
             logger.warning(
-                '%s: Asterisk could not play %r: is there such a sound file on its machine, and may it read that?',
+                '%s: Asterisk could not play %r: is the sound file on its machine, and may it read it?',
                 self.environment.unique_id,
-                '(not shown)' if self.caller_withheld else name,  # a script may have chosen it by who called
+                '(not shown)' if self.caller_withheld else name,  # the script may have chosen it for this caller
             )
         return False
 
@@ -139,9 +139,9 @@ class SoundCommands(Exchange):
     ) -> Recording:
         """Record the caller into the file `name`, given without its extension, as `sound_format`: `wav`, `gsm`.
 
-        A key among `escape_digits` ends it, or `timeout`, or as much `silence`, in whole seconds. With an `offset`
-        it goes on in that sample of the file. Asterisk says how it ended; if the caller hung up, this raises no
-        Hangup, for that is how most recordings end: the next command that needs the caller does.
+        A key among `escape_digits` ends it, or `timeout`, or that much `silence`, in whole seconds. With an `offset`
+        it continues at that sample of the file. The result says how it ended. Most recordings end by a hangup, so
+        this does not raise Hangup: the next command that needs the caller does.
         """
         limit = None if timeout is None else milliseconds(timeout)
         words = [name, sound_format, keys(escape_digits), '-1' if limit is None else str(limit)]
@@ -154,7 +154,7 @@ class SoundCommands(Exchange):
         patience = None if limit is None else limit / 1000 + COMMAND_TIMEOUT
         reply = self._exchange('RECORD FILE', tuple(words), patience)
         if reply.data != 'hangup':
-            self._settled('RECORD FILE', reply)
+            self._checked('RECORD FILE', reply)
         return _recording(reply.result, reply.data, reply.endpos or 0, limited=limit is not None)
 
     # Saying. Each returns the escape digit that ended it, or None.
@@ -166,7 +166,7 @@ class SoundCommands(Exchange):
         return digit_of(self.command('SAY NUMBER', *arguments).result)
 
     def say_digits(self, digits: str | int, *, escape_digits: str = '') -> str | None:
-        """Say `digits` one by one; `*`, `#` and `-` among them are said, what else there is is not.
+        """Say `digits` one by one; `*`, `#` and `-` among them are said, other characters are not.
 
         Asterisk takes them only if they begin with a digit, and answers 520 otherwise: CommandFailed.
         """
@@ -175,7 +175,7 @@ class SoundCommands(Exchange):
     def say_alpha(
         self, text: str, *, escape_digits: str = '', case: Literal['all', 'lower', 'upper'] | None = None
     ) -> str | None:
-        """Spell `text`; `case` has Asterisk say of which letters whether they are upper or lower case."""
+        """Spell `text`; for the letters of `case`, Asterisk also says whether they are upper or lower case."""
         if case not in (None, 'all', 'lower', 'upper'):
             raise CommandRefused(f"{case!r} is not a case that Asterisk can say: give 'all', 'lower' or 'upper'")
         cases = () if case is None else (case[0].upper(),)
@@ -198,10 +198,10 @@ class SoundCommands(Exchange):
     ) -> str | None:
         """Say the day and the time, by Asterisk's time zone or one like `America/New_York`.
 
-        `pattern` is as in Asterisk's voicemail.conf: `ABdY 'digits/at' IMp` is what English has without it.
+        `pattern` is as in Asterisk's voicemail.conf: the English default is `ABdY 'digits/at' IMp`.
         """
         if pattern is None and timezone is not None:
-            raise CommandRefused('Asterisk takes a time zone only behind a pattern: give both')
+            raise CommandRefused('Asterisk takes a time zone only after a pattern: give both')
         options = tuple(option for option in (pattern, timezone) if option is not None)
         return digit_of(self.command('SAY DATETIME', str(timestamp(moment)), keys(escape_digits), *options).result)
 

@@ -1,4 +1,4 @@
-"""Commands that have a speech engine listen. Asterisk brings none of its own."""
+"""Commands for a speech engine. Asterisk itself does not include one."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ _UTTERANCE = re.compile(
 
 
 class SpeechCommands(Exchange):
-    """The speech engine of a call. Each command raises CommandFailed where Asterisk answers 0, mostly as there is
-    no engine, or none was created.
+    """The speech engine of a call. Each command raises CommandFailed if Asterisk answers 0, usually because there
+    is no engine, or none was created.
     """
 
     def speech_create(self, engine: str = '') -> None:
-        """Begin with the engine of that name, or with the default one; a call has one at a time."""
+        """Create the engine of that name, or the default one; a call has one at a time."""
         self._speech('SPEECH CREATE', engine)
 
     def speech_set(self, name: str, value: str) -> None:
@@ -28,7 +28,7 @@ class SpeechCommands(Exchange):
         self._speech('SPEECH SET', name, value)
 
     def speech_destroy(self) -> None:
-        """Be done with the engine. Runs on a dead channel too."""
+        """Release the engine. Runs on a dead channel too."""
         self._speech('SPEECH DESTROY')
 
     def speech_load_grammar(self, name: str, path: str) -> None:
@@ -50,7 +50,7 @@ class SpeechCommands(Exchange):
     def speech_recognize(self, prompt: str, *, timeout: Seconds | None = None, offset: int = 0) -> Recognition:
         """Play `prompt` from sample `offset` on, and listen, until the caller has spoken or pressed a key.
 
-        `timeout` runs from the prompt's end, in whole seconds, whatever other commands take. With none, and with 0,
+        `timeout` runs from the prompt's end, in whole seconds, whatever other commands take. Without one, or with 0,
         it listens for ever.
         """
         wait = '0' if timeout is None else str(whole_seconds(timeout))
@@ -76,7 +76,7 @@ def _recognition(reply: Reply) -> Recognition:
 
 
 def _utterances(text: str) -> Iterator[Utterance]:
-    """One behind the other, up to the first that is not whole: who seeks further takes a time that grows squarely."""
+    """Each in turn, up to the first incomplete one: searching beyond it would take quadratic time."""
     at = max(0, text.find(' score'))
     while found := _UTTERANCE(text, at):
         _, score, said, grammar = found.groups()

@@ -1,4 +1,4 @@
-"""Arguments: times and options in the form that Asterisk reads. What it would read as something else is refused."""
+"""Arguments: times and options in the form that Asterisk reads; what it would misread is refused."""
 
 import operator
 import re
@@ -17,11 +17,11 @@ Moment = datetime | float
 #: One argument of an application; a sequence stands for parts joined by `&`.
 Argument = str | int | Sequence[str]
 
-#: What a telephone can send.
+#: The keys of a telephone.
 KEYS = '0123456789*#ABCD'
 
-_INT = 2**31  # the numbers of Asterisk end before it (C's int)
-_LONG = 2**63  # and its moments, before and after 1970 (C's time_t)
+_INT = 2**31  # Asterisk's numbers are below it (C's int)
+_LONG = 2**63  # and so are its moments, before and after 1970 (C's time_t)
 
 _EXPANDED = re.compile(r'\$[{[]').search
 _SPECIAL = re.compile(r'[\\,"]').sub
@@ -52,7 +52,7 @@ def whole_seconds(time: Seconds) -> int:
 
 
 def timestamp(moment: Moment) -> int:
-    """`moment` in seconds since 1970 UTC. Raises CommandRefused for what is none."""
+    """`moment` in seconds since 1970 UTC. Raises CommandRefused for anything else."""
     if not isinstance(moment, datetime):
         if not hasattr(moment, '__float__'):
             raise CommandRefused(f'{moment!r} is not a moment: give a datetime, or seconds since 1970')
@@ -72,14 +72,14 @@ def samples(offset: int) -> str:
 
 
 def c_int(number: int) -> str:
-    """`number` as a word, if Asterisk has room for it; it would say another one otherwise."""
+    """`number` as a word, if it fits into Asterisk's integers; it would say another number otherwise."""
     if not -_INT <= (found := whole(number)) < _INT:
         raise CommandRefused(f'{number} is too large for Asterisk, whose numbers end at {_INT - 1}')
     return str(found)
 
 
 def whole(number: int) -> int:
-    """`number`, if it is a whole one. Raises CommandRefused for others, and for texts."""
+    """`number`, if it is a whole one. Raises CommandRefused for anything else, texts included."""
     try:
         return operator.index(number)
     except TypeError:
@@ -87,21 +87,21 @@ def whole(number: int) -> int:
 
 
 def a_text(value: str) -> str:
-    """`value`, if it is a text. Raises CommandRefused for what is not."""
+    """`value`, if it is a text. Raises CommandRefused otherwise."""
     if not isinstance(value, str):
         raise CommandRefused(f'{value!r} is not a text: give a str')
     return value
 
 
 def word(value: str | float) -> str:
-    """A text or a number as a text. Raises CommandRefused for others, of which Asterisk would get what Python shows."""
+    """A text or a number as a text. Raises CommandRefused for others: Asterisk would get their repr."""
     if not isinstance(value, str | int | float | Decimal):
         raise CommandRefused(f'{value!r} is neither a text nor a number: give a str or an int')
     return str(value)
 
 
 def keys(text: str) -> str:
-    """`text`, if all of it are keys; any other would never be pressed."""
+    """`text`, if it consists of keys. Raises CommandRefused otherwise."""
     if not isinstance(text, str):
         raise CommandRefused(f'{text!r} is not a text of keys: give some of {KEYS}')
     for key in text:
@@ -118,9 +118,9 @@ def join_arguments(arguments: Sequence[Argument]) -> str:
     >>> join_arguments([['welcome', 'to-main'], 'say "a, b"'])
     'welcome&to-main,say \\"a\\, b\\"'
 
-    Comma, quote and backslash are escaped, and brackets where they are no pairs (`__ast_app_separate_args` in
-    app.c). Raises CommandRefused for what no escape can keep together: `&` in a string, and the `${` or `$[`
-    that Asterisk expands where AGIEXECFULL is set.
+    Comma, quote and backslash are escaped, and brackets where they are not paired (`__ast_app_separate_args` in
+    app.c). Raises CommandRefused for what cannot be escaped: `&` in a string, and `${` or `$[`, which
+    Asterisk expands where AGIEXECFULL is set.
     """
     return ','.join(map(_escape, arguments))
 
@@ -134,22 +134,22 @@ def _escape(argument: Argument) -> str:
         return '&'.join(map(_escape, argument))
     refuse_expansion(argument)
     if '&' in argument:
-        raise CommandRefused(f'{argument[:80]!r} holds a &, which begins another part: give the parts as a list')
+        raise CommandRefused(f'{argument[:80]!r} contains a &, which begins another part: give the parts as a list')
     return (_SPECIAL if _is_paired(argument) else _SPECIAL_OR_BRACKET)(r'\\\g<0>', argument)
 
 
 def refuse_expansion(text: str) -> None:
     """Raise CommandRefused if Asterisk may take something in `text` for a variable or an expression."""
     if _EXPANDED(text):
-        raise CommandRefused(f'{text[:80]!r} holds ${{ or $[, which Asterisk may expand: read the variable first')
+        raise CommandRefused(f'{text[:80]!r} contains ${{ or $[, which Asterisk may expand: read the variable first')
 
 
 def plain(text: str) -> str:
-    """`text`, if Asterisk reads it as one piece where it knows no escape."""
+    """`text`, if Asterisk reads it as one piece where it does not know escapes. Raises CommandRefused otherwise."""
     refuse_expansion(text)
     if _SEPARATING(text):
         raise CommandRefused(
-            f'{text[:80]!r} holds a comma, a bracket, a quote or a backslash: set a variable to it, and pass its name'
+            f'{text[:80]!r} contains a comma, bracket, quote or backslash: set a variable to it, and pass its name'
         )
     return text
 

@@ -5,11 +5,11 @@ import re
 
 from ...errors import CommandRefused
 
-#: Bytes in a line that Asterisk takes whole, its newline included (AGI_BUF_LEN in res_agi.c). What is past
-#: them it would run as further commands. Asterisk 16 has 2047.
+#: Bytes in a line that Asterisk reads as one, newline included (AGI_BUF_LEN in res_agi.c). It would run the rest of
+#: a longer line as further commands. The limit of Asterisk 16 is 2047.
 LINE_LIMIT = 8191
 
-#: Words in a line (MAX_ARGS in res_agi.c). Asterisk drops further ones, or overruns its table and dies.
+#: Words in a line (MAX_ARGS in res_agi.c). Asterisk drops further ones, or overruns its table and crashes.
 WORD_LIMIT = 127
 
 #: The commands that Asterisk carries out on a dead channel too (its help says "Runs Dead: Yes").
@@ -43,8 +43,8 @@ def compose(name: str, *arguments: str, limit: int = LINE_LIMIT) -> bytes:
     >>> compose('SET VARIABLE', 'GREETING', 'say "hi"')
     b'SET VARIABLE GREETING "say \\"hi\\""\n'
 
-    Raises CommandRefused for what no line can carry: a newline would begin another command, a line of more than
-    `limit` bytes or a number of words past Asterisk's table would be cut or worse.
+    Raises CommandRefused for what a line cannot carry: a newline would begin another command, and a line of more than
+    `limit` bytes, or of more words than Asterisk's table has, would be cut or worse.
     """
     try:
         count = _words_of(name) + len(arguments)
@@ -60,16 +60,16 @@ def compose(name: str, *arguments: str, limit: int = LINE_LIMIT) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """`text` as it is sent. Raises CommandRefused for half of a character, which has no bytes."""
+    """`text` as it is sent. Raises CommandRefused for half of a character, which cannot be encoded."""
     try:
         return text.encode('utf-8', 'surrogateescape')
     except UnicodeEncodeError as error:
-        raise CommandRefused(f'{text[error.start]!r} is half of a character: take it out') from error
+        raise CommandRefused(f'{text[error.start]!r} is half of a character: remove it') from error
 
 
 @functools.lru_cache  # there are few
 def _words_of(name: str) -> int:
-    """Of how many words the name of a command is."""
+    """The number of words in the name of a command."""
     if _FORBIDDEN(name) or name[:7].lower() == 'failure' or not name.strip():
         raise CommandRefused(f'{name[:80]!r} is not the name of a command')
     return len(name.split())
@@ -83,7 +83,7 @@ def quote(word: str) -> str:
     except TypeError:
         raise CommandRefused(f'{word!r} is not a text: give a str') from None
     if _FORBIDDEN(word):
-        raise CommandRefused(f'{word[:80]!r} holds a newline, a carriage return or a NUL: take it out')
+        raise CommandRefused(f'{word[:80]!r} contains a newline, a carriage return or a NUL: remove it')
     return '"' + word.replace('\\', '\\\\').replace('"', '\\"') + '"'
 
 

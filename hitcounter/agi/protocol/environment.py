@@ -1,7 +1,7 @@
-"""The environment: the `agi_*` block with which Asterisk opens a session, as text. Nothing is read here.
+"""The environment: the `agi_*` block with which Asterisk opens a call, as text.
 
-A caller can put a newline into a value: Asterisk decodes `%0A` in a SIP address. A block is therefore accepted only
-exactly as Asterisk writes it, so that no part of a value is ever read as a line of Asterisk's own.
+A caller can put a newline into a value: Asterisk decodes `%0A` in a SIP address. Therefore a block is accepted only
+exactly as Asterisk writes it, so that no part of a value is ever taken for a line of Asterisk's own.
 """
 
 import itertools
@@ -11,16 +11,16 @@ from enum import Enum
 
 from ...errors import ProtocolError
 
-#: Bytes that an environment may have; those of Asterisk have about a thousand, more with long arguments.
+#: Bytes that an environment may have; Asterisk's have about a thousand, more with long arguments.
 ENVIRONMENT_LIMIT = 65_536
 
-#: How the environment begins that a server receives, and the one that a process receives.
+#: The beginning of the environment that a server receives, and of the one that a process receives.
 OF_SERVER = b'agi_network: yes\n'
 OF_PROCESS = b'agi_request: '
 
 _END = b'\n\n'
 _ENVIRONMENT_LINE = re.compile(rb'^(agi_[a-z0-9_]{1,40}): ', re.MULTILINE).search
-_UNKNOWN = 'unknown'  # Asterisk's word for a caller ID, a name, a dnid or an rdnis that it does not have
+_UNKNOWN = 'unknown'  # Asterisk's word for an unknown caller ID, name, dnid or rdnis
 
 #: The bits of `agi_callingpres` that say who may see the caller (AST_PRES_RESTRICTION in callerid.h).
 _RESTRICTION, _ALLOWED, _PROHIBITED = 0x60, 0x00, 0x20
@@ -85,10 +85,10 @@ class Presentation(Enum):
 
 
 class Environment(Mapping[str, str]):
-    """What Asterisk says of a call before the first command; it cannot be changed.
+    """What Asterisk says about a call before the first command; it is immutable.
 
-    A mapping of each name as Asterisk sends it to its value; the usual ones are attributes too. Bytes that are not
-    UTF-8 are kept as surrogate escapes, so that they can be sent back as they came.
+    A mapping from names, as Asterisk sends them, to values; the usual ones are attributes too. Bytes that are not
+    UTF-8 are kept as surrogate escapes, so that they can be sent back unchanged.
     """
 
     __slots__ = ('_values',)
@@ -120,7 +120,7 @@ class Environment(Mapping[str, str]):
         A name that only a later Asterisk sends is left out where it cannot be part of a value.
         """
         if b'\0' in block:
-            raise ProtocolError('its environment holds a NUL, which Asterisk cannot send')
+            raise ProtocolError('its environment contains a NUL, which Asterisk cannot send')
         text = block.decode('utf-8', 'surrogateescape')
         values = _values(text) or _values(text := _later_names.sub(r'\1', text))
         if values is None:
@@ -128,7 +128,7 @@ class Environment(Mapping[str, str]):
         environment = cls.__new__(cls)
         environment._values = values
         if not environment.unique_id.isprintable():  # the log shows it
-            raise ProtocolError(f'{environment.unique_id[:80]!r} is not a unique id of Asterisk')
+            raise ProtocolError(f'{environment.unique_id[:80]!r} is not a unique id that Asterisk sends')
         return environment
 
     def __getitem__(self, name: str) -> str:
@@ -141,7 +141,7 @@ class Environment(Mapping[str, str]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        """All of it, except what may identify a caller who withholds that."""
+        """All values, except those that may identify a caller who withholds the number."""
         if self.presentation is not Presentation.PROHIBITED:
             return f'Environment({self._values!r})'
         shown = {name: value if name in _SHOWN else 'withheld' for name, value in self._values.items()}
@@ -149,7 +149,7 @@ class Environment(Mapping[str, str]):
 
     @property
     def script(self) -> str:
-        """The network script: all that follows the host's slash in `agi://host/...`, query string included."""
+        """The network script: everything after the host's slash in `agi://host/...`, query string included."""
         return self._values.get('agi_network_script', '')
 
     @property
@@ -162,7 +162,7 @@ class Environment(Mapping[str, str]):
 
     @property
     def unique_id(self) -> str:
-        """Asterisk's name for the channel, `1795384173.311`: the same for two sessions of one call."""
+        """Asterisk's name for the channel, `1795384173.311`; two AGI runs in one channel share it."""
         return self._values.get('agi_uniqueid', '')
 
     @property
@@ -172,12 +172,12 @@ class Environment(Mapping[str, str]):
 
     @property
     def caller_name(self) -> str | None:
-        """The caller's name, or None if Asterisk does not know it. Whoever calls chose it freely."""
+        """The caller's name, or None if Asterisk does not know it. The caller chose it freely."""
         return self._known('agi_calleridname')
 
     @property
     def presentation(self) -> Presentation:
-        """Who may see the number and the name, from the bits 0x60 of `agi_callingpres`.
+        """Who may see the number and the name: the bits 0x60 of `agi_callingpres`.
 
         Asterisk combines those of the number and of the name: the stricter one wins (`ast_party_id_presentation` in
         channel.c). A value that is not a number counts as prohibited; without one, nothing is available.
@@ -213,7 +213,7 @@ class Environment(Mapping[str, str]):
 
 
 class EnvironmentBuffer:
-    """Collects the bytes of a new session until they hold a whole environment: the one way to read one."""
+    """Collects the bytes of a new call until they contain a whole environment."""
 
     __slots__ = ('_begin', '_received')
 
@@ -235,7 +235,7 @@ class EnvironmentBuffer:
         self._received = received = self._received + data
         begin = self._begin
         if received[: len(begin)] != begin[: len(received)]:
-            raise ProtocolError(f'it sent {received[:40]!r}, where an AGI environment begins with {begin!r}')
+            raise ProtocolError(f'it sent {received[:40]!r}, but an AGI environment begins with {begin!r}')
         if _END in received:
             return True
         if self.room <= 0:
@@ -277,13 +277,13 @@ def _fault(text: str) -> str:
             return f'the value of {name} is not one that Asterisk sends'
         seen.append(name)
     if not seen:
-        return f'{lines[0][:40]!r} does not begin an AGI environment'
+        return f'{lines[0][:40]!r} is not the start of an AGI environment'
     return f'the line after {seen[-1]} is not {due}: {_reason(seen, name)}'
 
 
 def _reason(seen: list[str], name: str) -> str:
     suspects = ' or '.join(_suspects(seen, name))
-    return f'the value of {suspects} holds a newline' if suspects else 'Asterisk sends that there'
+    return f'the value of {suspects} contains a newline' if suspects else 'Asterisk sends that there'
 
 
 def _suspects(seen: list[str], name: str) -> dict[str, None]:

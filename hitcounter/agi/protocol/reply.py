@@ -1,26 +1,26 @@
-"""Replies: what Asterisk sends after the environment, put together from bytes. Nothing is read here."""
+"""Replies: what Asterisk sends after the environment, assembled from bytes."""
 
 import re
 from dataclasses import dataclass
 
 from ...errors import ProtocolError
 
-#: Bytes of one reply, the longest of which (a variable, a usage text) have some ten thousand.
+#: Bytes that one reply may have; the longest (a variable, a usage text) have about ten thousand.
 REPLY_LIMIT = 65_536
 
 _LINE = re.compile(
     rb'200 result=(?P<result>[^ \n]*)(?: \((?P<data>.*)\))?(?: endpos=(?P<endpos>-?\d{1,19}))?(?: (?P<text>[^\n]*))?',
     re.DOTALL,
 ).fullmatch
-# SPEECH RECOGNIZE alone has more behind the bracket than a position, and ends without one.
+# Only SPEECH RECOGNIZE has more than a position after the bracket, and does not end with one.
 _SPEECH = re.compile(
     rb'200 result=(?P<result>1) \((?P<data>speech|digit)\) '
     rb'(?P<text>(?:digit=[^\n] )?endpos=(?P<endpos>-?\d{1,19})(?: results=\d+ .*)?)',
     re.DOTALL,
 ).fullmatch
 _CLOSED = re.compile(rb'\)(?: endpos=-?\d+)?\Z').search
-_USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older Asterisks put it right behind the text
-# All that Asterisk sends while no command is under way, and the beginning of one more such line.
+_USAGE_END = re.compile(rb'520 End of proper usage\.\r?\n').search  # older versions put it right after the text
+# All that Asterisk sends while no command is running, and the beginning of one more such line.
 _UNASKED = re.compile(rb'((?:HANGUP)?\r?\n)*(?P<half>(?:HANGUP|HANGU|HANG|HAN|HA|H)?\r?)').fullmatch
 # What GOSUB sends before its reply.
 _ANNOUNCEMENT = b'100 result=0 Trying...'
@@ -33,13 +33,13 @@ class Reply:
 
     #: 200, or 503 out of memory, 510 unknown command, 511 not on a dead channel, 520 wrong syntax.
     status: int
-    #: What follows `result=`: a number mostly, but digits and letters or nothing for GET DATA.
+    #: What follows `result=`: usually a number, but for GET DATA digits and letters, or nothing.
     result: str = ''
-    #: What stands in brackets, or None: a variable's value, `timeout`, `dtmf`, `hangup`, `speech`.
+    #: The text in brackets, or None: a variable's value, `timeout`, `dtmf`, `hangup`, `speech`.
     data: str | None = None
-    #: Where playing or recording stopped: samples, milliseconds for CONTROL STREAM FILE.
+    #: Where playing or recording stopped: in samples, or in milliseconds for CONTROL STREAM FILE.
     endpos: int | None = None
-    #: What else the reply says: the usage of a 520, `Gosub complete`, what was spoken.
+    #: The rest of the reply: the usage of a 520, `Gosub complete`, what was spoken.
     text: str = ''
 
 
@@ -48,11 +48,11 @@ _ONE = Reply(200, '1')
 
 
 class Replies:
-    """Pairs the bytes that Asterisk sends with the one command that is under way.
+    """Pairs the bytes that Asterisk sends with the one command that is running.
 
-    As there is never more than one, all that has come belongs to its reply or is the line HANGUP. That settles
-    what the protocol leaves open: a value may hold newlines, and then lines that look like replies. What comes when
-    no command is under way is never taken for the reply to the next one: a caller may have written it.
+    There is never more than one, so everything received belongs to its reply or is the line HANGUP. That resolves what
+    the protocol leaves open: a value may contain newlines, and then lines that look like replies. What arrives while
+    no command is running is never taken for the reply to the next one: a caller may have written it.
     """
 
     def __init__(self) -> None:
@@ -66,17 +66,17 @@ class Replies:
             raise ProtocolError(f'Asterisk does not send a reply of more than {REPLY_LIMIT} bytes')
 
     def note(self, data: bytes) -> None:
-        """As `feed`, but while no reply is due: HANGUP takes effect at once, and all else is kept, to be refused."""
+        """As `feed`, but while no reply is due: HANGUP takes effect at once, the rest is kept and refused later."""
         self.feed(data)
         lines = self._buffer.split(b'\n')[:-1]
         self.hung_up = self.hung_up or any(line.rstrip(b'\r') == b'HANGUP' for line in lines)
 
     def take_unasked(self) -> None:
-        """Take what came while no command was under way, which may only be HANGUP.
+        """Take what arrived while no command was running, which may only be HANGUP.
 
         Raises ProtocolError for anything else, now and at each later call.
         """
-        if not self._buffer:  # mostly
+        if not self._buffer:  # usually
             return
         unasked = _UNASKED(self._buffer)
         if unasked is None:
@@ -86,12 +86,12 @@ class Replies:
 
     @property
     def holds_value(self) -> bool:
-        """Whether a value has begun, which may continue after what looks like its end."""
+        """Whether a value has begun; it may continue after what looks like its end."""
         return b' (' in self._buffer
 
     def take(self) -> Reply | None:
         """The reply; None until it is complete. Raises ProtocolError for more than one, or for anything else."""
-        if self._buffer == b'200 result=0\n':  # most replies by far
+        if self._buffer == b'200 result=0\n':  # by far the most frequent reply
             self._buffer = b''
             return _ZERO
         if self._buffer == b'200 result=1\n':
@@ -182,7 +182,7 @@ def _shown(data: bytes) -> str:
     size = len(data.partition(b'\n')[0])
     if word is None:
         return f'a line of {size} bytes'
-    cause = ' (a value before it holds a newline)' if word[0].startswith(b'agi_') else ''
+    cause = ' (a value before it contains a newline)' if word[0].startswith(b'agi_') else ''
     return f'a line of {size} bytes that begins with {_text(word[0])!r}{cause}'
 
 

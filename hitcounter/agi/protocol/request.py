@@ -1,7 +1,7 @@
-"""The request: what follows the host in `agi://host/path?query`, decoded, here alone. Asterisk decodes none of it.
+"""The request: what follows the host in `agi://host/path?query`. It is decoded only here; Asterisk does not decode it.
 
-Percent escapes stand for bytes of UTF-8. What is no escape stays as it is, and bytes that are no UTF-8 become
-surrogate escapes, as in an environment. A `#` is a character like others, for it is a telephone's key.
+Percent escapes stand for bytes of UTF-8. Anything else stays as it is, and bytes that are not UTF-8 become
+surrogate escapes, as in an environment. `#` is an ordinary character, because it is a telephone key.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def path_of(network_script: str) -> str:
 
 
 def segments_of(path: str) -> tuple[str, ...]:
-    """What stands between the slashes of `path`, decoded only then: `%2F` does not divide. `..` means nothing."""
+    """The segments of `path`, decoded after splitting: `%2F` does not separate. `..` has no special meaning."""
     if not path:
         return ()
     segments = path.split('/')
@@ -25,6 +25,6 @@ def segments_of(path: str) -> tuple[str, ...]:
 
 
 def query_of(network_script: str) -> Mapping[str, tuple[str, ...]]:
-    """Each name of the query with its values, in their order; `flag` and `flag=` have the value ''. `+` is a blank."""
+    """Each name of the query with its values, in order; `flag` and `flag=` have the value ''. `+` is a space."""
     fields = parse_qs(network_script.partition('?')[2], keep_blank_values=True, errors='surrogateescape')
     return MappingProxyType({name: tuple(values) for name, values in fields.items()})

@@ -1,4 +1,4 @@
-"""Results: what a command came to, as small values. Nothing in them changes."""
+"""Results: the outcomes of commands, as small immutable values."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,31 +11,31 @@ _NUMBER = re.compile('-?[0-9]{1,19}').fullmatch  # C's long has no more digits
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """How a sound file's playing ended."""
+    """How playing a sound file ended."""
 
     #: The escape digit that ended it, or None.
     digit: str | None
     #: Samples played, 8000 a second.
     endpos: int
-    #: False if Asterisk could not play it: mostly, the sound file is not there.
+    #: False if Asterisk could not play it, usually because the sound file is not there.
     played: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ControlledPlayback:
-    """How a sound file's playing ended that the caller could wind to and fro."""
+    """How playing a sound file ended that the caller could rewind and fast-forward."""
 
     #: The escape digit that ended it, or None.
     digit: str | None
-    #: Seconds into the file at which it was stopped; None: it was played to its end.
+    #: Seconds into the file at which it was stopped; None if it was played to its end.
     position: float | None
-    #: False if Asterisk could not play it: mostly, the sound file is not there.
+    #: False if Asterisk could not play it, usually because the sound file is not there.
     played: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """The digits that a caller entered. They may be a PIN: what is printed of this value does not show them."""
+    """The digits that a caller entered. They may be a PIN, so the repr does not show them."""
 
     #: Without the `#` that may have ended them.
     digits: str = field(repr=False)
@@ -48,11 +48,11 @@ class Digits:
 class RecordingEnd(Enum):
     """What ended a recording, in Asterisk's words."""
 
-    #: The time was over, or there was silence for as long as was allowed.
+    #: The time expired, or the silence lasted as long as allowed.
     TIMEOUT = 'timeout'
     #: An escape digit.
     DTMF = 'dtmf'
-    #: The caller hung up. What was said until then is in the file.
+    #: The caller hung up. The file has what was said until then.
     HANGUP = 'hangup'
     #: Asterisk cannot write this file or this format; nothing was recorded.
     WRITEFILE = 'writefile'
@@ -71,7 +71,7 @@ class Recording:
     digit: str | None
     #: Samples in the file, 8000 a second.
     endpos: int
-    #: Seconds that were left of the time-out: more than a few hundredths when silence ended it.
+    #: Seconds left of the time-out: more than a few hundredths if silence ended it.
     left: float
 
 
@@ -103,7 +103,7 @@ class RecognitionEnd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One reading of what the caller said."""
+    """One interpretation of what the caller said."""
 
     text: str
     #: How sure the engine is; the scale is the engine's.

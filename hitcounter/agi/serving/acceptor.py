@@ -1,4 +1,4 @@
-"""The acceptor: one thread that accepts connections and gathers what they say first, waiting for none of them."""
+"""The acceptor: one thread that accepts connections and reads their environments, without blocking on any of them."""
 
 import functools
 import ipaddress
@@ -19,24 +19,24 @@ from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
-#: The thread's name. Without it there are no calls.
+#: The thread's name. If it ends, there are no more calls.
 NAME = 'agi acceptor'
 
-#: Seconds in which a peer has to send its whole environment; Asterisk sends it at once.
+#: Seconds within which a peer must send its whole environment; Asterisk sends it at once.
 HANDSHAKE_TIMEOUT = 5.0
 
-#: The most connections without a call that are kept, while their environment is gathered or they part; if there are
-#: more, the oldest goes. Fewer are kept if the system allows few open files, most of which are for calls.
+#: The most connections without a call: those still sending their environment, and rejected ones not closed yet. If
+#: there are more, the oldest is dropped. Fewer are kept if the system allows few open files: calls need most of them.
 HANDSHAKES = 2_000
 _FILES_FOR_EACH = 8
 
-#: Seconds for which nothing is accepted after a connection could not be.
+#: Seconds without accepting, after accepting has failed.
 _PAUSE = 0.1
 
 #: The most connections that the system queues until they are accepted.
 BACKLOG = 4096
 
-#: Connections accepted before the others are looked at again.
+#: Connections accepted in a row before others are read.
 _AT_ONCE = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -45,11 +45,11 @@ _LOOPBACK = ipaddress.ip_network('127.0.0.0/8'), ipaddress.ip_network('::1/128')
 
 
 class Acceptor:
-    """Hands each connection to `workers` once its environment is whole.
+    """Submits each connection to `workers` once its environment is complete.
 
-    A peer that sends nothing, or nonsense, costs a socket for a bounded time and one line in the log. A peer that is
-    sent away gets FAILURE, for AGISTATUS, and a moment to read that: its connection is parting.
-    All but `start`, `stop` and `wait` runs in the acceptor's own thread.
+    A peer that sends nothing, or nonsense, costs a socket for a limited time and one line in the log. A rejected peer
+    gets FAILURE, for AGISTATUS, and a moment to read it: meanwhile its connection is parting.
+    Everything except `start`, `stop` and `wait` runs in the acceptor's own thread.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Acceptor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening, and close what has not become a call."""
+        """Stop listening, and close the connections that are not calls yet."""
         self._stop.close()
         if self._thread.ident is None:  # it was never started
             self._close()
@@ -85,7 +85,7 @@ class Acceptor:
         self._stopped.close()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, `timeout` seconds at most; returns whether it has."""
+        """Wait up to `timeout` seconds until it has ended; returns whether it has."""
         return self._ended.wait(timeout)
 
     def _run(self) -> None:
@@ -94,13 +94,13 @@ class Acceptor:
                 self._expire()
         except BaseException as error:
             self.error = error
-            logger.critical('no more calls are taken: %s: %s', type(error).__name__, error)
+            logger.critical('no more calls are accepted: %s: %s', type(error).__name__, error)
             raise
         finally:
             self._close()
 
     def _close(self) -> None:
-        """Send away all connections without a call, and give them a moment to read that."""
+        """Reject all connections without a call, and give them a moment to read that."""
         self._reject_unaccepted()
         self._listener.close()
         with suppress(Exception):  # what ended the thread may happen again
@@ -117,7 +117,7 @@ class Acceptor:
         self._ended.set()
 
     def _reject_unaccepted(self) -> None:
-        """For Asterisk these are connected: if they were reset, the dialplan would see a success."""
+        """Asterisk regards these as connected: if they were reset, the dialplan would see a success."""
         with suppress(OSError):  # usually BlockingIOError: there are no more
             for _ in range(BACKLOG):
                 accepted, address = self._listener.accept()
@@ -133,13 +133,13 @@ class Acceptor:
         self._expire_parting(time.monotonic())
 
     def _turn(self) -> bool:
-        """Handle what has come; False when that was the word to stop."""
+        """Handle what has arrived; returns False if it was the signal to stop."""
         for key, _ in self._selector.select(self._patience()):
             if key.fileobj is self._listener:
                 self._accept()
             elif key.fileobj is self._stopped:
                 return False
-            elif key.data in self._handshakes:  # and did not make room for another just now
+            elif key.data in self._handshakes:  # and was not dropped for another just now
                 self._read_environment(key.data)
             elif key.data in self._parting:
                 self._part(key.data)
@@ -153,16 +153,16 @@ class Acceptor:
                 return
             except OSError as error:
                 logger.warning('a connection could not be accepted: %s', error)
-                self._make_way()  # most likely, no file descriptors are left
+                self._make_way()  # most likely there are no file descriptors left
                 return
             connection = Connection(accepted, address[0], time.monotonic() + HANDSHAKE_TIMEOUT)
             if not self._allows(connection.peer):
-                self._reject(connection, 'it is in no allowed network')
+                self._reject(connection, 'its address is not in an allowed network')
             else:
                 self._read_environment(connection)
 
     def _make_way(self) -> None:
-        """Drop the oldest connection without a call; if there is none, pause: to try again at once would only spin."""
+        """Drop the oldest connection without a call; if there is none, pause: an immediate retry would only spin."""
         if self._handshakes or self._parting:
             self._drop_oldest()
             return
@@ -183,7 +183,7 @@ class Acceptor:
                 self._forget(connection)
                 connection.drop()
             else:
-                self._reject(connection, 'it closed before its environment was whole')
+                self._reject(connection, 'connection closed before the AGI environment was complete')
         except ProtocolError as error:
             self._reject(connection, str(error))
         else:
@@ -194,7 +194,7 @@ class Acceptor:
 
     def _submit(self, connection: Connection) -> None:
         if not self._peers.acquire(connection.peer):
-            self._reject(connection, 'it has all the calls that one peer may have (max_calls_per_peer)')
+            self._reject(connection, 'it already has as many calls as one peer may have (max_calls_per_peer)')
             return
         self._forget(connection)
         self._workers.submit(connection)
@@ -211,7 +211,7 @@ class Acceptor:
     def _expire(self) -> None:
         now = time.monotonic()
         while self._handshakes and (connection := next(iter(self._handshakes))).deadline <= now:
-            self._reject(connection, f'it sent no whole environment within {HANDSHAKE_TIMEOUT:g} s')
+            self._reject(connection, f'no complete environment came within {HANDSHAKE_TIMEOUT:g} s')
         self._expire_parting(now)
         for connection in self._workers.start_overdue():
             self._peers.release(connection.peer)
@@ -220,7 +220,7 @@ class Acceptor:
             self._resume = math.inf
             self._selector.register(self._listener, selectors.EVENT_READ)
 
-    # Connections that are kept, and how they go.
+    # Connections without a call, and how they end.
 
     def _keep(self, connection: Connection, among: dict[Connection, None]) -> None:
         if len(self._handshakes) + len(self._parting) >= _most_kept():
@@ -233,13 +233,13 @@ class Acceptor:
             self._drop(next(iter(self._parting)))
             return
         connection = next(iter(self._handshakes))
-        logger.warning('%s was sent away: its environment was not whole, and others need the room', connection.peer)
+        logger.warning('rejected %s: its environment was incomplete, and others need the room', connection.peer)
         connection.fail()
         self._drop(connection)
 
     def _reject(self, connection: Connection, reason: str) -> None:
         if reason:
-            logger.warning('%s was sent away: %s', connection.peer, reason)
+            logger.warning('rejected %s: %s', connection.peer, reason)
         self._forget(connection)
         connection.fail()
         connection.deadline = time.monotonic() + LINGER
@@ -264,7 +264,7 @@ class Acceptor:
         for among in (self._handshakes, self._parting):
             if connection in among:
                 del among[connection]
-                with suppress(KeyError):  # the selector had no room for it, which has ended the thread
+                with suppress(KeyError):  # registering it failed, which has ended the thread
                     self._selector.unregister(connection.socket)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from ..protocol.environment import OF_SERVER, Environment, EnvironmentBuffer
 from ..stream import FAILURE, ready
 
-#: Seconds and bytes for which a connection is still read after FAILURE was sent; what comes is discarded. If it were
+#: Seconds and bytes for which a connection is still read, and the bytes discarded, after FAILURE was sent. If it were
 #: closed with unread bytes, the system would reset it, and a reset can overtake FAILURE. Asterisk closes it at once,
 #: unless it is carrying out a command.
 LINGER = 1.0
@@ -16,14 +16,14 @@ LINGER_BYTES = 262_144
 
 
 class Connection:
-    """Belongs to the acceptor until the environment is whole, and from then on to one worker."""
+    """Owned by the acceptor until the environment is complete, and then by one worker."""
 
     __slots__ = ('_failed', '_left', '_opening', 'deadline', 'peer', 'socket')
 
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
-        #: Until when its environment may be gathered, or, once it failed, until when it is kept open.
+        #: When its environment must be complete, or, after it failed, when it is closed.
         self.deadline = deadline
         self._opening = EnvironmentBuffer(OF_SERVER)
         self._failed = False
@@ -34,9 +34,9 @@ class Connection:
         return not self._opening
 
     def read_environment(self) -> bool:
-        """Take what has come, without waiting; True once the environment is whole.
+        """Read what has arrived, without waiting; returns whether the environment is complete.
 
-        Raises EOFError when the peer has closed, ProtocolError for what does not become an environment.
+        Raises EOFError if the peer has closed, ProtocolError for what cannot become an environment.
         """
         try:
             data = self.socket.recv(self._opening.room, socket.MSG_DONTWAIT)
@@ -49,16 +49,16 @@ class Connection:
         return self._opening.feed(data)
 
     def environment(self) -> tuple[Environment, bytes]:
-        """The environment that was gathered, and what has come after it: perhaps a HANGUP already.
+        """The environment, and the bytes after it, perhaps already a HANGUP.
 
         Raises ProtocolError for what Asterisk does not send.
         """
         return self._opening.take()
 
     def fail(self) -> None:
-        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it; it does not wait.
+        """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it, and it does not wait.
 
-        Asterisk reads it once it has carried out the command that is under way.
+        Asterisk reads it once it has carried out the running command.
         """
         if self._failed:
             return
@@ -69,7 +69,7 @@ class Connection:
             self.socket.shutdown(socket.SHUT_WR)
 
     def is_parting(self) -> bool:
-        """Discard what has come since `fail`, without waiting; returns whether to wait for more."""
+        """Discard what has arrived since `fail`, without waiting; returns whether to wait for more."""
         try:
             received = len(self.socket.recv(4096, socket.MSG_DONTWAIT))
         except BlockingIOError:
@@ -80,12 +80,12 @@ class Connection:
         return received > 0 and self._left > 0
 
     def cut(self) -> None:
-        """End it from another thread: a worker that waits for bytes then finds it closed."""
+        """End it from another thread: a worker that waits for bytes finds it closed."""
         with suppress(OSError):  # it has ended by itself
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close it. If it failed, first wait, LINGER seconds at most, until the other side has read FAILURE."""
+        """Close it. If it failed, first wait up to LINGER seconds until the other side has read FAILURE."""
         if self._failed:
             deadline = time.monotonic() + LINGER
             while (left := deadline - time.monotonic()) > 0:

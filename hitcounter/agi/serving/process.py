@@ -1,4 +1,4 @@
-"""A call in a process of its own, as Asterisk starts it for `AGI(/path)` and `EAGI(/path)`.
+"""A call in its own process, which Asterisk starts for `AGI(/path)` and `EAGI(/path)`.
 
 Standard input and output are the stream, SIGHUP is the hangup, and descriptor 3 is the audio of EAGI.
 """
@@ -28,12 +28,12 @@ _INPUT, _OUTPUT, _ERROR, _AUDIO = range(4)
 
 @contextmanager
 def standard_stream() -> Iterator[StdioStream]:
-    """Keep standard input and output for the call alone: who prints meanwhile, prints on standard error.
+    """Reserve standard input and output for the call: anything printed meanwhile goes to standard error.
 
-    An error that leaves the block is one that the dialplan sees, AGISTATUS=FAILURE. From now on SIGHUP ends the
-    process no more; Asterisk sends it at each hangup, and once more when the stream is closed.
+    If an error leaves the block, the dialplan sees AGISTATUS=FAILURE. From now on SIGHUP does not end the process;
+    Asterisk sends it at each hangup, and again when the stream is closed.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # before there are threads, so that none takes it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # before there are threads, so that none receives it
     with closing(StdioStream(os.dup(_INPUT), os.dup(_OUTPUT))) as stream:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, _INPUT)
@@ -52,10 +52,10 @@ def run(
     line_limit: int = LINE_LIMIT,
     keep_withheld: bool = False,
 ) -> bool:
-    """Lead the call on `stream` to its end, and close that; tells whether all went well, a hangup included.
+    """Run the call on `stream` to its end, and close the stream; returns whether all went well, which a hangup is too.
 
-    `arguments` are the process's own: the script's path, or nothing for the path '', then the script's arguments.
-    The script finds in the environment what it would find there in the server. For the main thread.
+    `arguments` are those of the process: the script's path, or nothing for the path '', then the script's arguments.
+    The script finds them in the environment, as in the server. Only the main thread may call it.
     """
     started = time.monotonic()
     with closing(stream), _failing(stream):
@@ -74,7 +74,7 @@ def run(
                 audio=Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None,
             )
         except CallError as error:
-            logger.error('the call was not taken: %s', error)
+            logger.error('the call was not accepted: %s', error)
             _fail(stream)
             return False
         with _hangup_by_signal(call):
@@ -96,26 +96,26 @@ def _failing(stream: StdioStream) -> Iterator[None]:
 
 
 def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
-    """The environment, and what came right after it."""
+    """The environment, and the bytes after it."""
     opening = EnvironmentBuffer(OF_PROCESS)
     try:
         while not opening.feed(stream.receive(deadline)):
             pass
     except TimeoutError:
         raise ProtocolError(
-            f'no environment came within {HANDSHAKE_TIMEOUT:g} s: this is for Asterisk to start, by AGI(/path/to/it)'
+            f'no environment came within {HANDSHAKE_TIMEOUT:g} s: let Asterisk start this program, by AGI(/path/to/it)'
         ) from None
     return opening.take()
 
 
 def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Environment:
-    """`environment` as a server would have received it: the path as the network script, followed by the arguments.
+    """`environment` as a server would receive it: with the path as the network script, and the arguments.
 
-    The arguments are those of the process, so that a newline in one of them cannot add another.
+    The arguments come from the process, so that a newline in one of them cannot add another.
     """
     texts = [os.fsencode(argument).decode('utf-8', 'surrogateescape') for argument in arguments]
     if texts:
-        texts[-1] = texts[-1].rstrip('\n')  # a server cannot tell them from the end of the block
+        texts[-1] = texts[-1].rstrip('\n')  # a server cannot distinguish them from the end of the block
     values = {name: value for name, value in environment.items() if not name.startswith('agi_arg_')}
     values |= {f'agi_arg_{number}': text for number, text in enumerate(texts[1:], 1)}
     return Environment({'agi_network_script': ''.join(texts[:1]), **values})
@@ -123,7 +123,7 @@ def _as_by_network(environment: Environment, arguments: Sequence[str]) -> Enviro
 
 @contextmanager
 def _hangup_by_signal(call: Call) -> Iterator[None]:
-    """Let `call` know of SIGHUP, also of one that came before. Asterisk sends the line HANGUP to servers only."""
+    """Record SIGHUP, even an earlier one, as the hangup of `call`. Asterisk sends the line HANGUP only to servers."""
     before = signal.signal(signal.SIGHUP, lambda *_: call.note_hangup())
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
@@ -135,6 +135,6 @@ def _hangup_by_signal(call: Call) -> Iterator[None]:
 
 
 def _fail(stream: Stream) -> None:
-    """Let the dialplan see AGISTATUS=FAILURE. The exit status alone would do so only if Asterisk finds it in time."""
-    with suppress(ConnectionLost):  # nobody is left to be told
+    """Let the dialplan see AGISTATUS=FAILURE. The exit status alone would not, unless Asterisk notices it in time."""
+    with suppress(ConnectionLost):  # there is nobody left to read it
         stream.send(FAILURE)

@@ -1,4 +1,4 @@
-"""The calls under way: ends those that last too long, and reports a script that runs on after its call has ended."""
+"""The running calls: calls that last too long are ended, and scripts that outlive their calls are reported."""
 
 import logging
 import math
@@ -17,25 +17,25 @@ NAME = 'agi clock'
 #: Seconds between two checks.
 LOOK = 1.0
 
-#: Seconds for which a script may run after its call ended before that is logged.
+#: Seconds for which a script may outlive its call before that is logged.
 OVERSTAY = 10.0
 
 
 class RunningCall:
-    """A call that a worker serves; other threads read it and end it only under the lock of `RunningCalls`."""
+    """A call that a worker serves; other threads read and end it only under the lock of `RunningCalls`."""
 
     __slots__ = ('began', 'call', 'connection', 'is_cut', 'is_overdue', 'is_reported', 'over_since', 'overdue', 'path')
 
     def __init__(self, connection: Connection, began: float, overdue: float) -> None:
         self.connection = connection
         self.began = began
-        #: The time of time.monotonic() from which on it has lasted too long.
+        #: When it has lasted too long, on the clock of time.monotonic().
         self.overdue = overdue
-        #: The script's call; None before there is one.
+        #: The script's call; None until there is one.
         self.call: Call | None = None
-        #: The path of the script. Not the path that was requested, which may say who called.
+        #: The path of the script, not the requested path, which may identify the caller.
         self.path = ''
-        #: Whether it was ended together with all calls.
+        #: Whether it was cut together with all calls.
         self.is_cut = False
         #: Whether it was ended because it lasted too long.
         self.is_overdue = False
@@ -43,7 +43,7 @@ class RunningCall:
         self.over_since = math.inf
 
     def end_now(self) -> None:
-        """Let the dialplan see that the call failed, if the caller is still there."""
+        """Let the dialplan see that the call failed if the caller is still there."""
         if self.is_over():
             self.connection.cut()
         else:
@@ -63,10 +63,10 @@ class RunningCall:
 
 
 class RunningCalls:
-    """All calls under way: workers begin and end them, `cut` ends all, and a thread checks how long each has lasted."""
+    """All running calls: workers begin and end them, `cut` ends all, and a thread checks how long each has lasted."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # of the three below; while it is held, no socket of a call is closed
+        self._lock = threading.Lock()  # guards the three below; while it is held, no call's socket is closed
         self._calls: set[RunningCall] = set()
         self._cut: set[RunningCall] = set()
         self._is_cut = False
@@ -97,12 +97,12 @@ class RunningCalls:
             self._calls.discard(running_call)
 
     def now(self) -> set[RunningCall]:
-        """The calls that are under way at this moment."""
+        """The calls that are running at this moment."""
         with self._lock:
             return set(self._calls)
 
     def cut(self) -> set[RunningCall]:
-        """Let the dialplan of each call, now and later, see that it failed; returns the calls that were cut so far."""
+        """Let the dialplan of each call, present and future, see that it failed; returns all calls cut so far."""
         with self._lock:
             self._is_cut = True
             for running_call in self._calls - self._cut:
@@ -110,7 +110,7 @@ class RunningCalls:
             return set(self._cut)
 
     def disconnect(self) -> None:
-        """Wake every worker that still waits for the other side in a call that was cut."""
+        """Wake every worker that still waits for the other side of a call that was cut."""
         with self._lock:
             for running_call in self._calls & self._cut:
                 running_call.connection.cut()
@@ -133,7 +133,7 @@ class RunningCalls:
             _report(running_call, now)
 
     def _overstays(self, running_call: RunningCall, now: float) -> bool:
-        """Whether the script is to be reported; first ends the call if it has lasted too long."""
+        """Whether to report the script; first ends the call if it has lasted too long."""
         if running_call.overdue <= now and not running_call.is_overdue:
             running_call.end_now()
             running_call.is_overdue = True
@@ -149,7 +149,7 @@ class RunningCalls:
 def _report(running_call: RunningCall, now: float) -> None:
     assert running_call.call is not None  # as it overstays
     logger.warning(
-        '%s: the script %r still runs %.0f s after its call ended, and keeps a worker: have it look at call.hung_up',
+        '%s: the script %r still runs %.0f s after its call ended, and keeps a worker busy: let it check call.hung_up',
         running_call.call.environment.unique_id,
         running_call.path,
         now - running_call.over_since,

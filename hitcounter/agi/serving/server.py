@@ -1,7 +1,7 @@
 """The threaded FastAGI server.
 
-The way of one call: the acceptor accepts the connection and gathers its environment; a worker makes a Call of it,
-runs the script that the environment asks for, closes, and logs one line.
+The way of one call: the acceptor accepts the connection and reads its environment; a worker makes a Call of it, runs
+the script that the environment asks for, logs one line, and closes the connection.
 """
 
 import ipaddress
@@ -29,13 +29,13 @@ from .workers import Workers
 
 logger = logging.getLogger(__name__)
 
-#: The port that Asterisk takes for `agi://host`.
+#: The port that `agi://host` stands for.
 PORT = 4573
 
-#: Calls at once, each of which has a thread.
+#: Calls at once; each has a thread.
 MAX_CALLS = 1000
 
-#: Notices a machine that is gone without a word in two minutes.
+#: Notices within two minutes that the other machine is gone.
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 6}
 
 #: Seconds that a script has to end after its call was cut and its connection closed.
@@ -44,26 +44,29 @@ GRACE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How the calls ended that were under way when the server was told to stop."""
+    """How the calls ended that were running when the server was stopped."""
 
-    #: They went on to their own end.
+    #: They ended by themselves.
     ended: int
     #: They were cut.
     closed: int
-    #: They were cut, and their scripts ran on even then.
+    #: They were cut, but their scripts kept running.
     forced: int
 
 
 class Server:
-    """Serves calls in threads of its own from `start` to `stop`; who calls before that waits.
+    """Serves calls in its own threads from `start` to `stop`; callers before `start` wait.
 
-    Each of the `scripts` is run with the call alone: `bind` those that take more. Peers outside this machine must
-    be in one of the `allow` networks, such as `10.0.0.0/8`. `max_calls_per_peer` is how many of the calls may come
-    from one address; None for any number. `call_timeout`, in seconds, ends a call whatever it is doing with Asterisk.
-    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. With `keep_withheld` callers who
-    withhold who they are are logged like all others, and `call.caller_withheld` is never true. Raises ListenError when
-    the address cannot be had, ScriptError when the scripts cannot be served together, ValueError for what is not a
-    network.
+    Each of `scripts` is called with the call alone: `bind` those that take more. Peers on other machines must be in
+    one of the `allow` networks, such as `10.0.0.0/8`. `max_calls_per_peer` is how many of the calls may come
+    from one address; None for any number. `call_timeout`, in seconds, ends a call whatever it is doing.
+    `line_limit` is the bytes that Asterisk takes in a command; Asterisk 16 takes 2047. With `keep_withheld`,
+    callers who withhold their number are logged like all others, and `call.caller_withheld` is never true. Raises
+    ListenError if it cannot listen there, ScriptError if the scripts cannot be served together, ValueError for what is
+    not a network.
+
+    It installs no signal handlers: `wait`, then `stop`, in the main thread, or use it in a `with` statement, which
+    stops it at the end of the block, also after an exception or Ctrl-C.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Server:
         networks = _networks(allow)
         with ExitStack() as opened:
             listener = opened.enter_context(_listen(host, port, only_loopback=not networks))
-            #: Where it listens; the port is the one that the system chose if 0 was asked for.
+            #: Where it listens; if port 0 was given, the port that the system chose.
             self.address: tuple[str, int] = listener.getsockname()[:2]
             self._workers = Workers(self._serve, max_calls, 'agi worker')
             opened.callback(self._workers.stop, GRACE)
@@ -105,7 +108,7 @@ class Server:
         return '<Server on {}:{}>'.format(*self.address)
 
     def __enter__(self) -> Self:
-        """Serve calls until the block ends, at which those under way are cut: `stop` them before to let them end."""
+        """Serve calls until the block ends, which cuts running calls: call `stop(drain)` before to let them end."""
         self.start()
         return self
 
@@ -117,20 +120,20 @@ class Server:
         self._acceptor.start()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server takes no more calls, `timeout` seconds at most; returns whether it does not.
+        """Wait up to `timeout` seconds until the server accepts no more calls; returns whether that has happened.
 
-        Raises ListenError if anything but `stop` ended it; calls under way still go on until `stop`.
+        Raises ListenError if anything but `stop` ended it; running calls continue until `stop`.
         """
         ended = self._acceptor.wait(timeout)
         if (error := self._acceptor.error) is not None:
             reason = f'{type(error).__name__}: {error}'
-            raise ListenError(f'the server takes no more calls ({reason}): start another') from error
+            raise ListenError(f'the server accepts no more calls ({reason}): start another') from error
         return ended
 
     def stop(self, drain: float = 0.0) -> Drained:
-        """Stop listening, let calls go on for `drain` seconds at most, then cut those that are left.
+        """Stop listening, let calls continue for up to `drain` seconds, then cut those that are left.
 
-        Once stopped, it only returns the same result again.
+        After that, each call returns the same result.
         """
         if self._drained is None:
             self._drained = self._end(drain)
@@ -148,9 +151,9 @@ class Server:
         return Drained(len(running - cut), len(cut) - forced, forced)
 
     def cut(self) -> None:
-        """End every call now, to cut a drain short, from any thread; it takes a second at most.
+        """End every call now, for example to cut a drain short; any thread may call it, and it takes a second at most.
 
-        The dialplan sees AGISTATUS=FAILURE, once Asterisk has carried out the command that is under way.
+        The dialplan sees AGISTATUS=FAILURE, once Asterisk has carried out the running command.
         """
         self._calls.cut()
         self._workers.wait_idle(LINGER)
@@ -168,7 +171,7 @@ class Server:
             running_call.path = script.path if script else ''
             running_call.call = call
         except CallError as error:
-            logger.warning('%s was sent away: %s', connection.peer, error)
+            logger.warning('rejected %s: %s', connection.peer, error)
         else:
             ending = _run(script, call, running_call)
             well = ending.well
@@ -204,7 +207,7 @@ def _run(script: Script[..., object] | None, call: Call, running_call: RunningCa
     if ending == FAILED:
         return ending
     if running_call.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
-        return failure('lost (it lasted as long as a call may)')
+        return failure('lost (it reached the time limit for calls)')
     return CLOSED if running_call.is_cut else ending
 
 
@@ -232,7 +235,7 @@ def _listen(host: str, port: int, *, only_loopback: bool) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         if only_loopback and not ipaddress.ip_address(str(address[0]).partition('%')[0]).is_loopback:
-            raise ListenError(f'{host} is open to other machines: name the networks that may call')
+            raise ListenError(f'{host} is open to other machines: give the networks that may call')
         listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise ListenError(f'cannot listen on {host} port {port}: {_reason(error)}; choose another address') from error

@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 Job = TypeVar('Job')
 
-#: Threads that are there from the start, and run jobs as soon as they come. To start one costs more than a short
-#: call, and threads that wait for the GIL cost all others time: it pays to wait a moment for one of these.
+#: Threads that exist from the start, and run jobs as soon as they come. Starting one costs more than a short call,
+#: and threads that wait for the GIL slow down all others: it pays to wait a moment for one of these.
 READY = 32
 
-#: Seconds that a job waits for one of so many to be free, before there is one more.
+#: Seconds that a job waits for one of these to be idle, before another thread is started.
 WAIT_FOR_READY = 0.002
 
-#: Seconds that a job waits when there can be no more.
+#: Seconds that a job waits if there can be no further thread.
 ADMISSION_TIMEOUT = 1.0
 
 #: Seconds to wait before trying again to start a thread that the system refused.
@@ -29,19 +29,19 @@ REFUSED_FOR = 0.5
 class Workers(Generic[Job]):
     """At most `most` threads that run `work(job)`, the one most recently idle first, so that few stay hot.
 
-    A job that finds none waits, first come first served. The one thread that submits jobs must call
+    A job that finds no idle thread waits, first come first served. The one thread that submits jobs must call
     `start_overdue` at `next_deadline`. What `work` raises is logged. Raises RuntimeError if the system refuses
-    even the first thread; if it refuses a later one, that is tried again after a while.
+    even the first thread; if it refuses a later one, the workers try again after a while.
     """
 
     def __init__(self, work: Callable[[Job], None], most: int, name: str) -> None:
         self._work = work
         self._most = most
         self._name = name
-        self._lock = threading.Lock()  # of all below
+        self._lock = threading.Lock()  # guards all below
         self._all_idle = threading.Condition(self._lock)
         self._threads: list[threading.Thread] = []
-        self._ask_again = -math.inf  # when to try again to start another thread
+        self._ask_again = -math.inf  # when to try again to start a thread
         self._idle = [self._start()]
         while len(self._threads) < min(READY, most) and (mailbox := self._another()):
             self._idle.append(mailbox)
@@ -49,7 +49,7 @@ class Workers(Generic[Job]):
         self._stopping = False
 
     def submit(self, job: Job) -> None:
-        """Give `job` to a worker if one of the ready ones is idle; else it waits."""
+        """Give `job` to a worker if one of the ready ones is idle; otherwise it waits."""
         with self._lock:
             if len(self._threads) - len(self._idle) >= READY or not (mailbox := self._spare()):
                 self._waiting.append((time.monotonic(), job))
@@ -57,7 +57,7 @@ class Workers(Generic[Job]):
         mailbox.put(job)
 
     def next_deadline(self) -> float | None:
-        """When to attend to the jobs that wait, on the clock of time.monotonic(); None if there are none."""
+        """When to call `start_overdue`, on the clock of time.monotonic(); None if no job waits."""
         with self._lock:
             if not self._waiting:
                 return None
@@ -69,7 +69,7 @@ class Workers(Generic[Job]):
             return min(max(since + WAIT_FOR_READY, self._ask_again), since + ADMISSION_TIMEOUT)
 
     def start_overdue(self) -> list[Job]:
-        """Give jobs that have waited one more worker each; returns those that have waited in vain, to be sent away."""
+        """Start a worker for each job that has waited long enough; returns the jobs that have waited too long."""
         now = time.monotonic()
         expired = []
         with self._lock:
@@ -80,19 +80,19 @@ class Workers(Generic[Job]):
         return expired
 
     def cancel_waiting(self) -> list[Job]:
-        """Take back all the jobs that wait."""
+        """Remove and return all jobs that wait."""
         with self._lock:
             jobs = [job for _, job in self._waiting]
             self._waiting.clear()
         return jobs
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until no worker has a job, for `timeout` seconds at most; False if that was too short."""
+        """Wait up to `timeout` seconds until no worker has a job; returns whether that has happened."""
         with self._lock:
             return self._all_idle.wait_for(lambda: len(self._idle) == len(self._threads), timeout)
 
     def stop(self, timeout: float) -> int:
-        """Let every worker end after its job, and join them; returns how many had not ended after `timeout` seconds."""
+        """Let every worker end after its job, and join them; returns how many still run after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._lock:
             self._stopping = True
@@ -133,8 +133,8 @@ class Workers(Generic[Job]):
         while job is not None:
             try:
                 self._work(job)
-            except BaseException:  # a worker that ended would be missing from then on
-                logger.exception('a worker goes on after an error of its own')
+            except BaseException:  # a worker that ended would be missing for good
+                logger.exception('a worker continues after an unexpected error')
             job = self._next(mailbox)
 
     def _next(self, mailbox: '_Mailbox[Job]') -> Job | None:

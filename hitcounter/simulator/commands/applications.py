@@ -1,4 +1,4 @@
-"""The applications that EXEC finds: those of the channel, and a few of Asterisk's own."""
+"""The applications for EXEC: those of the channel, and a few of Asterisk's own."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .saying import say
 
 
 def run_application(leg: CallLeg, name: str, options: str) -> Outcome:
-    """Run an application by its name in any case; -2 if there is none."""
+    """Run an application by its name, in any case; the result is -2 if there is none."""
     given = {key.lower(): application for key, application in leg.channel.applications.items()}
     application = given.get(f'{name}({options})'.lower(), given.get(name.lower()))
     if application is not None:
@@ -88,7 +88,7 @@ APPLICATIONS: Final[dict[str, Callable[[CallLeg, str], Outcome]]] = {
     'verbose': _app_nothing,
     'wait': _app_wait,
 }
-"""The applications that EXEC finds, by their name in lower case; Asterisk has many more."""
+"""Asterisk's own applications, by name in lower case; Asterisk has many more."""
 
 
 def _play_all(leg: CallLeg, options: str, listened: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Commands about the channel itself, its texts, and where the dialplan goes on; and those that do nothing here."""
+"""Commands for the channel itself, its texts, and where the dialplan continues; and those that do nothing here."""
 
 import re
 from math import inf
@@ -74,7 +74,7 @@ def set_auto_hangup(leg: CallLeg, arguments: list[str]) -> Outcome | None:
 @command('NOOP', '...')
 @command('ASYNCAGI BREAK', '...')
 def nothing(leg: CallLeg, arguments: list[str]) -> Outcome:
-    """What Asterisk answers with 0 and this pretence does nothing for."""
+    """Asterisk answers these with 0; the simulator does nothing."""
     return Outcome()
 
 

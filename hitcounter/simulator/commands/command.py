@@ -1,4 +1,4 @@
-"""A command: what it takes, and what it comes to. Here are the words that all families of them share."""
+"""A command: its syntax and its outcome; and what all families of commands share."""
 
 import re
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from ..lines import MAX_WORDS
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command comes to: `200 result=` and `result`, after the caller has heard `events` for `seconds`.
+    """The outcome of a command: `200 result=` and `result`, after the caller has heard `events` for `seconds`.
 
-    `broken` gives the result instead if the caller hangs up after so many seconds, or none if it is gone already;
-    None: the same. `interrupted` is it if a further command comes meanwhile, '' is no reply at all; None: no matter.
+    `broken` returns the result if the caller hangs up after so many seconds (0 if already gone); None: the same.
+    `interrupted` is the result if another command comes meanwhile, '' for no reply; None: the command does not notice.
     `failed` leaves AGISTATUS as FAILURE. `seconds` is infinite where only a hangup ends the command.
     """
 
@@ -35,17 +35,17 @@ class Outcome:
         return self.result if self.broken is None else self.broken(seconds)
 
     def on_dead_channel(self) -> 'Outcome':
-        """The same with nobody on the line, for the commands that Asterisk runs even then."""
+        """The outcome without a caller, for the commands that Asterisk runs even then."""
         return Outcome(self.after_hangup(0.0))
 
 
-#: Runs a command with its arguments; None if they make no sense to it.
+#: Runs a command with its arguments; returns None if they make no sense.
 Run = Callable[[CallLeg, list[str]], Outcome | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as Asterisk lists it; `syntax` tells how many arguments it takes, `...` any number more."""
+    """A command as Asterisk lists it; `syntax` says how many arguments it takes, `...` means any number more."""
 
     name: str
     syntax: str
@@ -67,7 +67,7 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """The lines that stand between the first and the last of a 520."""
+        """The lines between the first and the last one of a 520."""
         return f'Usage: {self.name} {self.syntax}'.rstrip() + '\n' + self.example
 
     def outcome(self, leg: CallLeg, arguments: list[str]) -> Outcome | None:
@@ -82,13 +82,13 @@ COMMANDS: Final[dict[str, Command]] = {}
 
 
 def command(name: str, syntax: str, *, example: str = '') -> Callable[[Run], Run]:
-    """Enter a function into `COMMANDS`."""
+    """Register a function in `COMMANDS`."""
 
-    def enter(run: Run) -> Run:
+    def register(run: Run) -> Run:
         COMMANDS[name] = Command(name, syntax, run, example)
         return run
 
-    return enter
+    return register
 
 
 def minus_one(seconds: float) -> str:
@@ -109,17 +109,17 @@ def code_of(digit: str) -> str:
 
 
 def scan(text: str) -> int | None:
-    """An integer as C's `sscanf` finds one: what follows it does not matter."""
+    """An integer as C's `sscanf` finds one, whatever follows it."""
     found = re.match(r'[ \t\n\r\v\f]*([-+]?[0-9]{1,30})', text)
     return int(found[1]) if found else None
 
 
 def as_c_int(number: int) -> int:
-    """What is left of a number in the 32 bits that Asterisk keeps it in."""
+    """What remains of a number in Asterisk's 32 bits."""
     return (number + 2**31) % 2**32 - 2**31
 
 
 def from_milliseconds(text: str) -> float:
-    """Seconds of a time-out in milliseconds; one below zero never comes."""
+    """Seconds of a time-out in milliseconds; a negative one never expires."""
     number = as_c_int(scan(text) or 0)
     return number / 1000 if number >= 0 else inf

@@ -1,4 +1,4 @@
-"""Commands that reach into the dialplan: variables, the database, applications and subroutines."""
+"""Commands for the dialplan: variables, the database, applications and subroutines."""
 
 import re
 from typing import Final
@@ -9,10 +9,10 @@ from ..leg import CallLeg
 from .applications import run_application
 from .command import Outcome, command
 
-#: Bytes of a value that GET VARIABLE gives; GET FULL VARIABLE gives all.
+#: Bytes of a value that GET VARIABLE returns; GET FULL VARIABLE returns all.
 _MAX_VALUE: Final = 1023
 
-# What real Asterisk has in these usages, and what looks like a reply.
+# Asterisk has these in its usage texts, where they look like replies.
 _EXAMPLE: Final = 'Example return code: 200 result=1 (testvariable)\n'
 _FULL_EXAMPLE: Final = 'Example return code: 200 result=1 (The time is 1578493800)\n'
 
@@ -58,7 +58,7 @@ def database_del(leg: CallLeg, arguments: list[str]) -> Outcome:
 def database_deltree(leg: CallLeg, arguments: list[str]) -> Outcome:
     names = arguments if arguments[0] else []  # the whole database
     root = ''.join(f'{name}/' for name in names if name)
-    like = re.escape(root).replace('%', '.*').replace('_', '.')  # as SQL has it, which Asterisk asks
+    like = re.escape(root).replace('%', '.*').replace('_', '.')  # as in SQL, which Asterisk uses
     tree = [key for key in leg.database if re.match(like, f'{key}/', re.IGNORECASE | re.DOTALL)]
     for key in tree:
         del leg.database[key]

@@ -7,7 +7,7 @@ from ..events import CallEvent, SaidDate, SaidDateTime, SaidDigits, SaidLetters,
 from ..leg import CallLeg
 from .command import Outcome, as_c_int, code_of, command, minus_one, scan, with_digit
 
-#: About what Asterisk's voice takes for one digit or letter.
+#: About the time that Asterisk's voice takes for one digit or letter.
 _SPEECH_SECONDS: Final = 0.6
 
 

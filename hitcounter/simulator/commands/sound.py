@@ -8,12 +8,12 @@ from ..events import Missing, Played, Pressed, Recorded
 from ..leg import KEYPAD, RATE, CallLeg
 from .command import Outcome, code_of, command, from_milliseconds, minus_one, scan, silence, with_digit
 
-#: Seconds that GET DATA and GET OPTION wait for a digit when they are not told.
+#: Seconds that GET DATA and GET OPTION wait for a digit by default.
 _PATIENCE: Final = 6.0
 
 _MAX_DIGITS: Final = 1024
 
-#: What CONTROL STREAM FILE takes for the options that it is not given.
+#: The defaults of CONTROL STREAM FILE.
 _CONTROLS: Final = ['3000', '#', '*', '', '0']
 
 _SOUND_FORMATS: Final = frozenset({'alaw', 'g722', 'gsm', 'sln', 'sln16', 'ulaw', 'wav', 'wav49'})
@@ -76,7 +76,7 @@ def control_stream_file(leg: CallLeg, arguments: list[str]) -> Outcome:
         f'{code_of(ending.stopped_by)} endpos={end}',
         (Played(name), *map(Pressed, ending.pressed)),
         ending.seconds,
-        broken=lambda seconds: f'-1 endpos={round(1000 * min(length, offset + seconds))}',  # as if nothing was wound
+        broken=lambda seconds: f'-1 endpos={round(1000 * min(length, offset + seconds))}',  # as if not wound
     )
 
 
@@ -93,7 +93,7 @@ class _Controls:
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """Where in a prompt it ended, after how many seconds, which keys were heeded till then, which one stopped it."""
+    """Where in a prompt playing ended, after how many seconds, the keys used, and the key that stopped it."""
 
     position: float
     seconds: float
@@ -139,7 +139,7 @@ def get_data(leg: CallLeg, arguments: list[str]) -> Outcome:
 
 
 def _collect(leg: CallLeg, most: int, playing: float, patience: float) -> tuple[str, float]:
-    """What the caller pressed, no more than `most` keys and none after `#`, and how long it took."""
+    """What the caller pressed, at most `most` keys and none after `#`, and how long it took."""
     pressed, whole = '', 0.0
     while len(pressed) < most and not pressed.endswith('#'):
         digit, seconds = leg.press(KEYPAD, 0.0 if pressed else playing, patience)

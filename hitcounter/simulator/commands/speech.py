@@ -1,4 +1,4 @@
-"""The commands of a speech engine, as Asterisk answers them where there is none."""
+"""The commands of a speech engine, as Asterisk answers them if there is none."""
 
 from ..leg import CallLeg
 from .command import Outcome, command

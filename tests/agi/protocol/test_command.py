@@ -65,7 +65,7 @@ def test_bytes_that_are_no_utf_8_go_back_as_they_came() -> None:
 
 @pytest.mark.parametrize('character', ['\n', '\r', '\0'])
 def test_a_line_end_or_a_nul_is_refused_and_shown(character: str) -> None:
-    with pytest.raises(CommandRefused, match='take it out'):
+    with pytest.raises(CommandRefused, match='remove it'):
         compose('SET VARIABLE', 'x', f'a{character}HANGUP')
 
 

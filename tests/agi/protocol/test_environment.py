@@ -161,7 +161,7 @@ def test_a_block_in_any_other_order_is_refused(at: int) -> None:
 def test_a_newline_in_a_value_is_refused_and_the_value_named(name: str, rest: bytes) -> None:
     line = LINES[NAMES.index(name)].rstrip(b'\n')
     assert Environment.parse(with_line(name, line + b' ' + rest.strip() + b'\n'))
-    with pytest.raises(ProtocolError, match=rf'^the line after {name} is not agi_\w+: the value of .*{name} holds'):
+    with pytest.raises(ProtocolError, match=rf'^the line after {name} is not agi_\w+: the value of .*{name} contains'):
         Environment.opening(with_line(name, line + b'\n' + rest + b'\n'))
 
 
@@ -181,7 +181,7 @@ def test_a_newline_in_a_value_is_refused_and_the_value_named(name: str, rest: by
 def test_a_caller_id_cannot_add_lines_to_the_block(forged: bytes) -> None:
     honest = Channel(caller_id='1001 ' + forged.decode().replace('\n', ' ')).environment_block()
     assert Environment.parse(honest).caller_id == '1001 ' + forged.decode().replace('\n', ' ')
-    with pytest.raises(ProtocolError, match=r'the value of .*agi_callerid.* holds a newline'):
+    with pytest.raises(ProtocolError, match=r'the value of .*agi_callerid.* contains a newline'):
         Environment.parse(Channel(caller_id='1001\n' + forged.decode()).environment_block())
 
 
@@ -213,11 +213,11 @@ def test_the_newline_that_ends_the_last_argument_may_pass() -> None:
 @pytest.mark.parametrize(
     ('channel', 'said'),
     [
-        (Channel(arguments=('one\n', 'two')), 'agi_arg_2 .* the value of agi_arg_1 holds a newline'),
-        (Channel(arguments=('one', 'two\n\nx', 'three')), 'agi_arg_3 .* the value of agi_arg_2 holds a newline'),
+        (Channel(arguments=('one\n', 'two')), 'agi_arg_2 .* the value of agi_arg_1 contains a newline'),
+        (Channel(arguments=('one', 'two\n\nx', 'three')), 'agi_arg_3 .* the value of agi_arg_2 contains a newline'),
         (
             Channel(caller_id='1001\n' + WHOLE[WHOLE.index(b'agi_calleridname') :].decode()),
-            'agi_calleridname .* the value of agi_callerid or agi_arg_2 holds a newline',
+            'agi_calleridname .* the value of agi_callerid or agi_arg_2 contains a newline',
         ),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_name_of_a_later_asterisk_is_passed_over_where_no_value_is_in_doubt(na
 
 @pytest.mark.parametrize('name', TEXTS)
 def test_a_name_of_a_later_asterisk_is_refused_where_it_may_be_the_end_of_a_value(name: str) -> None:
-    with pytest.raises(ProtocolError, match=f'the value of {name} holds a newline'):
+    with pytest.raises(ProtocolError, match=f'the value of {name} contains a newline'):
         Environment.parse(after(name, b'agi_later: x'))
 
 
@@ -261,11 +261,11 @@ def test_a_value_that_asterisk_never_has_is_refused(line: bytes) -> None:
 @pytest.mark.parametrize(
     ('block', 'said'),
     [
-        (b'\n\n', "'' does not begin an AGI environment"),
-        (b'agi_x: 1\n\n', "'agi_x: 1' does not begin an AGI environment"),
+        (b'\n\n', "'' is not the start of an AGI environment"),
+        (b'agi_x: 1\n\n', "'agi_x: 1' is not the start of an AGI environment"),
         (b'agi_network: yes\nagi_channel\n\n', 'the line after agi_network is not agi_request'),
         (b'agi_network: yes\nagi_network: no\n\n', 'the line after agi_network is not agi_request'),
-        (WHOLE.replace(b'Ada', b'A\0da'), 'holds a NUL'),
+        (WHOLE.replace(b'Ada', b'A\0da'), 'contains a NUL'),
         (WHOLE.replace(b'17.1', b'17.1\x1b[2J'), r"'17\.1\\x1b\[2J' is not a unique id"),
     ],
 )

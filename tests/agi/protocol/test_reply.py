@@ -156,7 +156,7 @@ def test_a_line_that_is_not_a_reply_is_an_error_where_one_is_awaited(forged: byt
 def test_an_error_shows_what_kind_of_line_came_and_not_what_a_caller_is_called() -> None:
     for line, shown in {
         b'agi_calleridname: Ada Lovelace\n': (
-            "a line of 30 bytes that begins with 'agi_calleridname' (a value before it holds a newline)"
+            "a line of 30 bytes that begins with 'agi_calleridname' (a value before it contains a newline)"
         ),
         b'404 Not found\n': "a line of 13 bytes that begins with '404'",
         b'12345\n': 'a line of 5 bytes',

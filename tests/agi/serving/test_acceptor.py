@@ -39,7 +39,7 @@ def test_a_line_after_the_environment_that_is_not_a_hangup_is_a_failure_and_noth
             asterisk.sendall(WHOLE + rest)
             assert closes(asterisk) == b'FAILURE\n'
         assert_serves(server)
-    said = 'agi_callerid holds a newline' if LATE in rest else 'came when no command was waiting for a reply'
+    said = 'agi_callerid contains a newline' if LATE in rest else 'came when no command was waiting for a reply'
     assert said in caplog.messages[0]
 
 
@@ -54,7 +54,7 @@ def test_the_rest_of_a_block_that_comes_later_than_its_forged_end_changes_nothin
             asterisk.sendall(rest)
             assert closes(asterisk) == b''
         assert_serves(server)
-    assert 'the value of agi_callerid holds a newline (unique id 17.1)' in caplog.messages[0]
+    assert 'the value of agi_callerid contains a newline (unique id 17.1)' in caplog.messages[0]
 
 
 @pytest.mark.parametrize('rest', [LATE, b'\n' + LATE, b'x\n'])
@@ -107,11 +107,11 @@ def test_an_environment_in_pieces_is_put_together() -> None:
 @pytest.mark.parametrize(
     ('sent', 'said'),
     [
-        (b'GET / HTTP/1.1\r\n\r\n', 'where an AGI environment begins with'),
-        (b'PROXY TCP4 10.0.0.1 10.0.0.2 5000 4573\r\nagi_network: yes\n', 'where an AGI environment begins with'),
-        (b'\x16\x03\x01\x02\x00', 'where an AGI environment begins with'),
-        (b'agi_x: 1\n\n', 'where an AGI environment begins with'),
-        (Channel(url='/usr/bin/hits').environment_block(), 'where an AGI environment begins with'),
+        (b'GET / HTTP/1.1\r\n\r\n', 'but an AGI environment begins with'),
+        (b'PROXY TCP4 10.0.0.1 10.0.0.2 5000 4573\r\nagi_network: yes\n', 'but an AGI environment begins with'),
+        (b'\x16\x03\x01\x02\x00', 'but an AGI environment begins with'),
+        (b'agi_x: 1\n\n', 'but an AGI environment begins with'),
+        (Channel(url='/usr/bin/hits').environment_block(), 'but an AGI environment begins with'),
         (b'agi_network: yes\nnonsense\n\n', 'the line after agi_network is not agi_request'),
         (b'agi_network: yes\nagi_request: ' + b'x' * 70_000, 'more than 65536 bytes'),
     ],
@@ -168,7 +168,7 @@ def test_half_an_environment_and_a_close_is_said_and_a_bare_probe_is_not(caplog:
             assert closes(peer) == FAILURE
         socket.create_connection(server.address).close()
         assert_serves(server)
-    assert caplog.messages == ['127.0.0.1 was sent away: it closed before its environment was whole']
+    assert caplog.messages == ['rejected 127.0.0.1: connection closed before the AGI environment was complete']
 
 
 def test_a_slow_peer_is_sent_away_and_costs_no_worker(
@@ -183,7 +183,7 @@ def test_a_slow_peer_is_sent_away_and_costs_no_worker(
         for peer in peers:
             assert closes(peer) == FAILURE
             peer.close()
-    assert caplog.messages == ['127.0.0.1 was sent away: it sent no whole environment within 0.2 s'] * 10
+    assert caplog.messages == ['rejected 127.0.0.1: no complete environment came within 0.2 s'] * 10
 
 
 def test_the_oldest_of_too_many_slow_peers_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_a_peer_that_is_not_allowed_is_told_so_and_no_more(
         assert closes(peer) == FAILURE
     with serving(host=host, allow=[ipaddress.ip_network(host)]) as server:
         assert_serves(server)
-    assert caplog.messages == [f'{host} was sent away: it is in no allowed network']
+    assert caplog.messages == [f'rejected {host}: its address is not in an allowed network']
 
 
 # Few files.

@@ -93,7 +93,7 @@ def test_a_script_that_passes_over_the_end_of_its_call_in_a_wait_has_failed(capl
     with serving(pass_over, call_timeout=0.2) as server, socket.create_connection(server.address) as asterisk:
         asterisk.sendall(Channel().environment_block())
         assert closes(asterisk) == FAILURE
-    assert 'lost (the call has lasted as long as it may) after' in caplog.text
+    assert 'lost (the call has reached its time limit) after' in caplog.text
 
 
 def test_why_a_call_was_lost_is_not_said_of_who_withholds_the_number(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +107,7 @@ def test_why_a_call_was_lost_is_not_said_of_who_withholds_the_number(caplog: pyt
         assert asterisk.recv(100) == b'NOOP\n'
         asterisk.sendall(b'Lovelace\n')
         assert closes(asterisk) == FAILURE
-    assert 'lost (the reason is not shown, since it may say who called) after' in caplog.text
+    assert 'lost (the reason is not shown because it may identify the caller) after' in caplog.text
     assert 'Lovelace' not in caplog.text
 
 
@@ -135,4 +135,4 @@ def test_an_error_of_the_server_itself_fails_its_call_alone(
         assert place_call(server.address, Channel()).status == 'FAILURE'
         monkeypatch.undo()
         assert_serves(server)
-    assert 'a worker goes on after an error of its own' in caplog.text
+    assert 'a worker continues after an unexpected error' in caplog.text

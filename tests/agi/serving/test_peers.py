@@ -22,7 +22,7 @@ def test_a_peer_has_so_many_calls_at_once_and_no_more(caplog: pytest.LogCaptureF
         assert_serves(server)
         server.stop()
     assert caplog.messages == [
-        '127.0.0.1 was sent away: it has all the calls that one peer may have (max_calls_per_peer)'
+        'rejected 127.0.0.1: it already has as many calls as one peer may have (max_calls_per_peer)'
     ]
 
 

@@ -42,7 +42,7 @@ def fail_in_the_state(call: Call) -> None:
     [
         (say_one, 'caller=withheld'),
         (say_refused, 'in say_refused'),
-        (raise_for_itself, 'KeyError, whose message is not shown, since it may say who called'),
+        (raise_for_itself, 'KeyError, whose message is not shown because it may identify the caller'),
         (fail_in_the_state, 'UpdateFailed, whose message'),
         (lose, 'lost (ProtocolError, whose message'),
     ],
@@ -64,7 +64,9 @@ def test_a_withheld_caller_who_asks_for_no_script_is_in_no_log(caplog: pytest.Lo
         url = 'agi://127.0.0.1/nosuch/55501'
         assert place_call(server.address, Channel(url=url, presentation=35)).status == 'FAILURE'
     assert '555' not in caplog.text
-    assert 'failed (there is no script of its path, which is not shown, since it may say who called)' in caplog.text
+    assert (
+        'failed (there is no script of its path, which is not shown because it may identify the caller)' in caplog.text
+    )
 
 
 @pytest.mark.parametrize(('keep', 'presentation'), [(True, 35), (False, 0), (False, 67)])

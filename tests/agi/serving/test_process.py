@@ -71,13 +71,13 @@ def test_an_environment_of_asterisk_opens_a_call(pipes: tuple[StdioStream, int, 
     ('channel', 'said'),
     [
         (Channel(), "begins with b'agi_request: '"),
-        (process_channel(caller_id='1001\nx'), 'the value of agi_callerid holds a newline'),
-        (process_channel(caller_id='1001\n'), 'the value of agi_callerid holds a newline'),
-        (process_channel(caller_id='1001\nagi_arg_1: hits'), 'the value of agi_callerid holds a newline'),
-        (process_channel(caller_id='1001\nagi_network_script: hits'), 'the value of agi_callerid holds a newline'),
-        (process_channel(caller_name='x\n\n200 result=1'), 'the value of agi_calleridname holds a newline'),
-        (process_channel(extension='1\nagi_extension: 2'), 'the value of agi_context or agi_extension holds a newline'),
-        (process_channel(arguments=['hits\n', 'x']), 'the value of agi_arg_1 holds a newline'),
+        (process_channel(caller_id='1001\nx'), 'the value of agi_callerid contains a newline'),
+        (process_channel(caller_id='1001\n'), 'the value of agi_callerid contains a newline'),
+        (process_channel(caller_id='1001\nagi_arg_1: hits'), 'the value of agi_callerid contains a newline'),
+        (process_channel(caller_id='1001\nagi_network_script: hits'), 'the value of agi_callerid contains a newline'),
+        (process_channel(caller_name='x\n\n200 result=1'), 'the value of agi_calleridname contains a newline'),
+        (process_channel(extension='1\nagi_extension: 2'), 'value of agi_context or agi_extension contains a newline'),
+        (process_channel(arguments=['hits\n', 'x']), 'the value of agi_arg_1 contains a newline'),
     ],
 )
 def test_a_newline_in_a_value_opens_no_call(
@@ -123,7 +123,7 @@ def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
 @pytest.mark.parametrize(
     ('opening', 'said'),
     [
-        (b'', 'no environment came within 0.01 s: this is for Asterisk to start'),
+        (b'', 'no environment came within 0.01 s: let Asterisk start this program'),
         (b'agi_request: x\n', 'no environment came within 0.01 s'),
         (b'GET / HTTP/1.1\n\n', "it sent b'GET / HTTP/1.1"),
         (b'agi_request: ' + b'x' * 1000, 'has more than 1000 bytes'),
@@ -171,7 +171,7 @@ def test_a_command_without_a_reply_that_makes_sense_is_a_failure(
     assert not run([Script('', lambda call: call.command('NOOP', timeout=0.01))], stream)
 
     assert os.read(from_it, 100) == sent + b'FAILURE\n'
-    assert ('lost (' if sent else 'was not taken') in caplog.text
+    assert ('lost (' if sent else 'was not accepted') in caplog.text
 
 
 def test_a_wait_for_the_hangup_ends_with_its_signal(

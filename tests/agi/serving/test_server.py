@@ -171,7 +171,7 @@ def test_it_listens_on_loopback_unless_told_otherwise() -> None:
 
 
 def test_it_listens_to_other_machines_only_with_an_allow_list() -> None:
-    with pytest.raises(ListenError, match='name the networks that may call'):
+    with pytest.raises(ListenError, match='give the networks that may call'):
         Server([], '0.0.0.0', 0)
 
 

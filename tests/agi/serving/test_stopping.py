@@ -144,7 +144,7 @@ def test_a_server_whose_acceptor_dies_stops_listening_and_says_so(
                 server.wait(PATIENCE)
         assert not is_listening(server)
     assert hooked == ['agi acceptor']
-    assert 'no more calls are taken: OSError: [Errno 28] No space left on device' in caplog.messages
+    assert 'no more calls are accepted: OSError: [Errno 28] No space left on device' in caplog.messages
 
 
 def test_a_server_is_waited_for_until_it_is_stopped() -> None:

@@ -150,7 +150,7 @@ def test_a_worker_outlives_what_its_work_raises(caplog: pytest.LogCaptureFixture
     assert done.wait(PATIENCE)
     assert workers.wait_idle(PATIENCE)
     assert workers.stop(10) == 0
-    assert 'a worker goes on' in caplog.text
+    assert 'a worker continues' in caplog.text
 
 
 def begin(jobs: Jobs, count: int) -> None:
