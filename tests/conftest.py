@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,8 +130,8 @@ def count(storage: str) -> Callable[..., None]:
 
     def count(*lines: str, caller: Caller = BOB) -> None:
         with (
-            closing(open_database(storage, share=True)) as database,
-            closing(State(database, [HitCounter])) as state,
+            open_database(storage, share=True) as database,
+            State(database, [HitCounter]) as state,
         ):
             for line in lines:
                 state[HitCounter].hit(line, caller)

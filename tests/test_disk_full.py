@@ -142,8 +142,8 @@ def count_in_a_copy(disk: Disk, folder: Path) -> int:
     copy = folder / 'copy'
     shutil.copytree(disk.files(), copy, ignore=shutil.ignore_patterns('*.shared'))
     with (
-        closing(open_database(f'file:{copy}/hits.fs', share=True)) as database,
-        closing(State(database, [HitCounter])) as state,
+        open_database(f'file:{copy}/hits.fs', share=True) as database,
+        State(database, [HitCounter]) as state,
     ):
         return state[HitCounter].count('31415')
 

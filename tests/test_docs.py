@@ -9,7 +9,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,8 +42,8 @@ def storage(tmp_path: Path) -> str:
 @pytest.fixture
 def port(storage: str) -> Iterator[int]:
     with (
-        closing(open_database(storage, share=True)) as database,
-        closing(State(database, [hits.HitCounter])) as state,
+        open_database(storage, share=True) as database,
+        State(database, [hits.HitCounter]) as state,
     ):
         server = Server([hits.tell_the_number.bind(state=state)], port=0)
         server.start()
@@ -124,8 +123,8 @@ def test_the_example_of_each_command_works_when_it_is_pasted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with (
-        closing(open_database(storage, share=True)) as database,
-        closing(State(database, [hits.HitCounter])) as state,
+        open_database(storage, share=True) as database,
+        State(database, [hits.HitCounter]) as state,
     ):
         state[hits.HitCounter].hit('31415', hits.Caller('bob', None, '1.1'))
     tried = set()
@@ -181,8 +180,8 @@ def load_example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     example = load_example('hundredth_caller', monkeypatch)
     with (
-        closing(open_database(f'file://{tmp_path}/game.fs', share=True)) as database,
-        closing(State(database, [example.Game])) as state,
+        open_database(f'file://{tmp_path}/game.fs', share=True) as database,
+        State(database, [example.Game]) as state,
     ):
         heard = []
         for caller in range(1, 103):

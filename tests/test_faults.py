@@ -226,8 +226,8 @@ def test_no_number_that_was_heard_is_lost_when_the_server_is_killed(start: Start
 
     assert len(heard) == len(set(heard))
     with (
-        closing(open_database(last.storage, share=True)) as database,
-        closing(State(database, [HitCounter])) as state,
+        open_database(last.storage, share=True) as database,
+        State(database, [HitCounter]) as state,
         closing(ReadConnection(database.db)) as session,
     ):
         count = state[HitCounter].count('31415')
@@ -316,7 +316,7 @@ CALLER = Caller(None, None, '1.1')
 def counter(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HitCounter]:
     """A database that this process shares, and gives nobody long to commit; it has one call."""
     monkeypatch.setattr(sharing, 'COMMIT_TIMEOUT', 0.3)
-    with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
         state[HitCounter].hit('31415', CALLER)
         yield state[HitCounter]
 

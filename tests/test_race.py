@@ -31,7 +31,7 @@ from hitcounter.errors import UpdateFailed
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State, WriteConnection, open_database
 
-with closing(open_database(sys.argv[1])) as database:
+with open_database(sys.argv[1]) as database:
     print('ready', flush=True)
     sys.stdin.readline()
 """
@@ -50,7 +50,7 @@ TALLY = (
 HIT = (
     _OPENING
     + """
-    with closing(State(database, [HitCounter])) as state:
+    with State(database, [HitCounter]) as state:
         for number in range(int(sys.argv[2])):
             print(state[HitCounter].hit('1', Caller(None, None, f'other-{number}')), flush=True)
 """
@@ -59,13 +59,13 @@ HIT = (
 
 @pytest.fixture
 def database(storage: str) -> Iterator[Database]:
-    with closing(open_database(storage, share=True)) as database:
+    with open_database(storage, share=True) as database:
         yield database
 
 
 @pytest.fixture
 def state(database: Database) -> Iterator[State]:
-    with closing(State(database, [HitCounter])) as state:
+    with State(database, [HitCounter]) as state:
         state[HitCounter].hit('1', Caller(None, None, 'first'))
         yield state
 
@@ -224,10 +224,10 @@ def test_another_process_comes_through_while_all_threads_count_without_a_pause(
 
 
 def test_what_was_counted_is_found_again_in_the_file_alone(storage: str, tmp_path: Path) -> None:
-    with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
         count(state)
 
     (tmp_path / 'hits.fs.index').unlink()
-    with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
         assert state[HitCounter].count('1') == THREADS * HITS
         assert len(set(unique_ids(database))) == THREADS * HITS

@@ -117,7 +117,7 @@ def test_a_number_is_on_disk_when_the_server_is_killed_while_it_says_it(
     server.end()
     told.append(fifth.ends().number)
 
-    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
         on_disk = state[HitCounter].count(OURS)
 
     measured(head(KILLED), [NAMES[OURS], ', '.join(told), on_disk])

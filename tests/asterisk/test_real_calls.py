@@ -1,7 +1,6 @@
 """Real Asterisk, callers who stay to the end: what they hear, and what the dialplan sees."""
 
 import signal
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,7 +122,7 @@ def test_the_name_and_number_of_a_caller_are_stored_as_they_came(asterisk: Aster
     server.send(signal.SIGTERM)
     server.end()
 
-    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
         stored = [state[HitCounter].call('31415', int(call.number)).caller for call in calls]
 
     assert [caller.name for caller in stored] == list(ODD_NAMES)
@@ -140,7 +139,7 @@ def test_a_caller_who_withholds_number_or_name_is_counted_and_not_stored(
     server.send(signal.SIGTERM)
     server.end()
 
-    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
         stored = state[HitCounter].call(line, 1).caller
 
     assert (stored.caller_id, stored.name, stored.withheld) == (None, None, True)
@@ -157,7 +156,7 @@ def test_a_caller_whose_number_is_not_available_is_stored_as_the_dialplan_set_it
     server.send(signal.SIGTERM)
     server.end()
 
-    with closing(open_database(server.storage)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
         stored = state[HitCounter].call('31427', 1).caller
 
     assert (stored.caller_id, stored.name, stored.withheld) == (caller.caller_id, 'Ada', False)

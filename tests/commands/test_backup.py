@@ -77,9 +77,9 @@ def test_a_process_that_stays_connected_over_a_restore_sees_what_was_restored(
     assert hitcounter('backup', 'backups').returncode == 0
     assert server.number() == 2
     with (
-        closing(open_database(storage)) as database,
+        open_database(storage) as database,
         closing(ReadConnection(database.db)) as session,
-        closing(State(database, [HitCounter])) as state,
+        State(database, [HitCounter]) as state,
     ):
         assert state[HitCounter].hit('31415', BOB) == 3
         assert session.root['hits'].count('31415') == 2

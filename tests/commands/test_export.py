@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_t
         assert importing.stdin
         importing.stdin.write(rows)
         importing.stdin.flush()  # and more could follow
-        with closing(open_database(storage, read_only=True)) as database:
+        with open_database(storage, read_only=True) as database:
             deadline = time.monotonic() + PATIENCE
             while (
                 not State(database, [HitCounter], read_only=True)[HitCounter].count('1') and time.monotonic() < deadline

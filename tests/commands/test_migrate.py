@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def version(environment: dict[str, str]) -> Callable[[int], dict[str, str]]:
 @pytest.fixture
 def zeo(file: Path, storage: str) -> Iterator[str]:
     """The URI of the same database, behind a server of ZEO."""
-    with closing(open_database(storage, share=True)):
+    with open_database(storage, share=True):
         yield f'zeo://{file}.shared/socket?wait_timeout=5'
 
 

@@ -7,7 +7,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ def test_the_server_packs_by_itself(start: Start) -> None:
 
 def lose_an_object(storage: str) -> None:
     """Delete an object to which another one refers."""
-    with closing(open_database(storage, share=True)) as database:
+    with open_database(storage, share=True) as database:
         with database.db.transaction() as connection:
             connection.root()['hits'].lost = PersistentMapping()
         with database.db.transaction() as connection:

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,8 @@ def test_what_was_counted_is_stored_with_who_called_and_when(server: ServerProce
     server.stop()
 
     with (
-        closing(open_database(server.storage, share=True)) as database,
-        closing(State(database, [HitCounter])) as state,
+        open_database(server.storage, share=True) as database,
+        State(database, [HitCounter]) as state,
     ):
         hits = state[HitCounter]
         first, second = hits.call('31415', 1), hits.call('31415', 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ COUNT = 'print(hits.count("31415"))'
 @pytest.fixture
 def counted(storage: str) -> None:
     """A database with two calls, and no server."""
-    with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
         for caller in (Caller('+44123', None, '1.1'), Caller(None, None, '1.2')):
             state[HitCounter].hit('31415', caller)
 
@@ -137,7 +136,7 @@ def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_pat
     (host, port), stop = ZEO.server(str(tmp_path / 'elsewhere.fs'))
     try:
         uri = f'zeo://{host}:{port}'
-        with closing(open_database(uri)) as database, closing(State(database, [HitCounter])) as state:
+        with open_database(uri) as database, State(database, [HitCounter]) as state:
             state[HitCounter].hit('31415', Caller(None, None, '1.1'))
 
         change = f'{HIT}; root["note"] = 1; commit(); {LAST}undo(one.id)'

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +48,7 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
     server.number()
     assert hitcounter('pack', '--pack-keep', '0s').returncode == 0
     assert hitcounter('backup', 'backups').returncode == 0
-    with closing(open_database(storage)):
+    with open_database(storage):
         done = hitcounter('status', '--json')
         people = hitcounter('status').stdout
     assert done.stderr == ''
@@ -81,7 +80,7 @@ def test_from_a_container_the_processes_are_those_that_the_server_sees(
 ) -> None:
     if subprocess.run([*IN_A_CONTAINER, 'true'], check=False).returncode:
         pytest.skip('processes can be hidden here by root only, and not even by root everywhere')
-    with closing(open_database(storage)):
+    with open_database(storage):
         done = hitcounter('status', '--json', inside=IN_A_CONTAINER)
     told = json.loads(done.stdout)
     assert [process['id'] for process in told['server']['processes']] == [os.getpid()]
@@ -98,7 +97,7 @@ def test_a_server_in_a_container_counts_the_processes_that_it_cannot_see(
     server = ServerProcess(storage, (), environment, tmp_path, IN_A_CONTAINER)
     try:
         server.wait_until_ready()
-        with closing(open_database(storage)):
+        with open_database(storage):
             people = hitcounter('status').stdout
             told = json.loads(hitcounter('status', '--json').stdout)
     finally:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,8 +106,8 @@ def bobs(open_folder: Path, trap: Path) -> Path:
     folder = open_folder / 'bob'
     folder.mkdir()
     path = folder / 'hits.fs'
-    with closing(open_database(f'file:{path}', share=True)) as database:
-        with closing(State(database, [HitCounter])):
+    with open_database(f'file:{path}', share=True) as database:
+        with State(database, [HitCounter]):
             pass
         with database.db.transaction() as connection:
             connection.root()['trap'] = Trap(trap)

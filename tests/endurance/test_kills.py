@@ -21,7 +21,7 @@ def test_each_call_is_counted_once_though_the_server_is_killed_hundreds_of_times
     path = tmp_path / 'hits.fs'
     seed = random.randrange(1_000_000)
     outages.be_impatient(monkeypatch)
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         State(database, [HitCounter]).close()
     with closing(CrashingServer(path, DEATHS, seed)) as server:
         fates, counted = outages.count_through(server, uri.format(path=path))

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +32,8 @@ UNKNOWN = Caller(None, None, '17.2')
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with (
-        closing(open_database(f'file://{tmp_path}/hits.fs', share=True)) as database,
-        closing(State(database, [HitCounter])) as state,
+        open_database(f'file://{tmp_path}/hits.fs', share=True) as database,
+        State(database, [HitCounter]) as state,
     ):
         yield state
 
@@ -277,7 +276,7 @@ def test_what_one_caller_says_makes_no_other_call_dear(state: State) -> None:
 
 
 def test_a_wrong_type_is_said_in_a_sentence_and_counts_nothing() -> None:
-    with closing(open_database('memory:')) as database, closing(State(database, [HitCounter])) as state:
+    with open_database('memory:') as database, State(database, [HitCounter]) as state:
         with pytest.raises(TypeError, match='the caller is a tuple: give a Caller'):
             state[HitCounter].hit('200', ('555', 'Bob', '1.1'))
         with pytest.raises(TypeError, match='the line 200 is not a text: give the extension'):

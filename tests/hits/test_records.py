@@ -37,8 +37,8 @@ callers = st.builds(Caller, st.none() | texts, st.none() | texts, texts, st.none
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with (
-        closing(open_database(f'file://{tmp_path}/hits.fs?connection_cache_size=5', share=True)) as database,
-        closing(State(database, [HitCounter])) as state,
+        open_database(f'file://{tmp_path}/hits.fs?connection_cache_size=5', share=True) as database,
+        State(database, [HitCounter]) as state,
     ):
         yield state
 
@@ -93,8 +93,8 @@ def test_what_is_exported_is_imported_and_exported_the_same(state: State, form: 
     state[HitCounter].hit('27182', odd)
     content = exported(state, form)
     with (
-        closing(open_database(f'file://{tmp_path}/other.fs', share=True)) as database,
-        closing(State(database, [HitCounter])) as other,
+        open_database(f'file://{tmp_path}/other.fs', share=True) as database,
+        State(database, [HitCounter]) as other,
     ):
         assert imported(other, form, content) == (AT_ONCE + 8, 0)
         assert exported(other, form) == content

@@ -6,7 +6,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ COUNT = 'print(hits.count("31415"))'
 @pytest.fixture
 def counted(storage: str) -> None:
     """A database with two calls, and no server."""
-    with closing(open_database(storage, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
         for caller in (Caller('+44123', None, '1.1'), Caller(None, None, '1.2')):
             state[HitCounter].hit('31415', caller)
 

@@ -1,6 +1,5 @@
 """The shell's workspace, on a real database."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from hitcounter.state import State, open_database
 def test_one_that_cannot_be_made_leaves_no_connection_open(
     writes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
         State(database, [HitCounter]).close()
         monkeypatch.setattr(workspace, 'Component', 'not a class')  # the root is looked through for these
         with pytest.raises(TypeError, match='isinstance'):

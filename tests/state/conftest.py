@@ -1,7 +1,6 @@
 """A database, and a state of the components of the tests."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,11 @@ from tests.support.notes import Notes, Total
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
         yield database
 
 
 @pytest.fixture
 def state(database: Database) -> Iterator[State]:
-    with closing(State(database, [Notes, Total])) as state:
+    with State(database, [Notes, Total]) as state:
         yield state

@@ -69,9 +69,9 @@ def test_a_component_whose_code_is_missing_is_named(database: Database) -> None:
 
 
 def test_a_component_can_be_added_to_a_database(database: Database) -> None:
-    with closing(State(database, [Notes])) as state:
+    with State(database, [Notes]) as state:
         state[Notes].add('one')
-    with closing(State(database, [Notes, Total])) as state:
+    with State(database, [Notes, Total]) as state:
         assert (state[Notes].all(), state[Total].value()) == (['one'], 0)
 
 
@@ -113,7 +113,7 @@ class Ruin(Bell):
 
 def test_components_start_behind_those_they_depend_on_and_stop_in_reverse(database: Database) -> None:
     happened.clear()
-    with closing(State(database, [Tower, Bell, Notes])):
+    with State(database, [Tower, Bell, Notes]):
         assert happened == ['start bell 1', 'start tower 2']
     assert happened[2:] == ['stop tower 3', 'stop bell 4']
 
@@ -194,12 +194,12 @@ def test_a_class_that_is_missing_is_named_once_in_the_log(
     database: Database, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
     thing = modules.write('things', 'class Thing: pass').Thing()
-    with closing(State(database, [Notes])) as state:
+    with State(database, [Notes]) as state:
         state.update(lambda parts: parts[Notes].texts.append(thing))
     modules.remove('things')
     for _ in range(2):
         database.db.cacheMinimize()
-        with closing(State(database, [Notes])) as state:
+        with State(database, [Notes]) as state:
             assert len(state.query(lambda parts: str(parts[Notes].texts))) > 0
     assert caplog.messages == [
         'what is stored needs the class things.Thing, which cannot be found (ModuleNotFoundError: No module named '
@@ -241,7 +241,7 @@ class Wreck(Port):
 
 def test_components_serve_only_where_they_are_told_to_and_stop_in_reverse(database: Database) -> None:
     happened.clear()
-    with closing(State(database, [Quay, Port, Notes])) as state:
+    with State(database, [Quay, Port, Notes]) as state:
         assert happened == ['start port 1', 'start quay 2']
         with state.serving():
             assert happened[2:] == ['serve port 3', 'serve quay 4']
@@ -253,7 +253,7 @@ def test_one_that_cannot_serve_is_named_and_those_that_do_are_stopped(database: 
     happened.clear()
     said = r"'wreck' could not serve \(SystemExit: run aground, in .*/test_components.py, line \d+\): remove"
     with (
-        closing(State(database, [Wreck, Quay, Port, Notes])) as state,
+        State(database, [Wreck, Quay, Port, Notes]) as state,
         pytest.raises(ComponentError, match=said),
         state.serving(),
     ):

@@ -1,7 +1,6 @@
 """Forgetting: what is old goes, in updates of which there are no more than needed, and it ends when it is to."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import ClassVar
 
 import pytest
@@ -47,7 +46,7 @@ class Diary(Component):
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     monkeypatch.setattr(Diary, 'asked', [])
     monkeypatch.setattr(Diary, 'looked', [])
-    with closing(open_database('memory:')) as database, closing(State(database, [Diary])) as state:
+    with open_database('memory:') as database, State(database, [Diary]) as state:
         for day in range(10):
             state[Diary].note(f'day {day}', [1.0] * 1500 if day == 5 else [9.0])
         yield state

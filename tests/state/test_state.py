@@ -23,8 +23,8 @@ def test_an_update_returns_its_result_and_a_query_sees_it(state: State) -> None:
 def test_what_an_update_stored_is_there_when_the_database_is_opened_again(tmp_path: Path) -> None:
     for count in (1, 2):
         with (
-            closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database,
-            closing(State(database, [Notes])) as state,
+            open_database(f'file://{tmp_path}/test.fs', share=True) as database,
+            State(database, [Notes]) as state,
         ):
             assert state[Notes].add('again') == count
 
@@ -65,7 +65,7 @@ def test_only_what_is_marked_can_be_called(state: State) -> None:
 
 
 def test_a_component_that_the_state_was_not_opened_with_is_named(database: Database) -> None:
-    with closing(State(database, [Notes])) as state, pytest.raises(ComponentError, match='Total is not a component'):
+    with State(database, [Notes]) as state, pytest.raises(ComponentError, match='Total is not a component'):
         state[Total]
 
 
@@ -108,8 +108,8 @@ def test_a_database_that_is_closed_before_its_state_closes_that_too_and_says_so(
         state[Notes].add('late')
     state.close()
     with (
-        closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as again,
-        closing(State(again, [Notes])) as state,
+        open_database(f'file://{tmp_path}/test.fs', share=True) as again,
+        State(again, [Notes]) as state,
     ):
         assert state[Notes].add('two') == 2
 

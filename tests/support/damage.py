@@ -71,7 +71,7 @@ indexed_or_not = pytest.mark.parametrize('indexed', [True, False], ids=['indexed
 
 
 def fill(path: Path, commits: int) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         for number in range(commits):
             with database.db.transaction() as connection:
                 connection.root()['count'] = number

@@ -38,7 +38,7 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def count_through(server: CrashingServer, uri: str) -> tuple[Counter[str], 'Counted']:
     """Count by threads and by a session until a server lives; how the servers died."""
-    with closing(open_database(uri)) as database:
+    with open_database(uri) as database:
         counted = Counted(database)
         with closing(counted), ThreadPoolExecutor(THREADS + 1) as pool:
             workers = [pool.submit(counted.count, thread) for thread in range(THREADS)]

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def state(uri: str) -> Iterator[State]:
-    with closing(open_database(uri, share=True)) as database, closing(State(database, [Tags])) as state:
+    with open_database(uri, share=True) as database, State(database, [Tags]) as state:
         yield state
 
 
@@ -80,7 +79,7 @@ def named(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_what_is_stored_is_named_once_for_each_class_and_attribute(uri: str, caplog: pytest.LogCaptureFixture) -> None:
-    with closing(open_database(uri, share=True)) as database, closing(State(database, [Tags])) as state:
+    with open_database(uri, share=True) as database, State(database, [Tags]) as state:
         assert sorted(named(caplog)) == ['Shelf.sizes is a plain set', 'Tags.plain is a plain list']
         state[Tags].hold('plain', ['another'])
         state[Tags].hold('shelves', PersistentList([Shelf()]))
@@ -95,7 +94,7 @@ def test_what_is_loaded_is_named_too(
     state.close()
     monkeypatch.setattr(in_place, '_looks', {})
     caplog.clear()
-    with closing(open_database(uri)) as database, closing(State(database, [Tags])) as state:
+    with open_database(uri) as database, State(database, [Tags]) as state:
         assert state[Tags].look() == 4
         assert sorted(named(caplog)) == ['Shelf.sizes is a plain set', 'Tags.plain is a plain list']
         state[Tags].look()
@@ -103,7 +102,7 @@ def test_what_is_loaded_is_named_too(
 
 
 def test_the_line_says_what_to_do(uri: str, caplog: pytest.LogCaptureFixture) -> None:
-    with closing(open_database(uri, share=True)) as database:
+    with open_database(uri, share=True) as database:
         State(database, [Tags]).close()
     assert [record.levelname for record in caplog.records] == ['WARNING'] * 2
     assert (
@@ -160,7 +159,7 @@ def test_what_is_plain_on_purpose_is_not_named(
     uri: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Tags, 'plain_on_purpose', ('plain', OOBTree))
-    with closing(open_database(uri, share=True)) as database, closing(State(database, [Tags])) as state:
+    with open_database(uri, share=True) as database, State(database, [Tags]) as state:
         assert named(caplog) == ['Shelf.sizes is a plain set']
         state[Tags].fill(100)
         state[Tags].hold('value', {})
@@ -239,7 +238,7 @@ def test_a_migration_is_looked_at_as_it_stores(state: State, caplog: pytest.LogC
 
 
 def test_nothing_of_the_hit_counter_is_plain_but_on_purpose(uri: str, caplog: pytest.LogCaptureFixture) -> None:
-    with closing(open_database(uri, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
         for number in range(100):
             state[HitCounter].hit(str(number % 2), Caller('555', None, '1.1'))
     assert named(caplog) == []

@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -190,7 +190,7 @@ def test_another_database_that_is_older_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_lost_its_root_does_not_begin_anew(tmp_path: Path, indexed: bool, share: bool) -> None:
     path = tmp_path / 'hits.fs'
     fill(path, COMMITS)
-    with closing(open_database(f'file:{path}', share=True)) as opened:
+    with open_database(f'file:{path}', share=True) as opened:
         opened.db.pack()
         root = opened.db.storage._index[z64]
     packed = intact(path)

@@ -61,7 +61,7 @@ def test_a_file_is_made_with_its_folder_for_its_owner_alone(
     path = tmp_path / 'var' / 'hitcounter.fs'
     umask = os.umask(0o022)
     try:
-        with closing(open_database(uri.format(path), share=True)) as database:
+        with open_database(uri.format(path), share=True) as database:
             assert database.description == str(path)
             put(database, 'a', 1)
             database.db.pack()
@@ -75,47 +75,47 @@ def test_a_file_is_made_with_its_folder_for_its_owner_alone(
 
 def test_a_file_that_nobody_has_open_is_opened_by_whoever_asks(path: Path) -> None:
     open_database(f'file:{path}', share=True).close()
-    with closing(open_database(f'file:{path}')) as database:
+    with open_database(f'file:{path}') as database:
         assert database.description == str(path)
         put(database, 'a', 1)
-    with closing(open_database(f'file:{path}', read_only=True)) as reader:
+    with open_database(f'file:{path}', read_only=True) as reader:
         assert reader.description == f'{path}, as it was when opened, read only'
         assert get(reader, 'a') == 1
 
 
 def test_a_file_that_is_shared_is_opened_through_its_server(path: Path) -> None:
     uri = f'file:{path}'
-    with closing(open_database(uri, share=True)), closing(open_database(uri)) as database:
+    with open_database(uri, share=True), open_database(uri) as database:
         assert database.description == f'{path}, shared by the process with id {os.getpid()}'
 
 
 def test_the_same_file_under_another_name_is_the_same_database(path: Path, tmp_path: Path) -> None:
     (tmp_path / 'link').symlink_to(tmp_path)
     uri = f'file:{tmp_path}/link/hitcounter.fs'
-    with closing(open_database(f'file:{path}', share=True)), closing(open_database(uri)) as database:
+    with open_database(f'file:{path}', share=True), open_database(uri) as database:
         assert 'shared by' in database.description
 
 
 def test_a_name_may_hold_a_question_mark_and_a_percent_sign(tmp_path: Path) -> None:
     path = tmp_path / 'why?' / '100% #1.fs'
-    with closing(open_database(f'file:{quote(str(path))}', share=True)) as database:
+    with open_database(f'file:{quote(str(path))}', share=True) as database:
         assert database.description == str(path)
     assert path.exists()
 
 
 def test_a_database_in_memory_is_empty_and_of_its_own() -> None:
-    with closing(open_database('memory:', share=True)) as database, closing(open_database('memory:')) as other:
+    with open_database('memory:', share=True) as database, open_database('memory:') as other:
         put(database, 'a', 1)
         assert get(other, 'a') is None
         assert database.description == 'memory://'
 
 
 def test_a_demo_storage_keeps_the_file_below_as_it_is(path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         put(database, 'a', 1)
     before = path.read_bytes()
     demo = f'demo:(file://{path}?read_only=1)/(memory://)'
-    with closing(open_database(demo, share=True)) as database:
+    with open_database(demo, share=True) as database:
         assert get(database, 'a') == 1
         put(database, 'a', 2)
     assert path.read_bytes() == before
@@ -124,7 +124,7 @@ def test_a_demo_storage_keeps_the_file_below_as_it_is(path: Path) -> None:
 def test_a_storage_can_be_described_in_a_file_of_zconfig(tmp_path: Path) -> None:
     configuration = tmp_path / 'storage.conf'
     configuration.write_text('<mappingstorage>\n</mappingstorage>\n')
-    with closing(open_database(f'zconfig://{configuration}')) as database:
+    with open_database(f'zconfig://{configuration}') as database:
         put(database, 'a', 1)
         assert get(database, 'a') == 1
     with pytest.raises(DatabaseRefused, match='opened read-only'):
@@ -133,10 +133,10 @@ def test_a_storage_can_be_described_in_a_file_of_zconfig(tmp_path: Path) -> None
 
 @pytest.mark.parametrize('read_only', [True, False])
 def test_a_server_of_zeo_is_another_way_to_the_same_database(path: Path, read_only: bool) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as server:
+    with open_database(f'file:{path}', share=True) as server:
         put(server, 'a', 1)
         zeo = f'zeo://{path}.shared/socket?wait_timeout=5'
-        with closing(open_database(zeo, read_only=read_only)) as client:
+        with open_database(zeo, read_only=read_only) as client:
             for number in range(20):
                 put(server, 'a', number)
                 assert get(client, 'a') == number
@@ -145,7 +145,7 @@ def test_a_server_of_zeo_is_another_way_to_the_same_database(path: Path, read_on
 
 def test_blobs_go_through_the_server_as_well(path: Path, tmp_path: Path) -> None:
     uri = f'file:{path}?blobstorage_dir={tmp_path / "blobs"}'
-    with closing(open_database(uri, share=True)) as server, closing(open_database(uri)) as client:
+    with open_database(uri, share=True) as server, open_database(uri) as client:
         put(client, 'blob', Blob(b'from afar'))
         with server.db.transaction() as connection, connection.root()['blob'].open() as file:
             assert file.read() == b'from afar'
@@ -153,7 +153,7 @@ def test_blobs_go_through_the_server_as_well(path: Path, tmp_path: Path) -> None
 
 def test_options_of_the_uri_are_kept_and_the_pool_suits_many_threads(path: Path) -> None:
     uri = f'file:{path}?quota=1mb&connection_cache_size=77&database_name=hits'
-    with closing(open_database(uri, share=True)) as database:
+    with open_database(uri, share=True) as database:
         assert database.db.getCacheSize() == 77
         assert database.db.getPoolSize() >= 1000
         assert database.db.database_name == 'hits'
@@ -204,7 +204,7 @@ def test_a_server_is_not_opened_for_reading(path: Path) -> None:
 
 
 def test_a_second_server_is_told_who_has_the_file(path: Path, impatient: None) -> None:
-    with closing(open_database(f'file:{path}', share=True)), pytest.raises(DatabaseInUse) as refused:
+    with open_database(f'file:{path}', share=True), pytest.raises(DatabaseInUse) as refused:
         open_database(f'file:{path}', share=True)
     assert str(path) in str(refused.value)
     assert f'process with id {os.getpid()}' in str(refused.value)
@@ -213,7 +213,7 @@ def test_a_second_server_is_told_who_has_the_file(path: Path, impatient: None) -
 @pytest.mark.parametrize('options', [{}, {'read_only': True}])
 def test_a_file_that_is_open_but_not_shared_is_in_use(path: Path, impatient: None, options: dict[str, bool]) -> None:
     open_database(f'file:{path}', share=True).close()
-    with closing(open_database(f'file:{path}')), pytest.raises(DatabaseInUse):
+    with open_database(f'file:{path}'), pytest.raises(DatabaseInUse):
         open_database(f'file:{path}', **options)
 
 
@@ -282,7 +282,7 @@ def test_what_was_said_to_be_stored_is_there_after_a_kill(path: Path) -> None:
             for _ in range(chance.randrange(1, 60)):
                 stored = server.number()
             stored = max(stored, server.last_number())
-        with closing(open_database(f'file:{path}', share=True)) as database:
+        with open_database(f'file:{path}', share=True) as database:
             assert get(database, 'number') in (stored, stored + 1)
 
 
@@ -308,7 +308,7 @@ def test_whoever_comes_while_a_server_starts_waits_for_it(path: Path, monkeypatc
         servers.append(open_database(f'file:{path}', share=True))
 
     monkeypatch.setattr(file_module, 'time', Clock(start))
-    with closing(open_database(f'file:{path}')) as database:
+    with open_database(f'file:{path}') as database:
         assert 'shared by' in database.description
     servers[0].close()
 
@@ -320,7 +320,7 @@ def test_whoever_comes_while_a_server_stops_gets_the_file(
     open_database(f'file:{path}', share=True).close()
     stopping = LockFile(f'{path}.lock')
     monkeypatch.setattr(file_module, 'time', Clock(stopping.close))
-    with closing(open_database(f'file:{path}', share=share)) as database:
+    with open_database(f'file:{path}', share=share) as database:
         assert database.description == str(path)
 
 
@@ -359,7 +359,7 @@ def test_a_process_in_a_container_is_not_named_by_the_id_of_another_one(path: Pa
         server.number()
         with pytest.raises(DatabaseInUse, match=r'open in another process \(with id \d+ where it runs, as in a cont'):
             open_database(f'file:{path}', share=True)
-        with closing(open_database(f'file:{path}')) as database:
+        with open_database(f'file:{path}') as database:
             assert 'shared by another process (with id' in database.description
 
 
@@ -400,15 +400,15 @@ def test_the_socket_of_a_killed_server_is_no_obstacle(path: Path) -> None:
         server.number()
         server.last_number()
     assert Path(f'{path}.shared/socket').is_socket()
-    with closing(open_database(f'file:{path}')) as database:
+    with open_database(f'file:{path}') as database:
         assert database.description == str(path)
     uri = f'file:{path}'
-    with closing(open_database(uri, share=True)), closing(open_database(uri)) as database:
+    with open_database(uri, share=True), open_database(uri) as database:
         assert 'shared by' in database.description
 
 
 def test_a_disk_that_fails_under_the_server_is_not_taken_for_damage(path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as server:
+    with open_database(f'file:{path}', share=True) as server:
         put(server, 'number', 1)
         server.db.storage._files.name = '/proc/self/mem'  # whose first bytes cannot be read
         server.db.storage._files.empty()
@@ -453,7 +453,7 @@ def test_a_full_disk_is_refused_and_no_obstacle_once_there_is_room(path: Path) -
             open_database(f'file:{path}', share=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         put(database, 'a', 1)
 
 
@@ -488,7 +488,7 @@ os.umask(0o022)
 real, os.umask = os.umask, lambda mask: print('umask', mask)
 path, backups = sys.argv[1:]
 for _ in range(2):
-    with closing(open_database(f'file:{path}?blobstorage_dir={path}.blobs', share=True)) as database:
+    with open_database(f'file:{path}?blobstorage_dir={path}.blobs', share=True) as database:
         for number in range(9):
             with database.db.transaction() as connection:
                 connection.root()['number'] = number

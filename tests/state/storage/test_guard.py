@@ -36,7 +36,7 @@ def filled(path: Path) -> Path:
 
 
 def fill(path: Path, commits: int) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         for _ in range(commits):
             count(database.db)
 
@@ -49,7 +49,7 @@ def count(db: ZODB.DB) -> int:
 
 
 def counted(path: Path) -> int:
-    with closing(open_database(f'file:{path}', share=True)) as database, database.db.transaction() as connection:
+    with open_database(f'file:{path}', share=True) as database, database.db.transaction() as connection:
         return int(connection.root()['count'])
 
 
@@ -80,15 +80,15 @@ def refusal(path: Path) -> str:
 
 
 def test_it_remembers_the_last_transaction(path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         for _ in range(3):
             count(database.db)
             assert remembered(str(path)) == database.db.lastTransaction()
 
 
 def test_it_remembers_what_another_process_commits(path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as server:
-        with closing(open_database(f'file:{path}')) as client:
+    with open_database(f'file:{path}', share=True) as server:
+        with open_database(f'file:{path}') as client:
             count(client.db)
         assert remembered(str(path)) == server.db.lastTransaction()
 
@@ -103,7 +103,7 @@ def test_it_never_remembers_less_than_before(path: Path) -> None:
 def test_a_guard_that_cannot_write_does_not_undo_the_commit(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         with monkeypatch.context() as full:
             full.setattr(os, 'pwrite', lambda *_: raise_(OSError(errno.ENOSPC, 'No space left on device')))
             assert count(database.db) == 1
@@ -115,7 +115,7 @@ def test_a_guard_that_cannot_write_does_not_undo_the_commit(
 def test_after_a_failure_in_the_last_step_of_a_commit_it_is_only_read_until_it_is_opened_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         count(database.db)
         with monkeypatch.context() as patches:
             failure = OSError(errno.EIO, 'the disk fails')
@@ -262,7 +262,7 @@ def test_a_torn_tail_is_cut_off_with_one_warning(
     if not indexed:
         os.remove(f'{filled}.index')
     caplog.clear()
-    with closing(open_database(f'file:{filled}', share=True)) as database:
+    with open_database(f'file:{filled}', share=True) as database:
         warnings = [record.getMessage() for record in caplog.records if record.name.startswith('hitcounter')]
         assert count(database.db) == COMMITS + 1
     assert len(warnings) == 1
@@ -277,14 +277,14 @@ def test_a_reader_leaves_a_torn_tail_as_it_is(filled: Path) -> None:
     torn(filled, lambda whole: whole[:70])
     before = filled.read_bytes()
     uri = f'file:{filled}'
-    with closing(open_database(uri, read_only=True)) as database, database.db.transaction() as connection:
+    with open_database(uri, read_only=True) as database, database.db.transaction() as connection:
         assert connection.root()['count'] == COMMITS
     assert filled.read_bytes() == before
 
 
 @pytest.mark.parametrize('clear', [True, False])
 def test_a_packed_file_is_opened_again(path: Path, clear: bool) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         for _ in range(COMMITS):
             count(database.db)
         if not clear:

@@ -31,13 +31,13 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         yield database
 
 
 @pytest.fixture
 def client(path: Path, server: Database) -> Iterator[Database]:
-    with closing(open_database(f'file:{path}')) as database:
+    with open_database(f'file:{path}') as database:
         yield database
 
 
@@ -81,10 +81,10 @@ def test_a_client_uses_no_id_for_a_new_object_that_a_server_gave_which_is_gone(
 ) -> None:
     outages.be_impatient(monkeypatch)
     first = open_database(f'file:{path}', share=True)
-    with closing(open_database(f'file:{path}')) as client:
+    with open_database(f'file:{path}') as client:
         put(client, 'before', Length())
         first.close()
-        with closing(open_database(f'file:{path}', share=True)) as second:
+        with open_database(f'file:{path}', share=True) as second:
             for number in range(5):
                 put(second, f'meanwhile {number}', Length())
             put(client, 'after', Length())
@@ -208,7 +208,7 @@ def test_a_stopped_process_holds_up_commits_no_longer_than_the_time_out(
 ) -> None:
     server.close()
     monkeypatch.setattr(sharing, 'COMMIT_TIMEOUT', 1.0)
-    with closing(open_database(f'file:{path}', share=True)) as server, closing(Process(path, VOTING)) as process:
+    with open_database(f'file:{path}', share=True) as server, closing(Process(path, VOTING)) as process:
         assert process.hear() == 'voted'
         os.kill(process.process.pid, signal.SIGSTOP)
         in_time(put, server, 'a', 1)
@@ -298,7 +298,7 @@ def test_what_a_process_was_reading_is_closed_when_it_disconnects(
     gc.disable()  # or it may come first
     try:
         before = descriptors_of(path)
-        with closing(open_database(f'file:{path}')) as client:
+        with open_database(f'file:{path}') as client:
             reading = client.db.storage.iterator()
             next(reading)
             assert descriptors_of(path) == before + 1
@@ -319,7 +319,7 @@ def descriptors_of(path: Path) -> int:
 
 def test_a_reader_is_refused_by_the_server(path: Path, server: Database) -> None:
     put(server, 'a', 1)
-    with closing(open_database(f'file:{path}', read_only=True)) as reader:
+    with open_database(f'file:{path}', read_only=True) as reader:
         assert get(reader, 'a') == 1
         with pytest.raises(ReadOnlyError):
             put(reader, 'a', 2)
@@ -342,10 +342,10 @@ def test_a_pack_through_the_socket_leaves_what_is_in_use(server: Database, clien
 
 def test_a_client_goes_on_when_the_server_was_restarted(path: Path) -> None:
     server = open_database(f'file:{path}', share=True)
-    with closing(open_database(f'file:{path}')) as client:
+    with open_database(f'file:{path}') as client:
         put(client, 'a', 1)
         server.close()
-        with closing(open_database(f'file:{path}', share=True)) as server:
+        with open_database(f'file:{path}', share=True) as server:
             put(server, 'a', 2)
             client.db.storage._wait()
             assert get(client, 'a') == 2
@@ -391,7 +391,7 @@ def test_a_link_in_place_of_the_folder_is_refused(path: Path, tmp_path: Path) ->
 
 def test_a_path_too_long_for_a_socket_is_shared_as_well(tmp_path: Path) -> None:
     uri = f'file:{tmp_path / ("deep" * 30) / ("deeper" * 30) / "hitcounter.fs"}'
-    with closing(open_database(uri, share=True)) as server, closing(open_database(uri)) as client:
+    with open_database(uri, share=True) as server, open_database(uri) as client:
         put(client, 'a', 1)
         assert get(server, 'a') == 1
 

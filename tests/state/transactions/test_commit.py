@@ -22,7 +22,7 @@ from hitcounter.state.transactions.commit import NotStored, Raised, Retries, giv
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
         yield database
 
 

@@ -20,7 +20,7 @@ from hitcounter.state.transactions import commit
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Any]:
-    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
         with closing(WriteConnection(database.db)) as session:
             session.root['tree'] = OOBTree({'a': 1})
             session.root['mapping'] = PersistentMapping(a=1)
@@ -143,7 +143,7 @@ def test_sessions_that_were_closed_leave_no_descriptors(tmp_path: Path) -> None:
     def files() -> int:
         return len(os.listdir('/proc/self/fd'))
 
-    with closing(open_database(f'file://{tmp_path}/turns.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/turns.fs', share=True) as database:
         before = files()
         for _ in range(3):
             WriteConnection(database.db, turn=database.new_turn(), is_remote=database.is_remote).close()

@@ -1,7 +1,6 @@
 """Lost changes: what is changed in place is found in a test, and nothing else is."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,8 @@ class Tags(Component):
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with (
-        closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database,
-        closing(State(database, [Tags, HitCounter])) as state,
+        open_database(f'file://{tmp_path}/test.fs', share=True) as database,
+        State(database, [Tags, HitCounter]) as state,
     ):
         yield state
 
@@ -100,5 +99,5 @@ def test_the_fixture_of_that_name_is_the_same(state: State) -> None:
 
 @pytest.mark.usefixtures('finding_lost_changes')
 def test_a_state_may_be_opened_for_the_first_time_while_they_are_looked_for() -> None:
-    with closing(open_database('memory:')) as database, closing(State(database, [HitCounter, Tags])) as state:
+    with open_database('memory:') as database, State(database, [HitCounter, Tags]) as state:
         assert state[HitCounter].hit('31415', Caller('555', None, '1.1')) == 1

@@ -34,20 +34,20 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file:{path}', share=True)) as server:
+    with open_database(f'file:{path}', share=True) as server:
         State(server, [HitCounter]).close()
         yield server
 
 
 @pytest.fixture
 def client(path: Path, server: Database) -> Iterator[Database]:
-    with closing(open_database(f'file:{path}')) as client:
+    with open_database(f'file:{path}') as client:
         yield client
 
 
 @pytest.fixture
 def state(client: Database) -> Iterator[State]:
-    with closing(State(client, [HitCounter])) as state:
+    with State(client, [HitCounter]) as state:
         yield state
 
 
@@ -147,7 +147,7 @@ def test_what_was_not_stored_can_never_be_stored_later(server: Database) -> None
 
 
 def test_a_writer_has_a_mark_as_long_as_it_lives(client: Database) -> None:
-    with closing(State(client, [HitCounter])) as state:
+    with State(client, [HitCounter]) as state:
         assert names(client) == []
         state[HitCounter].hit('1', BOB)
         state[HitCounter].hit('1', BOB)
@@ -170,17 +170,17 @@ def test_the_marks_of_dead_writers_are_removed_in_time(
 
 
 def test_a_database_of_ones_own_has_no_marks(server: Database) -> None:
-    with closing(State(server, [HitCounter])) as state:
+    with State(server, [HitCounter]) as state:
         state[HitCounter].hit('1', BOB)
         assert names(server) == []
 
 
 def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, 'OPEN_TIMEOUT', 0.5)
-    with closing(open_database(f'file:{path}', share=True)) as new:
+    with open_database(f'file:{path}', share=True) as new:
         State(new, [HitCounter]).close()
     server = CrashingServer(path, 0, seed=0)
-    with closing(open_database(f'file:{path}')) as client, closing(State(client, [HitCounter])) as state:
+    with open_database(f'file:{path}') as client, State(client, [HitCounter]) as state:
 
         def vanish(_: Any) -> None:
             server.close()
@@ -198,7 +198,7 @@ def test_each_call_is_counted_once_though_the_server_is_killed_again_and_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outages.be_impatient(monkeypatch)
-    with closing(open_database(f'file:{path}', share=True)) as new:
+    with open_database(f'file:{path}', share=True) as new:
         State(new, [HitCounter]).close()
     with closing(CrashingServer(path, 20, seed=4)) as server:
         fates, counted = outages.count_through(server, f'file:{path}')
@@ -239,7 +239,7 @@ def test_an_update_that_raises_what_storages_raise_fails_alone_and_with_its_own_
         parts[HitCounter].hit('1', BOB)
         raise error
 
-    with closing(State(request.getfixturevalue(by), [HitCounter])) as state:
+    with State(request.getfixturevalue(by), [HitCounter]) as state:
         assert state[HitCounter].hit('1', BOB) == 1  # what a look-up would find
         held, go_on = threading.Event(), threading.Event()
         state.submit(lambda _: held.set() or go_on.wait(PATIENCE))
@@ -278,7 +278,7 @@ def test_an_update_that_meets_its_own_conflicts_for_ever_does_not_hold_up_the_ot
     def collide(_: Components) -> None:
         raise ConflictError
 
-    with closing(State(request.getfixturevalue(by), [HitCounter])) as state:
+    with State(request.getfixturevalue(by), [HitCounter]) as state:
         state.submit(lambda _: held.set() or go_on.wait(PATIENCE))
         assert held.wait(PATIENCE)
         wrong, after = state.submit(collide), state.submit(HitCounter.hit, '1', BOB)

@@ -47,7 +47,7 @@ def test_a_query_within_an_update_is_refused_as_an_update_is(
 
 
 def test_an_update_that_waits_for_itself_by_way_of_another_state_is_refused(state: State) -> None:
-    with closing(open_database('memory:')) as database, closing(State(database, [Notes])) as other:
+    with open_database('memory:') as database, State(database, [Notes]) as other:
         for ask in (lambda: state[Notes].add('never'), state[Notes].all):
             with pytest.raises(StateError, match='was called within an update'):
                 state.update(lambda _, ask=ask: other.update(lambda _: ask()))

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,13 +46,13 @@ class Words(Component):
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file://{tmp_path}/test.fs', share=True)) as database:
+    with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
         yield database
 
 
 @pytest.fixture
 def state(database: Database) -> Iterator[State]:
-    with closing(State(database, [Words])) as state:
+    with State(database, [Words]) as state:
         yield state
 
 

@@ -241,7 +241,7 @@ def test_an_update_that_does_not_end_is_logged_while_it_runs(
     handler = Listening()
     writer.logger.addHandler(handler)
     try:
-        with closing(State(database, [Notes])) as state:
+        with State(database, [Notes]) as state:
             assert state._writer.busy is None
             future = state.submit(endless)
             assert logged.wait(PATIENCE)

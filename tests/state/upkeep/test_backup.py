@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import time
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,12 +43,12 @@ def add(database: Database, key: str) -> None:
 
 
 def keys(path: Path) -> set[str]:
-    with closing(open_database(f'file:{path}', share=True)) as database, database.db.transaction() as connection:
+    with open_database(f'file:{path}', share=True) as database, database.db.transaction() as connection:
         return set(connection.root())
 
 
 def fill(path: Path, *names: str) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         for name in names:
             add(database, name)
 
@@ -63,7 +62,7 @@ def test_a_full_backup_is_the_file_as_it_is(path: Path, folder: Path) -> None:
 
 
 def test_what_was_added_is_backed_up_and_restored_byte_by_byte(path: Path, folder: Path, tmp_path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         add(database, 'a')
         first = back_up(path, folder)
         add(database, 'b')
@@ -122,7 +121,7 @@ def test_what_a_restoration_makes_is_for_its_owner_alone(path: Path, folder: Pat
 
 
 def test_after_a_pack_the_next_one_is_full(path: Path, folder: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         add(database, 'a')
         add(database, 'a')
         back_up(path, folder)
@@ -146,7 +145,7 @@ def test_a_bit_that_flipped_in_the_database_since_the_last_one_is_noticed(path: 
 
 def test_a_pack_in_between_lets_it_begin_again(path: Path, folder: Path) -> None:
     do_backup = repozo.do_backup
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         add(database, 'a')
         add(database, 'a')
 
@@ -192,7 +191,7 @@ def test_it_is_not_restored_over_a_database(path: Path, folder: Path) -> None:
 
 
 def test_it_is_not_restored_under_a_server_even_if_the_file_is_gone(path: Path, folder: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         add(database, 'a')
         full_backup(path, folder)
         os.remove(path)

@@ -58,7 +58,7 @@ def old(thaw: Callable[[str], str]) -> str:
 
 
 def migrated(uri: str, component: type[Component], *drop: str) -> Changes:
-    with closing(open_alone(uri)) as database:
+    with open_alone(uri) as database:
         return migrate(database, [component], drop)
 
 
@@ -76,10 +76,10 @@ def test_each_schema_of_the_hit_counter_is_frozen() -> None:
 @pytest.mark.parametrize('schema', range(1, HitCounter.schema + 1))
 def test_a_frozen_hit_counter_has_all_its_calls_under_todays_code(thaw: Callable[[str], str], schema: int) -> None:
     uri = thaw(f'hits-{schema}.fs')
-    with closing(open_alone(uri)) as database:
+    with open_alone(uri) as database:
         migrate(database, [HitCounter])
         assert list(findings(database)) == []
-    with closing(open_database(uri, share=True)) as database, closing(State(database, [HitCounter])) as state:
+    with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
         hits = state[HitCounter]
         assert hits.lines() == CALLS
         for line, calls in CALLS.items():
@@ -110,8 +110,8 @@ def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(
     )
     assert changes.new == Counter({'BTrees.OOBTree.OOBTree': 1, 'BTrees.Length.Length': 3})
     votes = [vote(number) for number in range(1, 101)]
-    with closing(open_database(old, share=True)) as database:
-        with closing(State(database, [polls.Polls])) as state, finding_lost_changes():
+    with open_database(old, share=True) as database:
+        with State(database, [polls.Polls]) as state, finding_lost_changes():
             assert state[polls.Polls].result() == Counter(name for name, *_ in votes)
             for name in 'tea', 'coffee', 'maté':
                 assert state[polls.Polls].remarks(name) == [(text, by) for voted, text, by in votes if voted == name]
@@ -122,27 +122,27 @@ def test_a_frozen_component_is_migrated_though_its_classes_have_other_names(
 
 
 def test_a_migration_is_one_transaction_that_says_what_it_did(old: str, polls: Any) -> None:
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         before = [found.tid for found in database.db.storage.iterator()]
     migrated(old, polls.Polls)
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         after = list(database.db.storage.iterator())
     assert [found.tid for found in after][:-1] == before
     assert after[-1].description == b'migrate: polls 1 to 3'
 
 
 def test_what_is_migrated_has_nothing_more_to_be_migrated(old: str, polls: Any) -> None:
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         comparison = compare(database, [polls.Polls])
         assert (comparison.is_current, comparison.older, comparison.moved) == (False, [polls.Polls], [polls.Polls])
     migrated(old, polls.Polls)
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         assert compare(database, [polls.Polls]).is_current
 
 
 def test_a_rehearsal_tells_the_same_and_only_reads(old: str, polls: Any) -> None:
     before = content(old)
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         told = dry_run(database, [polls.Polls])
     assert content(old) == before
     assert migrated(old, polls.Polls) == told
@@ -202,7 +202,7 @@ def test_a_step_that_leaves_what_cannot_be_stored_is_named(
 def test_what_another_changed_meanwhile_is_kept_and_nothing_else_is_changed(
     old: str, polls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(open_alone(old)) as database:
+    with open_alone(old) as database:
 
         def call_them_options(component: Any) -> None:
             component.options = component.choices
@@ -213,13 +213,13 @@ def test_what_another_changed_meanwhile_is_kept_and_nothing_else_is_changed(
         monkeypatch.setattr(polls.Polls, 'call_them_options', migration(to=2)(call_them_options))
         with pytest.raises(MigrationFailed, match=r'^the migration could not be stored \(ConflictError: '):
             migrate(database, [polls.Polls])
-    with closing(open_as_stored(old)) as database:
+    with open_as_stored(old) as database:
         assert compare(database, [polls.Polls]).schemas == {'polls': 0}
         assert [found.description for found in database.db.storage.iterator()][-1] == b''
 
 
 def test_the_state_refuses_what_is_older_or_under_another_name(old: str, polls: Any) -> None:
-    with closing(open_database(old, share=True)) as database:
+    with open_database(old, share=True) as database:
         with pytest.raises(DatabaseRefused, match=r"schema 1 of 'polls', and this program needs 3$"):
             State(database, [polls.Polls])
         with closing(WriteConnection(database.db)) as session:
@@ -268,8 +268,8 @@ def test_a_component_whose_code_is_missing_can_be_given_up(old: str) -> None:
     with pytest.raises(MigrationFailed, match="'pols' cannot be dropped"):
         migrated(old, HitCounter, 'polls', 'pols')
     migrated(old, HitCounter, 'polls')
-    with closing(open_database(old, share=True)) as database:
-        with closing(State(database, [HitCounter])):
+    with open_database(old, share=True) as database:
+        with State(database, [HitCounter]):
             pass
         with closing(ReadConnection(database.db)) as session:
             assert sorted(session.root) == ['hits', 'schemas']
@@ -277,7 +277,7 @@ def test_a_component_whose_code_is_missing_can_be_given_up(old: str) -> None:
 
 
 def test_what_another_process_has_open_is_not_migrated_at_once(old: str) -> None:
-    with closing(open_database(old, share=True)), pytest.raises(DatabaseInUse, match=r': stop that one first$'):
+    with open_database(old, share=True), pytest.raises(DatabaseInUse, match=r': stop that one first$'):
         open_alone(old)
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(path: Path) -> Iterator[Database]:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         fill(database)
         yield database
 
@@ -79,7 +78,7 @@ def test_when_the_server_ends_its_pack_is_abandoned(path: Path, monkeypatch: pyt
     server = open_database(f'file:{path}', share=True)
     fill(server)
     before = path.read_bytes()
-    with closing(open_database(f'file:{path}')) as client, ThreadPoolExecutor(2) as others:
+    with open_database(f'file:{path}') as client, ThreadPoolExecutor(2) as others:
         packed = others.submit(pack, client, 0.0)
         assert packing.wait(PATIENCE)
         closed = others.submit(server.close)
@@ -92,7 +91,7 @@ def test_when_the_server_ends_its_pack_is_abandoned(path: Path, monkeypatch: pyt
 
 
 def test_through_the_server_it_is_the_server_that_packs(server: Database, path: Path) -> None:
-    with closing(open_database(f'file:{path}')) as client:
+    with open_database(f'file:{path}') as client:
         packed = pack(client, 0.0)
     note = PackStamp.read(str(path))
     assert note is not None
@@ -103,7 +102,7 @@ def test_through_the_server_it_is_the_server_that_packs(server: Database, path: 
 def test_who_may_only_read_may_not_pack(server: Database, path: Path) -> None:
     size = path.stat().st_size
     with (
-        closing(open_database(f'file:{path}', read_only=True)) as client,
+        open_database(f'file:{path}', read_only=True) as client,
         pytest.raises(HitcounterError, match='was not packed'),
     ):
         pack(client, 0.0)
@@ -117,7 +116,7 @@ def test_without_room_for_a_second_file_nothing_is_begun(
     size = path.stat().st_size
     monkeypatch.setattr(disk.shutil, 'disk_usage', lambda _: SimpleNamespace(free=size - 1))  # type: ignore[attr-defined]  # what the module imports is replaced
     refused = pytest.raises((NoRoom, PackFailed), match=r'make room there$')
-    with closing(open_database(f'file:{path}')) as client, refused:
+    with open_database(f'file:{path}') as client, refused:
         pack(server if through == 'server' else client, 0.0)
     assert path.stat().st_size == size
     assert PackStamp.read(str(path)) is None
@@ -218,7 +217,7 @@ def killed_at_each_step(path: Path, packs: str) -> Iterator[tuple[str, Path]]:
 @pytest.fixture
 def garbage(path: Path) -> Path:
     """A closed database whose last transaction stores nothing but garbage, so that a pack removes it."""
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         fill(database)
         with database.db.transaction() as connection:
             connection.add(PersistentMapping())
@@ -226,7 +225,7 @@ def garbage(path: Path) -> Path:
 
 
 def key(path: Path) -> str:
-    with closing(open_database(f'file:{path}', share=True)) as database, database.db.transaction() as connection:
+    with open_database(f'file:{path}', share=True) as database, database.db.transaction() as connection:
         return str(connection.root()['mapping']['key'])
 
 
@@ -358,7 +357,7 @@ def test_a_reference_to_what_is_missing_is_said(server: Database, path: Path, th
     storage.tpc_finish(transaction)
     before = files(path)
     said = rf'as it was: an object refers to object {u64(oid):#x}, which is missing'
-    with closing(open_database(f'file:{path}')) as client, pytest.raises(PackMetDamage, match=said):
+    with open_database(f'file:{path}') as client, pytest.raises(PackMetDamage, match=said):
         pack(server if through == 'server' else client, 0.0)
     assert files(path) == before
 

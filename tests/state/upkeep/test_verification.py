@@ -37,7 +37,7 @@ class Diary(Component):
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / 'diary.fs'
-    with closing(open_database(f'file:{path}', share=True)) as database, closing(State(database, [Diary])) as state:
+    with open_database(f'file:{path}', share=True) as database, State(database, [Diary]) as state:
         for number in range(40):
             state[Diary].note(f'note {number}')
     return path
@@ -48,7 +48,7 @@ def found(path: Path) -> list[str]:
 
 
 def verdicts(path: Path) -> list[Finding]:
-    with closing(open_as_stored(f'file:{path}')) as database:
+    with open_as_stored(f'file:{path}') as database:
         return list(findings(database))
 
 
@@ -60,7 +60,7 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
 
 
 def test_a_whole_database_has_nothing_to_find_also_while_it_is_open_to_others(path: Path) -> None:
-    with closing(open_database(f'file:{path}', share=True)) as database:
+    with open_database(f'file:{path}', share=True) as database:
         assert found(path) == []
         database.db.pack()
         assert found(path) == []
@@ -105,8 +105,8 @@ def test_a_damaged_record_header_is_found(path: Path) -> None:
 
 def test_what_a_component_says_of_itself_is_found(path: Path) -> None:
     with (
-        closing(open_database(f'file:{path}', share=True)) as database,
-        closing(State(database, [Diary])) as state,
+        open_database(f'file:{path}', share=True) as database,
+        State(database, [Diary]) as state,
     ):
         state.update(lambda parts: parts[Diary].notes._pieces.clear())
     assert found(path) == ['diary: record 1 should be there, for 40 have been appended']
@@ -130,7 +130,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_storage_is_verified_as_well() -> None:
-    with closing(open_as_stored('memory:')) as database:
+    with open_as_stored('memory:') as database:
         assert list(findings(database)) == []
 
 
@@ -174,8 +174,8 @@ def stamped(path: Path, modules: Modules) -> Modules:
     """Has stored an object of the module `stamps` in the database."""
     stamp = modules.write('stamps', STAMP).Stamp()
     with (
-        closing(open_database(f'file:{path}', share=True)) as database,
-        closing(State(database, [Diary])) as state,
+        open_database(f'file:{path}', share=True) as database,
+        State(database, [Diary]) as state,
     ):
         state.update(lambda parts: parts[Diary].extra.update(stamp=stamp))
     return modules
@@ -247,8 +247,8 @@ def test_a_class_that_does_not_take_what_is_stored_of_it_is_failing_code(
     stamp = modules.write('stamps', STAMP).Stamp()
     stamp.price.b = 1
     with (
-        closing(open_database(f'file:{path}', share=True)) as database,
-        closing(State(database, [Diary])) as state,
+        open_database(f'file:{path}', share=True) as database,
+        State(database, [Diary]) as state,
     ):
         state.update(lambda parts: parts[Diary].extra.update(stamp=stamp))
     modules.write('stamps', STAMP.replace(old, new))
@@ -259,8 +259,8 @@ def test_a_class_that_does_not_take_what_is_stored_of_it_is_failing_code(
     assert all(said.lower() in finding.sentence.lower() for finding in found), found
     assert all(f'stamps.py, line {line})' in finding.sentence for finding in found), found
     with (
-        closing(open_database(f'file:{path}', share=True)) as database,
-        closing(State(database, [Diary])) as state,
+        open_database(f'file:{path}', share=True) as database,
+        State(database, [Diary]) as state,
     ):
         for run in (state.update, state.query):
             with pytest.raises(ComponentError, match=rf'cannot load what it needs.*line {line}\): correct that code'):
@@ -301,7 +301,7 @@ def test_damage_that_a_check_meets_is_damage(path: Path) -> None:
 
 
 def test_a_disk_that_fails_is_not_taken_for_damage(path: Path) -> None:
-    with closing(open_as_stored(f'file:{path}')) as database:
+    with open_as_stored(f'file:{path}') as database:
         database.db.storage._files.name = '/proc/self/mem'  # whose first bytes cannot be read
         database.db.storage._files.empty()
         all_found = list(findings(database))
