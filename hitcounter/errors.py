@@ -66,7 +66,7 @@ class ExportFailed(HitcounterError):
 
 
 class ImportRefused(HitcounterError):
-    """A row is no call, or does not continue its line's numbers; rows before it may have been taken."""
+    """A row is not a call, or does not continue its line's numbers; rows before it may have been taken."""
 
 
 # The database: raised by hitcounter.state.

@@ -63,7 +63,7 @@ BAD_OPENINGS = {
     'TLS': b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
     'binary': bytes(range(256)) * 8,
     'an empty line': b'\n',
-    'a line that is no pair': b'agi_network: yes\nagi_nonsense\n\n',
+    'a line that is not a pair': b'agi_network: yes\nagi_nonsense\n\n',
     'a name twice': b'agi_network: yes\nagi_network: yes\n\n',
     'a foreign name': b'agi_network: yes\nname: value\n\n',
     'a line that never ends': b'agi_network: yes\nagi_request: ' + b'x' * 70_000,

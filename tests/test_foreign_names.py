@@ -341,7 +341,7 @@ def test_a_file_begins_with_the_magic_bytes_and_has_transactions_with_this_heade
 
 
 def test_the_finish_of_a_file_is_what_ours_repeats() -> None:
-    """GuardedFile._finish has the same lines, but for the last: it does not close the file when the disk fails."""
+    """GuardedFile._finish has the same lines, except the last: it does not close the file when the disk fails."""
     source = ''.join(inspect.getsource(FileStorage._finish).split())
     for line in ('self._file.seek(self._pos+16)', '(self._tstatus)', 'self._finish_finish(tid)'):
         assert line in source, f'FileStorage._finish has no {line} any more: see what GuardedFile._finish has to do'

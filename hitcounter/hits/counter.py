@@ -170,7 +170,7 @@ class HitCounter(Component):
             yield Hit(number, float(hour), Caller(None, None, ''))
 
     def since(self, line: str, number: int) -> Iterator[Hit]:
-        """The calls of `line` from `number` on, but for those that are forgotten."""
+        """The calls of `line` from `number` on, except those that are forgotten."""
         for found, (when, *caller) in self._lines[line].calls.since(number):
             yield Hit(found, when, Caller(*caller))
 

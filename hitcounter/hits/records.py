@@ -126,7 +126,7 @@ def forgotten_calls(session: ReadConnection) -> Iterator[Mapping[str, object]]:
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
     """Take the calls of `file`, some in each transaction, and yield the progress.
 
-    Raises ImportRefused for a row that is no call or does not continue its line's numbers; those before it may have
+    Raises ImportRefused for a row that is not a call or does not continue its line's numbers; those before it may have
     been taken. Calls that are there already are passed over, so the same file may be imported again. Ctrl-C waits for
     the transaction that is being stored.
     """
@@ -206,7 +206,7 @@ def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id
     return Row(line, Hit(number, parse_time(time), Caller(caller_id, name, unique_id, withheld)))
 
 
-# JSON lines. All of it is ASCII, for JSON has no other way to say a byte that is no UTF-8.
+# JSON lines. All of it is ASCII, because JSON has no other way to say a byte that is not UTF-8.
 
 
 def _to_json(row: Mapping[str, object]) -> str:

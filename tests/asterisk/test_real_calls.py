@@ -12,7 +12,7 @@ from tests.support.asterisk.telephony import LOCAL, SIP, Asterisk, spoken
 
 ODD_NAMES = (
     'Zoë 電話',
-    'Zo\udceb',  # the byte EB, which is no UTF-8
+    'Zo\udceb',  # the byte EB, which is not UTF-8
     'the "Builder" \\',
     'blanks   within',
     'agi_extension: 1',

@@ -59,7 +59,7 @@ LONG = st.builds(lambda text, size: (text * size)[:size], TEXT.filter(bool), st.
 
 
 def encoded(text: str | None) -> bytes | None:
-    """As Asterisk has it: bytes that are no UTF-8 each by itself may be a letter together."""
+    """As Asterisk has it: bytes that are not UTF-8 by themselves may be a letter together."""
     return None if text is None else text.encode('utf-8', 'surrogateescape')
 
 

@@ -225,7 +225,7 @@ def test_a_peer_has_no_more_calls_at_once_than_it_may(start: Start) -> None:
 
 
 def _own_address() -> str:
-    """An address of this machine that is no loopback, as another machine's would look."""
+    """An address of this machine that is not a loopback address, as another machine's would look."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(('192.0.2.1', 9))  # sends nothing

@@ -120,7 +120,7 @@ def test_patience_ends_during_a_prompt():
     def script(server):
         assert server.tell('STREAM FILE short ""') == b'200 result=0 endpos=8000\n'
         reply = server.tell('STREAM FILE long ""')
-        assert 24000 < int(reply.removeprefix(b'200 result=-1 endpos=')) <= 32000  # but for the real time that passed
+        assert 24000 < int(reply.removeprefix(b'200 result=-1 endpos=')) <= 32000  # less the real time that passed
         assert server.rfile.readline() == b'HANGUP\n'
 
     with serving(script) as address:

@@ -48,7 +48,7 @@ def test_a_long_record_makes_no_later_append_dear() -> None:
         assert list(journal.check()) == []
         session.abort()
         session._connection.cacheMinimize()
-        journal.append(('short',))  # a piece that was loaded anew knows how long it is
+        journal.append(('short',))  # a piece that was loaded again knows how long it is
         assert len(journal._last) == 2
 
 

@@ -2,7 +2,7 @@
 
     killing.py PATH PACKS
 
-PATH is a database, and PACKS says who packs: `ours`, or `ZODB's` own FileStorage. For each step, files are made anew
+PATH is a database, and PACKS says who packs: `ours`, or `ZODB's` own FileStorage. For each step, new files are made
 in folders `PATH.1`, `PATH.2` and so on, as the one who was killed at that step left them; the last one was not killed.
 Each gets a line on standard output: what came next when it was killed.
 """

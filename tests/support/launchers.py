@@ -52,7 +52,7 @@ def copy_tree(target: Path) -> Path:
 
 @pytest.fixture(scope='module')
 def new_user(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables of a new user, but for the packages and the Python of this tree."""
+    """The variables of a new user, except for the packages and the Python of this tree."""
     if not (WHEELS.is_dir() and MADE_WITH.is_file()):
         pytest.skip('needs the packages that bin/test has fetched')
     return {

@@ -1,4 +1,4 @@
-"""Modules of other packages, written anew while a test runs."""
+"""Modules of other packages, written again while a test runs."""
 
 import importlib
 import sys

@@ -96,7 +96,7 @@ class DialplanCommands(Exchange):
 
         `call.exec('Dial', ['PJSIP/100', 'PJSIP/200'], 20)` runs `Dial(PJSIP/100&PJSIP/200,20)`. Asterisk takes all
         arguments in one string, and splits that. So that none can become two, commas, quotes, backslashes and
-        single brackets are escaped, and `&` is refused but for the one between the parts of a list; so are `${`
+        single brackets are escaped, and `&` is refused except between the parts of a list; so are `${`
         and `$[`, which Asterisk expands where AGIEXECFULL is set. What else an application may read into its
         argument is its own affair: never give System a caller's text. An application that does not split (Set,
         NoOp, System, and any in its last argument) shows the escapes: use `command('EXEC', ...)` there.

@@ -16,7 +16,7 @@ from hitcounter.testing import Channel, connect
 
 FAMILIES = (ChannelCommands, DialplanCommands, SoundCommands, SpeechCommands)
 
-# What a command is about may be left out, and is no option for that.
+# What a command is about may be left out, which does not make it an option.
 SUBJECTS = {
     'channel_status': {'channel'},
     'continue_at': {'priority'},

@@ -89,7 +89,7 @@ def test_nobody_passes_the_one_who_waits(open_turn: Open, monkeypatch: pytest.Mo
     waiting = threading.Thread(target=wait)
     with hot:
         waiting.start()
-        while turn._lock(hot._door):  # until the other stands there
+        while turn._lock(hot._door):  # until the other waits there
             turn.fcntl.flock(hot._door, turn.fcntl.LOCK_UN)  # type: ignore[attr-defined]  # what the module imports is replaced
     while not has_had_it.is_set():
         with hot:
