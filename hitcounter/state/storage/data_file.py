@@ -22,7 +22,7 @@ class DatabaseFile(FileStorage):
             raise
 
     def _restore_index(self) -> Any:
-        """As in FileStorage, but another user's index, which is a pickle, is not loaded: the file is scanned instead."""
+        """As in FileStorage, but another user's index, which is a pickle, is not loaded; the file is scanned."""
         return super()._restore_index() if is_ours(f'{self._file_name}.index') else None
 
     def _save_index(self) -> None:
