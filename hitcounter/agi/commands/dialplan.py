@@ -95,11 +95,11 @@ class DialplanCommands(Exchange):
         for some the code of a key. Runs on a dead channel too. Raises CommandFailed if there is no such application.
 
         `call.exec('Dial', ['PJSIP/100', 'PJSIP/200'], 20)` runs `Dial(PJSIP/100&PJSIP/200,20)`. Asterisk takes all
-        arguments in one string, and splits that. So that none can become two, commas, quotes, backslashes and
-        single brackets are escaped, and `&` is refused except between the parts of a list; so are `${`
-        and `$[`, which Asterisk expands where AGIEXECFULL is set. What else an application may read into its
-        argument is its own affair: never give System a caller's text. An application that does not split (Set,
-        NoOp, System, and any in its last argument) shows the escapes: use `command('EXEC', ...)` there.
+        arguments in one string and splits it. So that no argument becomes two, commas, quotes, backslashes and single
+        brackets are escaped. `&` is refused except between the parts of a list, and so are `${` and `$[`, which
+        Asterisk expands where AGIEXECFULL is set. An application may interpret its argument further: never give System
+        a caller's text. An application that does not split (Set, NoOp, System, and any in its last argument) sees the
+        escapes: use `command('EXEC', ...)` there.
         """
         options = (join_arguments(arguments),) if arguments else ()
         result = number_of(self.command('EXEC', application, *options, timeout=timeout).result)

@@ -15,8 +15,8 @@ _UTTERANCE = re.compile(
 
 
 class SpeechCommands(Exchange):
-    """The speech engine of a call. Each command raises CommandFailed if Asterisk answers 0, usually because no
-    engine is there, or none was created.
+    """The speech engine of a call. Each command raises CommandFailed if Asterisk answers 0, usually because an
+    engine is missing, or was not created.
     """
 
     def speech_create(self, engine: str = '') -> None:
