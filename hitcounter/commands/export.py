@@ -166,7 +166,7 @@ def _part_of(file: str) -> Iterator[BinaryIO]:
 
 
 def _taken(file: str) -> HitcounterError:
-    return HitcounterError(f'{file!r} is there: choose another name')
+    return HitcounterError(f'{file!r} already exists: choose another name')
 
 
 @contextmanager

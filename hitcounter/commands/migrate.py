@@ -31,7 +31,7 @@ _NEEDED = 3
 @click.option(
     '--backup',
     metavar='FOLDER',
-    help='Where it is backed up before; beside the file, with .backups behind its name, if not given.',
+    help='Folder for the backup that is made first; if not given, the name of the database with .backups added.',
 )
 @click.option('--no-backup', is_flag=True, help='Make none, as for a storage that is not a file.')
 @click.option(

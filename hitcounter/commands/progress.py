@@ -5,7 +5,7 @@ import time
 
 import click
 
-#: So many of them between two lines, where standard error is no terminal.
+#: So many of them between two lines, where standard error is not a terminal.
 _MANY = 100_000
 
 #: Seconds between two changes of the line on a terminal.

@@ -26,7 +26,7 @@ from .interrupt import INTERRUPTED
 
 
 class _Script(click.Path):
-    """A file that is there; behind -c it is no script, but the first of the arguments."""
+    """A file that is there; after -c it is not a script, but the first of the arguments."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if ctx is not None and ctx.params.get('code') is not None:  # it was read before, for it stood before

@@ -56,7 +56,7 @@ def _banner(workspace: Workspace) -> str:
             *components,
             f'  root: {", ".join(workspace.names["root"])}',
             '  state: what scripts have, as in state[HitCounter].count("31415")',
-            f'{rule} %transactions tells the last ones.',
+            f'{rule} %transactions lists the last ones.',
             '',
         ]
     )

@@ -112,7 +112,7 @@ def test_an_export_follows_no_link_and_leaves_no_part(
     assert (tmp_path / 'precious').read_text() == 'precious'
     assert not (tmp_path / 'calls.csv').is_symlink()
     assert (tmp_path / 'calls.csv').read_text().startswith('line,number')
-    assert (refused.returncode, refused.stderr) == (1, "Error: 'dangling.csv' is there: choose another name\n")
+    assert (refused.returncode, refused.stderr) == (1, "Error: 'dangling.csv' already exists: choose another name\n")
     assert not (tmp_path / 'nowhere').exists()
     assert [name.name for name in tmp_path.glob('*.part')] == ['calls.csv.part']
 
@@ -123,7 +123,7 @@ def test_an_export_never_replaces_what_came_meanwhile(tmp_path: Path) -> None:
     export = ExitStack()
     export.enter_context(_new(str(file))).write(b'ours')
     file.write_bytes(b'theirs')
-    with pytest.raises(HitcounterError, match=r"calls.csv' is there: choose another name"):
+    with pytest.raises(HitcounterError, match=r"calls.csv' already exists: choose another name"):
         export.close()
 
     assert file.read_bytes() == b'theirs'
@@ -160,7 +160,7 @@ def test_an_existing_file_is_not_replaced(hitcounter: Run, count: Callable[..., 
     (tmp_path / 'calls.csv').write_text('precious')
     done = hitcounter('export', 'calls.csv')
     assert done.returncode == 1
-    assert "'calls.csv' is there: choose another name" in done.stderr
+    assert "'calls.csv' already exists: choose another name" in done.stderr
     assert (tmp_path / 'calls.csv').read_text() == 'precious'
 
 
