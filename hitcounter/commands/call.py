@@ -312,7 +312,7 @@ def _doubled(measured: Sequence[Measured]) -> set[int]:
 
 
 def _is_well(call: SimulatedCall) -> bool:
-    """Whether the dialplan would have gone on as planned; a hangup is no failure."""
+    """Whether the dialplan would have gone on as planned; a hangup is not a failure."""
     return call.status in ('SUCCESS', 'HANGUP')
 
 
