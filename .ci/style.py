@@ -39,7 +39,7 @@ WORDS = {
 }
 
 #: Files whose words are not ours, or quote what is not to be written.
-NOT_READ = ('.ci/style.py', 'tests/frozen/', 'tests/transcripts/', 'docs/reference/')
+NOT_READ = ('.ci/style.py', 'build/', 'tests/frozen/', 'tests/transcripts/', 'docs/reference/')
 
 
 class Finding(NamedTuple):

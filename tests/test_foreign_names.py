@@ -413,7 +413,7 @@ def test_zeos_server_is_made_of_the_acceptor_that_it_is_given(things: dict[str, 
 
 def test_ipython_takes_our_prompt_commands_and_completions() -> None:
     """Else the shell would neither start nor complete."""
-    assert {'banner1', 'enable_tip', 'confirm_exit', 'prompts'} <= set(TerminalInteractiveShell.class_trait_names())
+    assert {'banner1', 'confirm_exit', 'prompts'} <= set(TerminalInteractiveShell.class_trait_names())
     assert 'ipython_dir' in TerminalIPythonApp.class_trait_names()
     assert {'token', 'text_until_cursor'} <= set(dir(CompletionContext)) | set(CompletionContext.__annotations__)
     assert SimpleCompletion(text='hits', type='function').text == 'hits'
