@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from .. import hits
 from ..agi.serving.process import run, standard_stream
 from ..agi.stream import FAILURE
 from ..state import State
@@ -45,12 +44,13 @@ def _fail() -> None:
 )
 @options.config
 @options.storage
-@options.prompt(hits.PROMPTS)
+@options.prompt
 @options.max_lines
 @options.withheld
 @options.call_timeout
 @options.line_limit
 @options.log_level
+@options.log_format
 @click.argument('script', required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
@@ -61,6 +61,7 @@ def main(
     call_timeout: float,
     line_limit: int,
     log_level: str,
+    log_format: str,
     script: str | None,
     arguments: tuple[str, ...],
 ) -> None:
@@ -71,7 +72,7 @@ def main(
     SCRIPT is what the caller gets, 'hits' if none is named. The exit status is 0, or 1 if the call failed.
     """
     with standard_stream() as stream:
-        log.set_up(log_level)
+        log.set_up(log_level, log_format)
         with (
             closing(storage.open()) as database,
             closing(State(database, plugins.components())) as state,

@@ -1,17 +1,19 @@
 """The command that calls a FastAGI server as Asterisk would, for people without a PBX."""
 
 import itertools
+import re
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
 from queue import SimpleQueue
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -21,8 +23,12 @@ from ..simulator import Channel, Event, HangUp, LineFromServer, LineToServer, Sa
 from ..simulator.channel import parse_caller_id
 from ..simulator.commands import COMMANDS
 from ..simulator.leg import KEYPAD
+from .config import config, option
 from .ending import Ending
 from .interrupt import INTERRUPTED
+
+#: HOST:PORT, as the server listens.
+_ADDRESS = re.compile(r'[^/\s]+:\d+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,10 @@ class Target:
     url: str
     address: tuple[str, int]
 
+    def __str__(self) -> str:
+        host, port = self.address
+        return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+
 
 class _TargetType(click.ParamType[Target]):
     name = 'agi-url'
@@ -40,13 +50,13 @@ class _TargetType(click.ParamType[Target]):
         if isinstance(value, Target):
             return value
         try:
-            return parse_target(value)
+            return parse_target(f'agi://{value}/hits' if _ADDRESS.fullmatch(value) else value)
         except ValueError as error:
             self.fail(f'{value!r} {error}', param, ctx)
 
 
 def parse_target(url: str) -> Target:
-    """The target of an AGI URL; ValueError tells what it lacks."""
+    """The target of an AGI URL; Raises ValueError that says what is wrong with it."""
     parts = urlsplit(url)
     if parts.scheme != 'agi' or not parts.hostname:
         raise ValueError('is not an AGI URL: write agi://HOST:PORT/SCRIPT')
@@ -76,18 +86,30 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _one_line_each(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_one_line(ctx, param, value) for value in values)
+
+
+def _assignments(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if not value.partition('=')[0].strip() or '=' not in value:
+            raise click.BadParameter(f'{value!r} is not NAME=VALUE, as in DIALSTATUS=BUSY')
+    return dict(value.split('=', 1) for value in values)
+
+
 @click.command(
     'call',
     cls=Ending,
     epilog='Example: hitcounter call --caller-id \'"Zoë" <+44123>\' --digits 12#',
 )
-@click.option(
+@config
+@option(
     '--to',
     'target',
+    key='listen',
     type=_TargetType(),
     default=f'agi://127.0.0.1:{PORT}/hits',
-    show_default=True,
-    help='The server, and the script to ask for.',
+    help='The server, and the script to ask for; HOST:PORT asks for the script "hits".',
 )
 @click.option(
     '--extension', default='31415', show_default=True, callback=_one_line, help='The extension that was dialled.'
@@ -99,7 +121,7 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     'patience',
     type=click.FloatRange(min=0),
     metavar='SECONDS',
-    help='The caller hangs up after so much of the call; audio counts in full at any pace.',
+    help='The caller hangs up after this many seconds of call time; audio counts in full at any pace.',
 )
 @click.option(
     '--hangup-at',
@@ -108,20 +130,36 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     callback=_command_name,
     help='The caller hangs up while this AGI command runs for the first time.',
 )
+@click.option(
+    '--variable',
+    'variables',
+    metavar='NAME=VALUE',
+    multiple=True,
+    callback=_assignments,
+    help='A variable that the channel has when the call begins; repeatable.',
+)
+@click.option(
+    '--argument',
+    'arguments',
+    metavar='TEXT',
+    multiple=True,
+    callback=_one_line_each,
+    help='The next argument of the script, agi_arg_1 and so on; repeatable.',
+)
 @click.option('--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.')
 @click.option(
     '--pace',
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help='Seconds that a second of audio takes: 1 is as it would sound.',
+    help='Playback speed: 1 is real time, 0 does not wait.',
 )
 @click.option(
     '--timeout',
     type=click.FloatRange(min=0, min_open=True),
     default=10,
     show_default=True,
-    help='Seconds that the server may be silent.',
+    help='How many seconds the server may be silent.',
 )
 @click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it')
 @click.option(
@@ -129,56 +167,38 @@ def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help='How many calls to make; of more than one only figures are shown.',
+    help='How many calls to make; with more than one, only statistics are shown.',
 )
 @click.option(
     '--concurrency',
     type=click.IntRange(min=1),
     default=16,
     show_default=True,
-    help='How many of these calls to hold at once.',
+    help='How many of these calls to make at the same time.',
 )
 @click.pass_context
 def main(
     ctx: click.Context,
+    /,
     target: Target,
-    extension: str,
-    caller_id: str,
-    digits: str,
     patience: float | None,
-    hang_up_at: str | None,
-    missing: tuple[str, ...],
     pace: float,
     timeout: float,
     verbose: bool,
     calls: int,
     concurrency: int,
+    **caller: Any,
 ) -> None:
     """Call the server as Asterisk would, and show what the caller would hear.
 
-    With --calls, make many calls and tell how fast they were, and whether all numbers said were different.
+    With --calls, make many calls, and show how fast they were and whether all numbers that were said differ.
     Exit status 1: a call failed, or a number was said twice.
     """
     if verbose and calls > 1:
         raise click.UsageError('-v shows the lines of a single call: leave out --calls')
-    name, number = parse_caller_id(caller_id)
-    dial = partial(
-        Channel,
-        url=target.url,
-        extension=extension,
-        caller_id=number,
-        caller_name=name,
-        digits=digits,
-        missing=frozenset(missing),
-        hang_up=None if hang_up_at is None else HangUp(hang_up_at),
-    )
-    speak = partial(
-        run_call,
-        address=target.address,
-        timeout=timeout,
-        patience=inf if patience is None else patience,
-        pace=pace,
-    )
+    dial = _channel(target.url, **caller)
+    patience = inf if patience is None else patience
+    speak = partial(_events, target=target, timeout=timeout, patience=patience, pace=pace)
     try:
         well = _one_call(dial, speak, verbose) if calls == 1 else _many_calls(dial, speak, calls, concurrency)
     except KeyboardInterrupt:
@@ -191,17 +211,29 @@ Dial = Callable[[], Channel]
 Speak = Callable[[SimulatedCall], Iterator[Event]]
 
 
+def _channel(url: str, *, caller_id: str, hang_up_at: str | None, missing: Iterable[str], **attributes: Any) -> Dial:
+    """What makes the channel of each call."""
+    name, number = parse_caller_id(caller_id)
+    hang_up = None if hang_up_at is None else HangUp(hang_up_at)
+    return partial(
+        Channel,
+        url=url,
+        caller_id=number,
+        caller_name=name,
+        hang_up=hang_up,
+        missing=frozenset(missing),
+        **attributes,
+    )
+
+
 # One call, shown as it goes.
 
 
 def _one_call(dial: Dial, speak: Speak, verbose: bool) -> bool:
     call = SimulatedCall(dial())
-    try:
-        for event in speak(call):
-            if verbose or not isinstance(event, LineFromServer | LineToServer):
-                click.echo(describe(event))
-    except OSError as error:
-        raise click.ClickException(_reason(error)) from error
+    for event in speak(call):
+        if verbose or not isinstance(event, LineFromServer | LineToServer):
+            click.echo(describe(event))
     click.echo(f'the call ended: AGISTATUS={call.status}')
     return _is_well(call)
 
@@ -263,8 +295,8 @@ def _measure(dial: Dial, speak: Speak) -> Measured:
         for event in speak(call):
             if isinstance(event, SaidNumber) and number is None:
                 number, until_said = event.number, time.perf_counter() - began
-    except OSError as error:
-        return Measured(time.perf_counter() - began, failure=_reason(error))
+    except click.ClickException as error:
+        return Measured(time.perf_counter() - began, failure=error.message)
     failure = None if _is_well(call) else f'AGISTATUS={call.status}'
     return Measured(time.perf_counter() - began, number, until_said, failure)
 
@@ -316,7 +348,15 @@ def _is_well(call: SimulatedCall) -> bool:
     return call.status in ('SUCCESS', 'HANGUP')
 
 
-def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return 'the server did not answer in time: is it overloaded, or another kind of server?'
-    return f'the server cannot be reached ({error.strerror or error}): is it running there?'
+def _events(call: SimulatedCall, *, target: Target, **pace: float) -> Iterator[Event]:
+    """All that happens in a call. Raises ClickException if the server cannot be reached, or does not answer."""
+    try:
+        yield from run_call(call, target.address, **pace)
+    except TimeoutError as error:
+        raise click.ClickException(
+            f'the server at {target} did not answer in time: is it overloaded, or another kind of server?'
+        ) from error
+    except OSError as error:
+        raise click.ClickException(
+            f'the server at {target} cannot be reached ({error.strerror or error}): is it running there?'
+        ) from error

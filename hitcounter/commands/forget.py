@@ -17,7 +17,7 @@ from . import log, options, plugins
 @click.command(cls=options.Command, epilog='Example: hitcounter forget --keep-calls 90d')
 @options.config
 @options.storage
-@options.keep_calls(required=True)
+@options.required_keep_calls
 def main(storage: Address, keep_calls: float) -> None:
     """Forget who called, and when, longer than --keep-calls ago, while the server runs or not.
 

@@ -1,16 +1,18 @@
 """How the commands log: lines on standard error."""
 
 import collections
+import json
 import logging
 import os
 import select
 import sys
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, TextIO
 
-#: Libraries whose own account of themselves is for those who look for a fault, and what is heard of them else.
+#: Libraries that say much about themselves, at every --log-level, and the least that is logged of each.
 _TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
 
 #: The end of a message of ZODB's that the commands replace by one of their own, which says what to do.
@@ -29,18 +31,52 @@ _STUCK = 1.0
 _DELAY = 0.05
 
 
-def set_up(level: str) -> None:
-    """Log what is `level` or worse."""
+def set_up(level: str, form: str = 'text') -> None:
+    """Log what is `level` or worse, as `text` or as `json`. Of a library only what is said in _TALKATIVE is logged."""
     # Nobody reads these, and to find them out costs more than to write the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # the documented way not to look for the caller
     stream = sys.stderr or open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 -- None if it was closed before
     handler = GatheringHandler(stream)
-    logging.basicConfig(level=level.upper(), format='%(asctime)s %(levelname)s %(message)s', handlers=[handler])
-    if level != 'debug':
-        for name, least in _TALKATIVE.items():
-            logging.getLogger(name).setLevel(least)
-        logging.getLogger('ZODB.FileStorage').addFilter(lambda record: not record.getMessage().endswith(_SAID_BY_US))
+    handler.setFormatter(_FORMATS[form])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for name, least in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(least)
+    logging.getLogger('ZODB.FileStorage').addFilter(lambda record: not record.getMessage().endswith(_SAID_BY_US))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object on one line: time, level, logger, message, the fields of a call, and an exception.
+
+    The fields are those of `record.fields`, a dictionary. A record of more than _LONGEST characters gets shorter texts.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        values: dict[str, object] = {
+            'time': f'{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S.%f}'[:-3] + 'Z',
+            'level': record.levelname,
+            'logger': record.name,
+            'message': record.getMessage(),
+        }
+        values = {**values, **getattr(record, 'fields', {}), **values}
+        if record.exc_info:
+            values['exception'] = self.formatException(record.exc_info)
+        line, longest = _json(values), _LONGEST
+        while len(line) > _LONGEST and longest > 1:
+            longest //= 2
+            line = _json({name: _shortened(value, longest) for name, value in values.items()})
+        return line
+
+
+_FORMATS = {'text': logging.Formatter('%(asctime)s %(levelname)s %(message)s'), 'json': JsonFormatter()}
+
+
+def _json(values: dict[str, object]) -> str:
+    return json.dumps(values, ensure_ascii=False, default=str)
+
+
+def _shortened(value: object, longest: int) -> object:
+    return f'{value[:longest]}[...]' if isinstance(value, str) and len(value) > longest + 5 else value
 
 
 class GatheringHandler(logging.Handler):

@@ -1,8 +1,4 @@
-"""The options of every command, each spelled once: its flag, its variable, its key in a file, its default.
-
-`--max-calls`, HITCOUNTER_MAX_CALLS and `max-calls` in the TOML file that `--config` names are one option; what
-stands first in this list wins.
-"""
+"""The options of the commands, each spelled once: its flag, its type, its default, its help."""
 
 import ipaddress
 import logging
@@ -10,9 +6,9 @@ import math
 import os
 import pwd
 import re
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,65 +17,23 @@ from click.core import ParameterSource
 
 from ..agi import check_sound_file
 from ..agi.protocol.command import LINE_LIMIT
+from ..agi.serving.server import MAX_CALLS, PORT
 from ..errors import CommandRefused, DatabaseRefused, HitcounterError
+from ..hits import PROMPTS
 from ..owners import other_owners
 from ..state.storage import database
 from ..state.storage.owner import trust
 from .advice import advised
+from .config import KEYS as KEYS
+from .config import PREFIX
+from .config import config as config
+from .config import option as option
 from .ending import Ending
 from .user import act_as_owner
 
 F = TypeVar('F', bound=Callable[..., Any])
 
-_PREFIX = 'HITCOUNTER_'
-
-
-def _absolute(folder: str) -> str:
-    try:
-        return os.path.abspath(folder)
-    except OSError:  # the working directory is gone, which matters only if the database is to be found there
-        return folder
-
-
-#: The folder whose `var/` holds the database unless --storage says otherwise.
-_HOME = _absolute(os.environ.get(_PREFIX + 'HOME', '.'))
-
-#: What can stand in the file, so that one file serves all commands: each takes its own options from it.
-KEYS = frozenset(
-    {
-        'allow',
-        'call-timeout',
-        'cpu',
-        'drain',
-        'keep-calls',
-        'line-limit',
-        'listen',
-        'log-level',
-        'max-calls',
-        'max-calls-per-peer',
-        'max-lines',
-        'pack-every',
-        'pack-keep',
-        'prompt',
-        'storage',
-        'trust-owner',
-        'withheld',
-    }
-)
-
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
-
-
-def option(flag: str, **attributes: Any) -> Callable[[F], F]:
-    """A click option that can also be given by a variable and in the file."""
-    key = flag.removeprefix('--')
-    return click.option(
-        flag,
-        envvar=_PREFIX + key.replace('-', '_').upper(),
-        show_envvar=True,
-        show_default=attributes.pop('show_default', True),
-        **attributes,
-    )
 
 
 class Command(Ending):
@@ -200,62 +154,13 @@ class Network(click.ParamType[Any]):
             self.fail(f'{value!r} is not a network such as 192.0.2.0/24: {error}', param, ctx)
 
 
-def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
-    if path is None:
-        return
-    try:
-        values = tomllib.loads(path.read_text('utf-8'))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f'{str(path)!r} is not TOML: {error}') from error
-    except OSError as error:
-        raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
-    values = {key.replace('_', '-'): value for key, value in values.items()}
-    unknown = sorted(set(values) - KEYS)
-    if unknown:
-        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(KEYS))}')
-    own = {parameter.name: parameter for parameter in ctx.command.params}
-    ctx.default_map = {}
-    for key, value in values.items():
-        if parameter := own.get(key.replace('-', '_')):
-            ctx.default_map[parameter.name] = _checked(ctx, parameter, f'{str(path)!r} has {key} = {value!r}', value)
-
-
-def _checked(ctx: click.Context, parameter: click.Parameter, where: str, value: Any) -> Any:
-    """A value of the file as an option takes it: text, or several for an option that may be repeated."""
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
-        raise click.BadParameter(f'{where}: write a text or a number')
-    if isinstance(value, list) and not parameter.multiple:
-        raise click.BadParameter(f'{where}: write one value, without brackets')
-    texts = [str(one) for one in values]
-    try:
-        return parameter.type_cast_value(ctx, texts if parameter.multiple else texts[0])
-    except click.BadParameter as error:
-        raise click.BadParameter(f'{where}: {error.message}') from error
-
-
-config = click.option(
-    '--config',
-    type=click.Path(path_type=Path),
-    envvar=_PREFIX + 'CONFIG',
-    show_envvar=True,
-    callback=_read_config,
-    is_eager=True,
-    expose_value=False,
-    help='A TOML file with such options, for example: listen = "127.0.0.1:4573"',
+listen = option(
+    '--listen', type=Address(), default=f'127.0.0.1:{PORT}', help='The address where Asterisk finds the server.'
 )
 
-
-def prompt(default: tuple[str, ...]) -> Callable[[F], F]:
-    """The option of the sounds that a caller hears first; `default` are those if it is not given."""
-    return option(
-        '--prompt',
-        metavar='NAME',
-        multiple=True,
-        default=default,
-        callback=_playable,
-        help='A sound file before the number; repeatable.',
-    )
+allow = option(
+    '--allow', type=Network(), multiple=True, help='A network whose peers may call, besides this machine; repeatable.'
+)
 
 
 def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -267,15 +172,33 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
     return names
 
 
+prompt = option(
+    '--prompt',
+    metavar='NAME',
+    multiple=True,
+    default=PROMPTS,
+    callback=_playable,
+    help='A sound file to play before the number; repeatable.',
+)
+
+
 def storage(command: F) -> F:
     """The options for the database, and for the users whose databases are opened."""
     return _storage(_trust_owner(command))
 
 
+def _default_storage() -> str:
+    """The file in the `var/` of the folder that HITCOUNTER_HOME names, or of the working directory."""
+    home = os.environ.get(f'{PREFIX}HOME', '.')
+    with suppress(OSError):  # the working directory is gone, which matters only if the database is to be found there
+        home = os.path.abspath(home)
+    return f'file://{quote(home)}/var/hitcounter.fs'
+
+
 _storage = option(
     '--storage',
     metavar='URI',
-    default=f'file://{quote(_HOME)}/var/hitcounter.fs',
+    default=_default_storage,
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
 )
@@ -295,21 +218,37 @@ line_limit = option(
     help='What Asterisk takes in one command; 2047 for Asterisk 16.',
 )
 
+pack_every = option(
+    '--pack-every',
+    type=Duration(),
+    default='7d',
+    help='How often to pack the database file, in addition to whenever it has doubled; 0d: never.',
+)
+
 pack_keep = option(
     '--pack-keep', type=Duration(), default='7d', help='How much of its history the database keeps when it is packed.'
 )
 
 
-def keep_calls(*, required: bool) -> Callable[[F], F]:
-    """The option of how long the records of calls are kept."""
-    return option(
-        '--keep-calls',
-        type=Duration(),
-        required=required,
-        show_default=False,
-        help='How long records of calls are kept; their numbers and the counts stay.',
-    )
+_keep_calls = partial(
+    option,
+    '--keep-calls',
+    type=Duration(),
+    show_default=False,
+    help='How long records of calls are kept; their numbers and the counts stay.',
+)
 
+keep_calls = _keep_calls()
+
+required_keep_calls = _keep_calls(required=True)
+
+max_calls = option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at the same time.')
+
+max_calls_per_peer = option(
+    '--max-calls-per-peer',
+    type=click.IntRange(1),
+    help='Calls at the same time from one address; any number if not given.',
+)
 
 max_lines = option(
     '--max-lines',
@@ -327,9 +266,20 @@ withheld = option(
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
 
+drain = option('--drain', type=Seconds(), default=30.0, help='How long calls may go on after a signal to stop.')
+
+cpu = option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
+
 log_level = option(
     '--log-level',
     type=click.Choice(['debug', 'info', 'warning', 'error']),
     default='info',
     help='What is logged: debug shows each command, info each call.',
+)
+
+log_format = option(
+    '--log-format',
+    type=click.Choice(['text', 'json']),
+    default='text',
+    help='How a line of the log looks: text for people, json for programs, one object for each line.',
 )

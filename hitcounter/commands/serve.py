@@ -20,7 +20,6 @@ import click
 from .. import hits
 from ..agi import Server
 from ..agi.serving import acceptor, running_calls
-from ..agi.serving.server import MAX_CALLS, PORT
 from ..errors import ClockAhead, HitcounterError, ListenError, PackFailed
 from ..state import Component, Database, State
 from ..state.forgetting import can_forget, forget
@@ -44,54 +43,39 @@ _COLLECTIONS = (5_000, 50, 100)
 _LOOK = 60.0
 
 
-@click.command(
-    cls=options.Command,
-)
+@click.command(cls=options.Command)
 @options.config
-@options.option(
-    '--listen', type=options.Address(), default=f'127.0.0.1:{PORT}', help='Where Asterisk finds the server.'
-)
-@options.option(
-    '--allow', type=options.Network(), multiple=True, help='Peers that may call, besides this machine; repeatable.'
-)
+@options.listen
+@options.allow
 @options.storage
-@options.prompt(hits.PROMPTS)
-@options.option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at once.')
-@options.option(
-    '--max-calls-per-peer', type=click.IntRange(1), help='Calls at once from one address; any number if not given.'
-)
-@options.option(
-    '--pack-every',
-    type=options.Duration(),
-    default='7d',
-    help='How often the database file is packed, which it also is when it has doubled; 0d: never.',
-)
+@options.prompt
+@options.max_calls
+@options.max_calls_per_peer
+@options.pack_every
 @options.pack_keep
-@options.keep_calls(required=False)
+@options.keep_calls
 @options.max_lines
 @options.withheld
 @options.call_timeout
 @options.line_limit
-@options.option('--drain', type=options.Seconds(), default=30.0, help='How long calls may go on at the end.')
-@options.option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
+@options.drain
+@options.cpu
 @options.log_level
+@options.log_format
 def main(
     listen: tuple[str, int],
-    allow: tuple[Any, ...],
     storage: Address,
     prompt: tuple[str, ...],
-    max_calls: int,
-    max_calls_per_peer: int | None,
     pack_every: float,
     pack_keep: float,
     keep_calls: float | None,
     max_lines: int,
     withheld: str,
-    call_timeout: float,
-    line_limit: int,
     drain: float,
     cpu: int | None,
     log_level: str,
+    log_format: str,
+    **limits: Any,  # of a Server, which has them under these names
 ) -> None:
     """Serve calls: count each one, durably, and tell the caller the number.
 
@@ -106,19 +90,15 @@ def main(
         life = Life(_VITAL, drain)
     with life.telling(), _naming_options(), ExitStack() as opened:
         with life.starting():
-            log.set_up(log_level)
+            log.set_up(log_level, log_format)
             components = plugins.components()
             database, state = opened.enter_context(_opened(storage, components))
             opened.enter_context(_upkeep(database, state, components, pack_every, pack_keep, keep_calls))
             server = Server(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),
                 *listen,
-                allow=allow,
-                max_calls=max_calls,
-                max_calls_per_peer=max_calls_per_peer,
-                call_timeout=call_timeout,
-                line_limit=line_limit,
                 keep_withheld=withheld == 'keep',
+                **limits,
             )
             opened.callback(server.stop)
             _collect_rarely()

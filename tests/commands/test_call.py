@@ -67,6 +67,30 @@ def test_the_server_is_told_who_calls_what():
     assert 'agi_calleridname: Zoë'.encode() in blocks[0]
 
 
+def test_the_script_gets_arguments_and_finds_the_channels_variables():
+    told = []
+
+    with serving(lambda server: told.extend([server.block, server.tell('GET VARIABLE COLOUR')])) as url:
+        run('--to', url, '--argument', 'one', '--argument', '', '--variable', 'COLOUR=red=blue')
+
+    assert [line for line in told[0] if b'agi_arg' in line] == [b'agi_arg_1: one', b'agi_arg_2: ']
+    assert told[1] == b'200 result=1 (red=blue)\n'
+
+
+def test_the_listen_address_of_a_file_or_a_variable_is_called_unless_another_is_named(tmp_path):
+    config = tmp_path / 'hitcounter.toml'
+    with serving(tell_the_number()) as url:
+        address = url.removeprefix('agi://').removesuffix('/hits')
+        config.write_text(f'listen = "{address}"\nmax-calls = 7\n')
+        assert 'says 1\n' in run('--config', str(config)).output
+        assert 'says 2\n' in run(env={'HITCOUNTER_LISTEN': address}).output
+        assert 'says 3\n' in run('--to', address).output
+        assert 'says 4\n' in run('--to', url, env={'HITCOUNTER_LISTEN': '127.0.0.1:1'}).output
+    refused = run('--config', str(config), env={'HITCOUNTER_LISTEN': '[::1]:1'})
+    assert 'the server at [::1]:1 ' in refused.stderr
+    assert run(env={'HITCOUNTER_LISTEN': '4573'}).exit_code == 2
+
+
 def test_a_missing_prompt_is_told_and_the_call_fails_as_in_the_dialplan():
     with serving(tell_the_number()) as url:
         result = run('--to', url, '--missing', 'number')
@@ -122,7 +146,7 @@ def test_a_server_that_is_not_there_is_one_sentence():
     result = run('--to', url)
 
     assert result.exit_code == 1
-    assert result.stderr.startswith('Error: the server cannot be reached (Connection refused)')
+    assert result.stderr.startswith(f'Error: the server at {url[6:-5]} cannot be reached (Connection refused)')
     assert result.stderr.count('\n') == 1
 
 
@@ -169,6 +193,9 @@ def test_an_interrupt_ends_the_command_calmly(options):
         (['--caller-id', '1\r'], 'would break the lines'),
         (['--digits', '12x'], "has the key 'x'"),
         (['--hangup-at', 'PLAYBACK'], 'is not an AGI command'),
+        (['--variable', 'NAME'], "'NAME' is not NAME=VALUE, as in DIALSTATUS=BUSY"),
+        (['--variable', '=1'], 'is not NAME=VALUE'),
+        (['--argument', 'a\nb'], 'would break the lines'),
         (['--calls', '0'], '--calls'),
         (['--calls', '2', '-v'], '-v shows the lines of a single call'),
     ],
@@ -236,7 +263,7 @@ def test_calls_that_fail_are_counted_by_their_reason():
 
     result = run('--to', url, '--calls', '3')
 
-    assert '3 failed: the server cannot be reached (Connection refused)' in result.output
+    assert f'3 failed: the server at {url[6:-5]} cannot be reached (Connection refused)' in result.output
     assert 'no number was said' in result.output
     assert result.exit_code == 1
 
@@ -261,8 +288,8 @@ def test_the_report_ranks_latencies():
     ]
 
 
-def run(*options: str) -> Result:
-    return CliRunner().invoke(call.main, options)
+def run(*options: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(call.main, options, env=env)
 
 
 class Server(socketserver.StreamRequestHandler):

@@ -55,7 +55,8 @@ def config(tmp_path: Path) -> Callable[[str], str]:
 
 def test_one_file_serves_every_command(config: Callable[[str], str], tmp_path: Path) -> None:
     known = {option for command in main.commands.values() for option in command.params if option.envvar}
-    assert {option.opts[0][2:] for option in known} - {'config'} == options.KEYS
+    variables = {str(option.envvar) for option in known} - {'HITCOUNTER_CONFIG'}
+    assert variables == {f'HITCOUNTER_{key.upper().replace("-", "_")}' for key in options.KEYS}
     file = config(f'listen = "127.0.0.1:4574"\nstorage = "file://{tmp_path}/nosuch.fs"')
     done = subprocess.run(
         [sys.executable, '-c', 'from hitcounter.commands.shell import main; main()', '--config', file, '-c', '1'],
@@ -95,6 +96,7 @@ OPTIONS = [
     ('trust_owner', 'nobody', 'trust-owner = "nobody"', 65534),
     ('trust_owner', '1001', 'trust-owner = 1001', 1001),
     ('log_level', 'warning', 'log-level = "warning"', 'warning'),
+    ('log_format', 'json', 'log-format = "json"', 'json'),
 ]
 
 
@@ -146,6 +148,7 @@ def test_what_is_not_said_is_as_documented(settle: Settle) -> None:
         'drain': 30.0,
         'cpu': None,
         'log_level': 'info',
+        'log_format': 'text',
     }
     assert settings['storage'].startswith('file:///')
     assert settings['storage'].endswith('/var/hitcounter.fs')

@@ -1,0 +1,69 @@
+"""The log as JSON, one object a line, and what of libraries is logged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.servers import Start
+
+
+def logged(code: str, level: str = 'info', form: str = 'json') -> list[str]:
+    """The lines that a process logs which runs `code`."""
+    begin = f'import logging\nfrom hitcounter.commands import log\nlog.set_up({level!r}, {form!r})\n'
+    done = subprocess.run([sys.executable, '-c', begin + code], capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()
+
+
+def test_a_record_is_an_object_with_its_time_level_logger_and_message() -> None:
+    (line,) = logged("logging.getLogger('a.b').warning('%s\\n\"%s\"', 'Zoë', chr(0xdcff))")
+    record: dict[str, Any] = json.loads(line)
+    when = datetime.fromisoformat(record.pop('time'))
+    assert when.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - when) < timedelta(hours=1)
+    assert record == {'level': 'WARNING', 'logger': 'a.b', 'message': 'Zoë\n"\udcff"'}
+
+
+def test_the_fields_of_a_record_are_beside_them_and_replace_none() -> None:
+    (line,) = logged(
+        "logging.warning('%s', 'ended', extra={'fields': {'line': '31415', 'number': 7, 'caller': None, 'level': 1}})"
+    )
+    record = json.loads(line)
+    assert (record['line'], record['number'], record['caller']) == ('31415', 7, None)
+    assert (record['level'], record['message']) == ('WARNING', 'ended')
+
+
+def test_an_exception_is_a_field() -> None:
+    (line,) = logged("try:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.exception('oh')")
+    record = json.loads(line)
+    assert record['message'] == 'oh'
+    assert record['exception'].startswith('Traceback (most recent call last):\n')
+    assert record['exception'].endswith('\nZeroDivisionError: division by zero')
+
+
+def test_a_long_record_is_shortened_and_stays_an_object() -> None:
+    code = "logging.warning(chr(1) * 100_000, extra={'fields': {'script': 'x' * 100_000, 'number': 7}})"
+    (line,) = logged(code)
+    assert len(line) <= 8192
+    record = json.loads(line)
+    assert record['number'] == 7
+    assert record['message'].endswith('\x01[...]')
+
+
+def test_debug_is_of_the_project_and_not_of_the_libraries() -> None:
+    code = "for name in 'hitcounter.agi', 'votes', 'ZEO.asyncio', 'ZODB.Connection', 'txn', 'asyncio':\n"
+    code += "    logging.getLogger(name).debug('%s', name)"
+    assert [line.split()[-1] for line in logged(code, 'debug', 'text')] == ['hitcounter.agi', 'votes']
+
+
+def test_every_line_of_a_server_is_an_object(start: Start) -> None:
+    server = start('--log-format', 'json', '--log-level', 'debug')
+    assert server.number() == 1
+    assert server.stop() == 0
+    records = [json.loads(line) for line in server.log.lines()]
+    assert {'hitcounter.commands.serve', 'hitcounter.agi.script'} <= {record['logger'] for record in records}
+    assert {record['logger'].partition('.')[0] for record in records} == {'hitcounter'}
