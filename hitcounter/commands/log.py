@@ -42,6 +42,8 @@ def set_up(level: str, form: str = 'text') -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for name, least in _TALKATIVE.items():
         logging.getLogger(name).setLevel(least)
+    if level == 'debug':
+        logging.getLogger('txn').setLevel(logging.DEBUG)  # where each transaction begins and is committed
     logging.getLogger('ZODB.FileStorage').addFilter(lambda record: not record.getMessage().endswith(_SAID_BY_US))
 
 

@@ -68,13 +68,17 @@ def test_the_server_is_told_who_calls_what():
 
 
 def test_the_script_gets_arguments_and_finds_the_channels_variables():
-    told = []
+    blocks, replies = [], []
 
-    with serving(lambda server: told.extend([server.block, server.tell('GET VARIABLE COLOUR')])) as url:
+    def script(server):
+        blocks.extend(server.block)
+        replies.append(server.tell('GET VARIABLE COLOUR'))
+
+    with serving(script) as url:
         run('--to', url, '--argument', 'one', '--argument', '', '--variable', 'COLOUR=red=blue')
 
-    assert [line for line in told[0] if b'agi_arg' in line] == [b'agi_arg_1: one', b'agi_arg_2: ']
-    assert told[1] == b'200 result=1 (red=blue)\n'
+    assert [line for line in blocks if b'agi_arg' in line] == [b'agi_arg_1: one', b'agi_arg_2: ']
+    assert replies[0] == b'200 result=1 (red=blue)\n'
 
 
 def test_the_listen_address_of_a_file_or_a_variable_is_called_unless_another_is_named(tmp_path):
