@@ -1,4 +1,4 @@
-"""Every error of hitcounter, one tree, named by what the one who catches it can do."""
+"""Every error of hitcounter, one tree, named by what its catcher can do."""
 
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ class ProtocolError(CallError):
 
 
 class CommandRefused(CallError, ValueError):
-    """A command was not sent, for Asterisk would have read it as something else."""
+    """A command was not sent, because Asterisk would have read it as something else."""
 
     is_programming_error = True
 
@@ -73,7 +73,7 @@ class ImportRefused(HitcounterError):
 
 
 class StateError(HitcounterError):
-    """The state could not do as asked; what was stored before is as it was."""
+    """The state could not do as asked; what was stored before is unchanged."""
 
 
 class DatabaseInUse(StateError):
@@ -168,7 +168,7 @@ class BulkStopped(StateError):
 
 
 class SubscriptionLost(StateError):
-    """A subscriber was too slow, and is told no more."""
+    """A subscriber was too slow, and gets no further updates."""
 
 
 class StateClosed(StateError):
@@ -180,11 +180,11 @@ class NoRoom(StateError):
 
 
 class BackupFailed(StateError):
-    """A backup could not be made, verified or restored; what was there before is as it was."""
+    """A backup could not be made, verified or restored; what was there before is unchanged."""
 
 
 class PackFailed(StateError):
-    """The database was not packed, as far as can be told; what is stored in it is as it was."""
+    """The database was not packed, as far as can be told; what is stored in it is unchanged."""
 
 
 class ClockAhead(PackFailed):
@@ -196,7 +196,7 @@ class PackMetDamage(PackFailed):
 
 
 class MigrationFailed(StateError):
-    """The database was not migrated, and is as it was."""
+    """The database was not migrated, and is unchanged."""
 
 
 # Outside of the tree, so that code which catches HitcounterError does not swallow a Ctrl-C.

@@ -29,7 +29,7 @@ class _Restore(_Backup):
 @click.command(cls=_Backup, epilog='Example: hitcounter backup /srv/backups/hits')
 @options.config
 @options.storage
-@click.option('--full', is_flag=True, help='Copy all of it, also where what was added would do.')
+@click.option('--full', is_flag=True, help='Make a full copy even if an incremental one would do.')
 @click.argument('folder', type=click.Path(file_okay=False))
 def main(storage: Address, full: bool, folder: str) -> None:
     """Add to FOLDER what is new in the database, and verify it, while the server runs or not.
@@ -58,7 +58,7 @@ def main(storage: Address, full: bool, folder: str) -> None:
 def restore_main(storage: Address, folder: str) -> None:
     """Put the database that was last backed up to FOLDER where --storage says, byte by byte.
 
-    It replaces none: stop the server, and move a damaged file away before.
+    It never overwrites: stop the server and move the damaged file away first.
     """
     log.set_up('error')
     path = storage.file()

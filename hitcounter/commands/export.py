@@ -36,7 +36,13 @@ def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> Format:
 def _exchange(command: F) -> F:
     """What both have in common."""
     for decorate in (
-        click.option('--format', 'form', type=click.Choice(list(FORMATS)), callback=_form, help='As the file ends.'),
+        click.option(
+            '--format',
+            'form',
+            type=click.Choice(list(FORMATS)),
+            callback=_form,
+            help='Default: from the extension of the file.',
+        ),
         click.argument('file', type=click.Path(dir_okay=False, allow_dash=True), is_eager=True),
         options.storage,
         options.config,
@@ -91,7 +97,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
 @click.command(cls=options.Command, epilog='Example: hitcounter import calls.csv')
 @_exchange
 def import_main(storage: Address, file: str, form: Format) -> None:
-    """Take the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
+    """Import the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
 
     Each must have the next number of its line. Calls that are there are passed over: what ended in the middle, for
     a wrong row, say, goes on when the whole file is imported again.

@@ -26,16 +26,18 @@ _NEEDED = 3
 )
 @options.config
 @options.storage
-@click.option('--status', 'is_asked', is_flag=True, help='Only say how each component stands; 3 if one is older.')
-@click.option('--dry-run', is_flag=True, help='Do it in memory, and say what would change.')
+@click.option(
+    '--status', 'is_asked', is_flag=True, help='Only show the schema of each component; exit status 3 if one is older.'
+)
+@click.option('--dry-run', is_flag=True, help='Migrate in memory, and show what would change.')
 @click.option(
     '--backup',
     metavar='FOLDER',
-    help='Folder for the backup that is made first; if not given, the name of the database with .backups added.',
+    help='Folder for the backup made first; default: the name of the database file plus .backups.',
 )
-@click.option('--no-backup', is_flag=True, help='Make none, as for a storage that is not a file.')
+@click.option('--no-backup', is_flag=True, help='Skip the backup; needed for a storage that is not a file.')
 @click.option(
-    '--drop', metavar='NAME', multiple=True, help='Give up what a component stored whose code is missing; repeatable.'
+    '--drop', metavar='NAME', multiple=True, help='Delete what a component stored whose code is missing; repeatable.'
 )
 def main(
     storage: Address, is_asked: bool, dry_run: bool, backup: str | None, no_backup: bool, drop: tuple[str, ...]

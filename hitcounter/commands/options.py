@@ -55,7 +55,7 @@ class Command(Ending):
             return super().invoke(ctx)
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
-                handler.flush()  # what was said before stands before
+                handler.flush()  # so that the error is the last line
             raise click.ClickException(advised(error)) from error
 
     def prepare(self, ctx: click.Context, storage: database.Address) -> database.Address:

@@ -28,7 +28,7 @@ from ..state.storage.periodic import PeriodicTask
 from ..state.upkeep.packing import check_clock, pack_if_due
 from . import log, options, plugins
 from .advice import advised
-from .life import Life
+from .process import ServerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ def main(
     _choose_core(cpu)
     _allow_descriptors()
     with _naming_options():
-        life = Life(_VITAL, drain)
-    with life.telling(), _naming_options(), ExitStack() as opened:
+        life = ServerProcess(_VITAL, drain)
+    with life.reporting_death(), _naming_options(), ExitStack() as opened:
         with life.starting():
             log.set_up(log_level, log_format)
             components = plugins.components()
@@ -142,7 +142,7 @@ def _upkeep(
         yield
 
 
-def _serve(server: Server, database: Database, life: Life, drain: float) -> None:
+def _serve(server: Server, database: Database, life: ServerProcess, drain: float) -> None:
     """Serve until the process is to end, then let the calls end."""
     if database.is_new:
         logger.info('%s is a new database', database.description)

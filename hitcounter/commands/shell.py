@@ -25,8 +25,8 @@ from .ending import say_interrupted
 from .interrupt import INTERRUPTED
 
 
-class _Script(click.Path):
-    """A file that is there; after -c it is not a script, but the first of the arguments."""
+class _ScriptFile(click.Path):
+    """An existing file; after -c it is not a script, but the first of the arguments."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if ctx is not None and ctx.params.get('code') is not None:  # it was read before, for it stood before
@@ -43,12 +43,12 @@ class _Script(click.Path):
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
 @click.option('--unmigrated', is_flag=True, help='With --write: change the database although a migration is due.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
-@click.argument('script', type=_Script(exists=True, dir_okay=False, allow_dash=True), required=False)
+@click.argument('script', type=_ScriptFile(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
     storage: Address, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
 ) -> None:
-    """Look into the database, and change it with --write, while the server runs or not.
+    """Open a Python shell on the live database, to change it with --write, whether or not the server runs.
 
     With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
     uncommitted. ARGUMENTS are in sys.argv. For example:
@@ -65,7 +65,7 @@ def main(
         _check_fit(database, write, unmigrated)
         workspace = opened.enter_context(closing(Workspace(database, writes=write)))
         if code is None and script is None and sys.stdin.isatty():
-            # Here, for it takes longer than all that a script may want.
+            # Here, because it takes longer than all that a script may want.
             from ..shell.prompt import run_prompt
 
             run_prompt(workspace)
@@ -73,7 +73,7 @@ def main(
         else:
             status = _run(*_source(code, script), arguments, workspace)
         if workspace.is_changed:
-            click.echo('Changes that were not committed are forgotten: call commit() to keep them.', err=True)
+            click.echo('Uncommitted changes were discarded; next time call commit() first.', err=True)
     sys.exit(status)
 
 
@@ -113,7 +113,7 @@ def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:
 
 
 def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: Workspace) -> Any:
-    """Run a script to its end, and tell the exit status. One that raises is shown as Python shows it."""
+    """Run a script to its end, and return the exit status. One that raises is shown as Python shows it."""
     sys.argv = [name, *arguments]
     workspace.code = str(source) if name == '-c' else name
     try:

@@ -22,7 +22,7 @@ from .advice import advised
 @options.storage
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')
 def main(storage: Address, as_json: bool) -> None:
-    """Tell how large the database is, what was last done to it, and who works with it."""
+    """Show how large the database is, what was last done to it, and which processes use it."""
     log.set_up('error')
     with closing(storage.open(read_only=True)) as database:
         told = {**status(database), **_fit(database)}
@@ -60,7 +60,7 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:
-        yield 'server', 'none runs'
+        yield 'server', 'not running'
         return
     since = '' if server['started'] is None else f' since {_time(server["started"])}'
     yield 'server', f'runs{since}, {server["commits"]:,} commits of other processes'

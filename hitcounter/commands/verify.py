@@ -35,7 +35,7 @@ def main(storage: Address) -> None:
     """Read every transaction, load every object, and let each component check itself, while the server runs or not.
 
     One line for each finding, and exit status 1 if there are any. Damage, code that is missing, code that fails, and
-    a component that does not agree with itself are told apart.
+    a component that does not agree with itself are reported separately.
     """
     log.set_up('error')
     logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding
@@ -49,4 +49,4 @@ def main(storage: Address) -> None:
             click.echo(with_restore(sentence), err=True)
         if found:
             sys.exit(1)
-        click.echo(f'{len(database.db.storage):,} objects are whole')
+        click.echo(f'{len(database.db.storage):,} objects checked, no damage found')

@@ -206,7 +206,7 @@ def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id
     return Row(line, Hit(number, parse_time(time), Caller(caller_id, name, unique_id, withheld)))
 
 
-# JSON lines. All of it is ASCII, because JSON has no other way to say a byte that is not UTF-8.
+# JSON lines. All of it is ASCII, because JSON has no other way to write a byte that is not UTF-8.
 
 
 def _to_json(row: Mapping[str, object]) -> str:
@@ -220,7 +220,7 @@ def _from_json(text: str, _: Sequence[str]) -> Row:
     return _row(**value)
 
 
-# CSV. A text stands in quotes, also an empty one; nothing at all is what Asterisk did not know.
+# CSV. A text is in quotes, also an empty one; nothing at all is what Asterisk did not know.
 
 
 def _csv_heading(fields: Sequence[str]) -> str:

@@ -245,7 +245,7 @@ def test_what_is_not_committed_is_forgotten_and_that_is_said(
     done = shell('--write', '-c', ADD_AN_HOUR)
 
     assert done.returncode == 1
-    assert done.stderr == 'Changes that were not committed are forgotten: call commit() to keep them.\n'
+    assert done.stderr == 'Uncommitted changes were discarded; next time call commit() first.\n'
     assert shell('-c', 'print(0 in hits.hours("31415"))').stdout == 'False\n'
 
 

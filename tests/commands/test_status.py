@@ -38,7 +38,7 @@ def test_people_are_told_of_a_database_that_nobody_has_open(
         'hits 2',
         'none',
         'none',
-        'none runs',
+        'not running',
     )
 
 

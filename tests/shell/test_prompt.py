@@ -168,7 +168,7 @@ def test_changes_in_a_conversation_wait_for_commit(
 
     assert '%commit stores your changes, %abort forgets them' in banner
     assert (before, after) == ('False\n', 'True\n')
-    assert 'Changes that were not committed are forgotten: call commit() to keep them.' in rest
+    assert 'Uncommitted changes were discarded; next time call commit() first.' in rest
 
 
 @pytest.mark.parametrize('home', ['/proc/nowhere', 'a file'])

@@ -25,7 +25,7 @@ _AGAIN = 1.0
 _LAST = 15.0
 
 
-class Life:
+class ServerProcess:
     """Create it in the main thread before any other thread is started, so that all of them inherit the blocked signals.
 
     The process cannot do without the threads whose names begin with one of `vital`. If one of them dies, the process
@@ -67,7 +67,7 @@ class Life:
         self._over.wait()
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def reporting_death(self) -> Iterator[None]:
         """Raise HitcounterError after the block if a vital thread died, in place of what else was raised."""
         try:
             yield
