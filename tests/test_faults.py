@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -228,7 +228,7 @@ def test_no_number_that_was_heard_is_lost_when_the_server_is_killed(start: Start
     with (
         open_database(last.storage, share=True) as database,
         State(database, [HitCounter]) as state,
-        closing(ReadConnection(database.db)) as session,
+        ReadConnection(database.db) as session,
     ):
         count = state[HitCounter].count('31415')
         calls = list(session.root['hits'].since('31415', 1))

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ with open_database(sys.argv[1]) as database:
 TALLY = (
     _OPENING
     + """
-    with closing(WriteConnection(database.db)) as session:
+    with WriteConnection(database.db) as session:
         for _ in range(int(sys.argv[2])):
             session.root['hits']._lines['1'].hours.add(int(sys.argv[3]))
             session.commit()  # which would raise if the totals were not merged
@@ -138,7 +137,7 @@ def count_beside(state: State, process: subprocess.Popen[str]) -> tuple[list[int
 
 def unique_ids(database: Database) -> list[str]:
     """Those of all calls that are stored, in the order of their numbers."""
-    with closing(ReadConnection(database.db)) as session:
+    with ReadConnection(database.db) as session:
         records = list(session.root['hits']._lines['1'].calls.since(1))
     assert [number for number, _ in records] == list(range(1, len(records) + 1))
     return [str(record[3]) for _, record in records]  # after the time, the number and the name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
@@ -64,8 +64,8 @@ def made(kind: type) -> Iterator[Any]:
     with (
         open_database('memory:') as database,
         State(database, [HitCounter, Bell]) as state,
-        closing(ReadConnection(database.db)) as reading,
-        closing(WriteConnection(database.db)) as writing,
+        ReadConnection(database.db) as reading,
+        WriteConnection(database.db) as writing,
         state.subscribe() as updates,
         Server([greet], port=0) as server,
     ):

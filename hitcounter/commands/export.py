@@ -82,7 +82,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
     progress = Progress('calls written' if calls else f'records of {name} written')
     with (
         closing(storage.open(read_only=True)) as database,
-        closing(ReadConnection(database.db)) as session,
+        ReadConnection(database.db) as session,
         _new(file) as output,
     ):
         _refuse_without_records(session.root, name, database.description)

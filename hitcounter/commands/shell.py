@@ -91,7 +91,7 @@ def _unfit(database: Database) -> str | None:
     """Why the installed components do not fit the database, if so; moved classes are then found where they are now."""
     try:
         components = plugins.components()
-        with closing(ReadConnection(database.db)) as connection:
+        with ReadConnection(database.db) as connection:
             error = unfit(connection.root, components)
         if error is not None:
             database.db.moves = moved_classes(components)

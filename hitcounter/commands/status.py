@@ -31,7 +31,7 @@ def main(storage: Address, as_json: bool) -> None:
 
 def _fit(database: Database) -> dict[str, Any]:
     """Whether a migration is due, and why the server would refuse the database; None if it would not."""
-    with closing(ReadConnection(database.db)) as session:
+    with ReadConnection(database.db) as session:
         try:
             components = plugins.components()
             error = unfit(session.root, components)

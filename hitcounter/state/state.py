@@ -278,7 +278,7 @@ def _read(
     Raises StateError within an update, whose changes it would not see.
     """
     refuse_within(database, label, 'whose changes it would not see')
-    with closing(ReadConnection(database)) as session:
+    with ReadConnection(database) as session:
         try:
             return session.ask(function, label, args, kwargs)
         except StateLoadError as error:

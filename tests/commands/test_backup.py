@@ -78,7 +78,7 @@ def test_a_process_that_stays_connected_over_a_restore_sees_what_was_restored(
     assert server.number() == 2
     with (
         open_database(storage) as database,
-        closing(ReadConnection(database.db)) as session,
+        ReadConnection(database.db) as session,
         State(database, [HitCounter]) as state,
     ):
         assert state[HitCounter].hit('31415', BOB) == 3

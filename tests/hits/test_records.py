@@ -4,7 +4,6 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ def form(request: pytest.FixtureRequest) -> Format:
 
 
 def exported(state: State, form: Format, fields: Sequence[str] = FIELDS) -> bytes:
-    with closing(ReadConnection(state._database.db)) as session:
+    with ReadConnection(state._database.db) as session:
         return b''.join(export_records(session, 'hits', form, fields))
 
 

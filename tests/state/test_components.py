@@ -1,7 +1,6 @@
 """The components of a state: which database they open, and how they start, serve and stop."""
 
 import threading
-from contextlib import closing
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.support.notes import Notes, Total
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(database: Database) -> None:
-    with closing(WriteConnection(database.db)) as session:
+    with WriteConnection(database.db) as session:
         session.root['theirs'] = 1
         session.commit()
     before = database.db.lastTransaction()
@@ -23,7 +22,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(database: Datab
 
 
 def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
-    with closing(WriteConnection(database.db)) as session:
+    with WriteConnection(database.db) as session:
         session.root['schemas'] = 'damaged'
         session.root['notes'] = 'damaged'
         session.commit()
@@ -34,7 +33,7 @@ def test_a_database_that_cannot_be_read_is_refused(database: Database) -> None:
 @pytest.mark.parametrize('lost', [['notes'], ['notes', 'schemas']])
 def test_a_database_that_lost_a_component_does_not_begin_anew(database: Database, lost: list[str]) -> None:
     State(database, [Notes]).close()
-    with closing(WriteConnection(database.db)) as session:
+    with WriteConnection(database.db) as session:
         for name in lost:
             del session.root[name]
         session.commit()

@@ -1,7 +1,5 @@
 """Journals and tallies."""
 
-from contextlib import closing
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +22,7 @@ def test_a_journal_is_a_sequence_that_begins_with_1(count: int, start: int) -> N
 
 
 def test_a_journal_keeps_its_records_in_small_objects() -> None:
-    with open_database('memory:') as database, closing(WriteConnection(database.db)) as session:
+    with open_database('memory:') as database, WriteConnection(database.db) as session:
         session.root['journal'] = journal = Journal()
         session.commit()
         for _ in range(3 * PIECE):
@@ -36,7 +34,7 @@ def test_a_journal_keeps_its_records_in_small_objects() -> None:
 
 
 def test_a_long_record_makes_no_later_append_dear() -> None:
-    with open_database('memory:') as database, closing(WriteConnection(database.db)) as session:
+    with open_database('memory:') as database, WriteConnection(database.db) as session:
         session.root['journal'] = journal = Journal()
         journal.append(('x' * 60_000,))
         session.commit()

@@ -2,7 +2,6 @@
 
 import inspect
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,7 +138,7 @@ def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
         reading = State(database, [HitCounter], read_only=True)
         assert repr(reading) == f'<State of hits in {database.description}>'
         assert repr(reading[HitCounter]) == repr(state[HitCounter])
-        with closing(WriteConnection(database.db)) as session:
+        with WriteConnection(database.db) as session:
             assert repr(session) == f'<WriteConnection on {path}>'
             session.root['note'] = 1
             assert repr(session) == f'<WriteConnection on {path}, changed>'

@@ -68,7 +68,7 @@ def path(tmp_path: Path, diary: Any) -> Path:
         open_database(f'file:{path}', share=True) as server,
         open_database(f'file:{path}') as client,
         State(server, [HitCounter, diary.Diary]) as state,
-        closing(WriteConnection(client.db, is_remote=client.is_remote)) as writer,
+        WriteConnection(client.db, is_remote=client.is_remote) as writer,
     ):
         for number in range(1, 101):
             state[HitCounter].hit('31415', BOB)

@@ -79,7 +79,7 @@ class Counted:
     def count_in_a_session(self) -> None:
         number = 0
         database = self._database
-        with closing(WriteConnection(database.db, turn=database.new_turn(), is_remote=database.is_remote)) as session:
+        with WriteConnection(database.db, turn=database.new_turn(), is_remote=database.is_remote) as session:
             while not self.is_over.wait(0.005):
                 number += 1
                 name = f'session-{number}'
@@ -97,7 +97,7 @@ class Counted:
     def check(self) -> None:
         assert sorted(self.numbers) == list(range(1, len(self.numbers) + 1))
         assert sorted(self.in_sessions) == list(range(1, len(self.in_sessions) + 1))
-        with closing(ReadConnection(self._database.db)) as session:
+        with ReadConnection(self._database.db) as session:
             lines = session.root['hits']._lines
             there = [Caller(*caller).unique_id for line in lines.values() for _, (_, *caller) in line.calls.since(1)]
             assert list(session.root['marks']) == []

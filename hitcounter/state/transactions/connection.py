@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import transaction
 import ZODB
@@ -43,6 +43,12 @@ class ReadConnection:
         name = self._database.storage.getName() or 'a database in memory'
         return f'<{type(self).__name__} on {name}{", changed" if self.is_changed else ""}>'
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def root(self) -> Any:
         """The top mapping of the database. Raises ComponentError or DatabaseRefused if it cannot be loaded."""
@@ -82,9 +88,7 @@ class ReadConnection:
             current.join = self._take_change
 
     def _end(self) -> None:
-        with suppress(
-            NoTransaction
-        ):  # the last was committed, and the storage was away when the next should have begun
+        with suppress(NoTransaction):  # the last one was committed, and the storage was away before the next began
             self._transactions.abort()
         if self.is_changed:  # a BTree changes itself first and asks afterwards: drop such objects
             self._connection.cacheMinimize()

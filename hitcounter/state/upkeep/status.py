@@ -1,6 +1,5 @@
 """The status of a database: its size, its last pack and backup, and the processes that use it."""
 
-from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +14,7 @@ from .packing import to_come
 
 def status(database: Database) -> dict[str, Any]:
     """The status in plain values, as JSON has them; times are in seconds since 1970, UTC."""
-    with closing(ReadConnection(database.db)) as session:
+    with ReadConnection(database.db) as session:
         schemas = dict(session.root.get(SCHEMAS, {}))
     return {
         'database': database.description,

@@ -63,7 +63,7 @@ def findings(database: Database) -> Iterator[Finding]:
     with closing(database.db.open(transaction_manager=transactions)) as connection:
         yield from _objects(database, connection)
         transactions.abort()  # what a damaged record leads to may be a change
-    with closing(ReadConnection(database.db)) as session:
+    with ReadConnection(database.db) as session:
         try:
             components = [part for part in session.root.values() if isinstance(part, Component)]
             lost = sorted(session.root.get(SCHEMAS, {}).keys() - session.root.keys())

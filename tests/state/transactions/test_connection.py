@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from hitcounter.state.transactions import commit
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Any]:
     with open_database(f'file://{tmp_path}/test.fs', share=True) as database:
-        with closing(WriteConnection(database.db)) as session:
+        with WriteConnection(database.db) as session:
             session.root['tree'] = OOBTree({'a': 1})
             session.root['mapping'] = PersistentMapping(a=1)
             session.commit()
@@ -29,7 +28,7 @@ def db(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_what_is_committed_shows_after_a_refresh_and_not_before(db: Any) -> None:
-    with closing(ReadConnection(db)) as reading, closing(WriteConnection(db)) as writing:
+    with ReadConnection(db) as reading, WriteConnection(db) as writing:
         writing.root['mapping']['a'] = 2
         writing.commit()
         assert reading.root['mapping']['a'] == 1
@@ -39,19 +38,19 @@ def test_what_is_committed_shows_after_a_refresh_and_not_before(db: Any) -> None
 
 @pytest.mark.parametrize('name', ['tree', 'mapping'])
 def test_to_write_in_a_reading_session_is_an_error_and_leaves_no_trace(db: Any, name: str) -> None:
-    with closing(ReadConnection(db)) as session:
+    with ReadConnection(db) as session:
         with pytest.raises(ReadOnly):
             session.root[name]['a'] = 2
         session.refresh()
         assert session.root[name]['a'] == 1
-    with closing(ReadConnection(db)) as session, pytest.raises(ReadOnly):
+    with ReadConnection(db) as session, pytest.raises(ReadOnly):
         session.root[name]['a'] = 2
-    with closing(ReadConnection(db)) as session:  # the same connection again
+    with ReadConnection(db) as session:  # the same connection again
         assert session.root[name]['a'] == 1
 
 
 def test_changes_are_kept_until_commit_or_abort(db: Any) -> None:
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         session.root['tree']['a'] = 2
         assert session.is_changed
         session.refresh()
@@ -62,14 +61,14 @@ def test_changes_are_kept_until_commit_or_abort(db: Any) -> None:
 
 
 def test_changes_that_are_not_committed_are_forgotten_at_the_close(db: Any) -> None:
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         session.root['tree']['a'] = 2
-    with closing(ReadConnection(db)) as session:
+    with ReadConnection(db) as session:
         assert session.root['tree']['a'] == 1
 
 
 def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
-    with closing(WriteConnection(db)) as one, closing(WriteConnection(db)) as other:
+    with WriteConnection(db) as one, WriteConnection(db) as other:
         one.root['mapping']['a'] = 2
         other.root['mapping']['a'] = 3
         one.commit()
@@ -80,7 +79,7 @@ def test_a_conflict_says_that_nothing_was_stored(db: Any) -> None:
 
 
 def test_run_does_it_again_when_another_was_first(db: Any) -> None:
-    with closing(WriteConnection(db)) as one, closing(WriteConnection(db)) as other:
+    with WriteConnection(db) as one, WriteConnection(db) as other:
         seen: list[int] = []
 
         def double(root: Any) -> int:
@@ -117,7 +116,7 @@ def test_what_the_function_raises_is_raised_as_it_is(
         raise error
 
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         with pytest.raises(type(error)) as raised:
             session.run(fail)
         assert raised.value is error
@@ -127,7 +126,7 @@ def test_what_the_function_raises_is_raised_as_it_is(
 
 
 def test_what_cannot_be_stored_is_the_callers_error_and_is_discarded(db: Any) -> None:
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         session.root['mapping']['a'] = threading.Lock()
         with pytest.raises(TypeError, match='lock'):
             session.commit()
@@ -177,11 +176,11 @@ def test_ctrl_c_after_a_commit_says_that_it_was_stored(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         monkeypatch.setattr(session, '_abort_if_possible', interrupt)
         with pytest.raises(Interrupted, match='the changes had been stored'):
             store(session)
-    with closing(ReadConnection(db)) as session:  # type: ignore[assignment]  # another kind
+    with ReadConnection(db) as session:  # type: ignore[assignment]  # another kind
         assert session.root['mapping']['a'] == 7
 
 
@@ -193,7 +192,7 @@ def test_run_changes_nothing_when_its_function_raises_or_others_are_always_first
         raise error
 
     monkeypatch.setattr(commit, 'RETRY_TIMEOUT', 0.05)
-    with closing(WriteConnection(db)) as session:
+    with WriteConnection(db) as session:
         with pytest.raises(ValueError, match='wrong'):
             session.run(lambda root: fail(root, ValueError('wrong')))
         with pytest.raises(UpdateFailed, match=r'other processes changed the same objects each time'):

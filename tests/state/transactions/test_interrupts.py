@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -201,7 +200,7 @@ def test_bulk_says_how_many_are_stored(state: State) -> None:
 
 
 def test_a_commit_ends_before_its_caller_is_interrupted(uri: str) -> None:
-    with open_database(uri, share=True) as database, closing(WriteConnection(database.db)) as session:
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
         session.root['list'] = Pressing(['stored'])
         with pytest.raises(Interrupted, match=r'^the changes had been stored$'):
             session.commit()
@@ -210,7 +209,7 @@ def test_a_commit_ends_before_its_caller_is_interrupted(uri: str) -> None:
 
 
 def test_a_second_ctrl_c_before_the_vote_leaves_nothing_stored(uri: str) -> None:
-    with open_database(uri, share=True) as database, closing(WriteConnection(database.db)) as session:
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
         session.root['list'] = Pressing(['never'])
         session.root['list'].times = 2
         with pytest.raises(Interrupted, match=r'^nothing of the changes was stored$'):
@@ -223,14 +222,14 @@ def test_what_a_session_runs_is_not_stored_when_it_is_interrupted(uri: str) -> N
         root['a'] = 1
         press()
 
-    with open_database(uri, share=True) as database, closing(WriteConnection(database.db)) as session:
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
         with pytest.raises(Interrupted, match=r'^nothing was stored$'):
             session.run(change)
         assert 'a' not in session.root
 
 
 def test_an_interrupt_once_all_have_voted_leaves_the_outcome_open(uri: str) -> None:
-    with open_database(uri, share=True) as database, closing(WriteConnection(database.db)) as session:
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
 
         def stop(*_: object) -> None:
             press()

@@ -74,7 +74,7 @@ def lose_the_question(connection: Any) -> None:
 
 
 def names(database: Database) -> list[str]:
-    with closing(ReadConnection(database.db)) as session:
+    with ReadConnection(database.db) as session:
         return list(session.root.get('marks', {}))
 
 
@@ -96,7 +96,7 @@ def test_the_first_update_of_a_writer_is_looked_up_too(state: State) -> None:
 
 
 def test_what_a_session_stored_is_stored_though_the_answer_is_lost(client: Database, state: State) -> None:
-    with closing(WriteConnection(client.db, is_remote=client.is_remote)) as session:
+    with WriteConnection(client.db, is_remote=client.is_remote) as session:
         session.root['hits'].hit('1', BOB)
         lose_the_answer(session._connection)
         session.commit()
@@ -120,7 +120,7 @@ def test_what_was_stored_is_not_done_again_if_its_mark_was_taken_for_a_dead_one(
         try:
             finish(current)
         finally:
-            with closing(WriteConnection(client.db)) as session:
+            with WriteConnection(client.db) as session:
                 session.run(lambda root: root['marks'].clear())
 
     vars(state._writer._connection)['tpc_finish'] = remove_the_mark_as_well
@@ -158,7 +158,7 @@ def test_a_writer_has_a_mark_as_long_as_it_lives(client: Database) -> None:
 def test_the_marks_of_dead_writers_are_removed_in_time(
     client: Database, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(WriteConnection(client.db)) as session:
+    with WriteConnection(client.db) as session:
         transactions, connection = session._transactions, session._connection
         Marker(transactions, connection).mark()
         session.commit()

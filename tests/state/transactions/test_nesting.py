@@ -5,7 +5,6 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import pytest
 
@@ -24,7 +23,7 @@ def within_submit(state: State, function: Callable[[Components], object]) -> obj
 
 
 def within_run(state: State, function: Callable[[Components], object]) -> object:
-    with closing(WriteConnection(state._database.db)) as session:
+    with WriteConnection(state._database.db) as session:
         return session.run(lambda root: function(Components(root)))
 
 
@@ -59,7 +58,7 @@ def test_a_session_within_an_update_is_refused_as_it_would_store_again_each_time
         parts[Notes].add('one')
         session.run(lambda root: root['notes'].add('two'))
 
-    with closing(WriteConnection(state._database.db)) as session:
+    with WriteConnection(state._database.db) as session:
         with pytest.raises(StateError, match='the run of a connection was called within an update, which may run'):
             state.update(twice, session)
         with pytest.raises(StateError, match=r'the run of a connection was called within an update'):

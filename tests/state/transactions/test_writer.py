@@ -5,7 +5,6 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -70,7 +69,7 @@ def test_an_update_that_holds_up_all_others_is_logged(
 def test_a_change_by_another_process_is_tried_again(state: State, database: Database) -> None:
     with ThreadPoolExecutor(1) as callers, held_up(state):
         result = callers.submit(state[Notes].add, 'second')
-        with closing(WriteConnection(database.db)) as other:
+        with WriteConnection(database.db) as other:
             other.root['notes'].texts.append('first')
             other.commit()
     assert result.result(PATIENCE) == 2

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +205,7 @@ def test_what_another_changed_meanwhile_is_kept_and_nothing_else_is_changed(
 
         def call_them_options(component: Any) -> None:
             component.options = component.choices
-            with closing(WriteConnection(database.db)) as session:
+            with WriteConnection(database.db) as session:
                 session.root['schemas']['polls'] = 0
                 session.commit()
 
@@ -222,7 +221,7 @@ def test_the_state_refuses_what_is_older_or_under_another_name(old: str, polls: 
     with open_database(old, share=True) as database:
         with pytest.raises(DatabaseRefused, match=r"schema 1 of 'polls', and this program needs 3$"):
             State(database, [polls.Polls])
-        with closing(WriteConnection(database.db)) as session:
+        with WriteConnection(database.db) as session:
             session.root['schemas']['polls'] = 3
             session.commit()
         with pytest.raises(DatabaseRefused, match=r'under another name .* polls\.Polls$'):
@@ -271,7 +270,7 @@ def test_a_component_whose_code_is_missing_can_be_given_up(old: str) -> None:
     with open_database(old, share=True) as database:
         with State(database, [HitCounter]):
             pass
-        with closing(ReadConnection(database.db)) as session:
+        with ReadConnection(database.db) as session:
             assert sorted(session.root) == ['hits', 'schemas']
             assert dict(session.root['schemas']) == {'hits': HitCounter.schema}
 
