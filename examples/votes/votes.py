@@ -5,6 +5,7 @@ from BTrees.OOBTree import OOBTree
 
 from hitcounter.agi import Call, script
 from hitcounter.commands import options
+from hitcounter.commands.base import Command
 from hitcounter.state import Component, State, query, update
 from hitcounter.state.storage.database import Address
 
@@ -37,7 +38,7 @@ def vote(call: Call, state: State) -> None:
     call.say_number(state[Votes].vote(call.parameters['choice']))
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @options.config
 @options.storage
 def show_votes(storage: Address) -> None:

@@ -17,9 +17,10 @@ from ..agi.stream import FAILURE
 from ..state import State
 from ..state.storage.database import Address
 from . import log, options, plugins
+from .base import Command
 
 
-class _Command(options.Command):
+class _Command(Command):
     """A command that lets the dialplan see AGISTATUS=FAILURE also if it ends before its call, as by a wrong option."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:

@@ -8,10 +8,11 @@ from ..state.storage.database import Address
 from ..state.storage.owner import refuse_strangers
 from ..state.upkeep.backup import back_up, restore
 from . import log, options
+from .base import Command
 from .user import act_between
 
 
-class _Backup(options.Command):
+class _Backup(Command):
     """A command that copies between the database and a folder of backups, which may have different owners."""
 
     def act(self, ctx: click.Context, path: str) -> None:

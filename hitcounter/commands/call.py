@@ -23,9 +23,9 @@ from ..simulator import Channel, Event, HangUp, LineFromServer, LineToServer, Sa
 from ..simulator.channel import parse_caller_id
 from ..simulator.commands import COMMANDS
 from ..simulator.leg import KEYPAD
-from .config import config, option
 from .ending import Ending
 from .interrupt import INTERRUPTED
+from .options import config, option
 
 #: HOST:PORT, as the server listens.
 _ADDRESS = re.compile(r'[^/\s]+:\d+')

@@ -47,8 +47,6 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     except OSError as error:
         raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
     values = {key.replace('_', '-'): value for key, value in values.items()}
-    from . import options as _options  # noqa: F401 -- it adds the keys of all commands, and takes longer than this one
-
     unknown = sorted(set(values) - KEYS)
     if unknown:
         raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(KEYS))}')

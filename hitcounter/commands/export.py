@@ -18,6 +18,7 @@ from ..state.storage.database import Address
 from ..state.storage.disk import publish
 from ..state.storage.owner import name_of
 from . import log, options, plugins
+from .base import Command
 from .progress import Progress
 
 F = TypeVar('F', bound=Callable[..., Any])
@@ -51,7 +52,7 @@ def _exchange(command: F) -> F:
     return command
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter export calls.csv')
+@click.command(cls=Command, epilog='Example: hitcounter export calls.csv')
 @_exchange
 @click.option(
     '--schema',
@@ -94,7 +95,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
     progress.finish()
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter import calls.csv')
+@click.command(cls=Command, epilog='Example: hitcounter import calls.csv')
 @_exchange
 def import_main(storage: Address, file: str, form: Format) -> None:
     """Import the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.

@@ -12,9 +12,10 @@ from ..state.forgetting import can_forget, forget
 from ..state.model.blame import described
 from ..state.storage.database import Address
 from . import log, options, plugins
+from .base import Command
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter forget --keep-calls 90d')
+@click.command(cls=Command, epilog='Example: hitcounter forget --keep-calls 90d')
 @options.config
 @options.storage
 @options.required_keep_calls

@@ -13,7 +13,8 @@ from ..errors import HitcounterError
 from ..hits import HitCounter
 from ..state import Component
 from ..state.model.component import in_order
-from . import entry_points, options, plugins
+from . import entry_points, plugins
+from .base import Command
 from .entry_points import COMPONENTS, SCRIPTS, offers
 from .group import command_of
 from .own import COMMANDS
@@ -47,7 +48,7 @@ class Installed(NamedTuple):
     refusals: list[str]
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter plugins --json')
+@click.command(cls=Command, epilog='Example: hitcounter plugins --json')
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object.')
 def main(as_json: bool) -> None:
     """List the scripts, components and commands that are installed, each with its package and version.

@@ -15,13 +15,14 @@ from ..state.upkeep.backup import full_backup
 from ..state.upkeep.migration import Changes, Comparison, compare, migrate
 from ..state.upkeep.migration import dry_run as try_migration
 from . import log, options, plugins
+from .base import Command
 
 #: The exit status of --status when the database must be migrated.
 _NEEDED = 3
 
 
 @click.command(
-    cls=options.Command,
+    cls=Command,
     epilog='Example: hitcounter migrate --backup /srv/backups/hits',
 )
 @options.config

@@ -1,7 +1,6 @@
 """The options of the commands, each spelled once: its flag, its type, its default, its help."""
 
 import ipaddress
-import logging
 import math
 import os
 import pwd
@@ -13,72 +12,19 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
-from click.core import ParameterSource
 
 from ..agi import check_sound_file
 from ..agi.protocol.command import LINE_LIMIT
 from ..agi.serving.server import MAX_CALLS, PORT
-from ..errors import CommandRefused, DatabaseRefused, HitcounterError
-from ..hits import PROMPTS
-from ..owners import other_owners
-from ..state.storage import database
-from ..state.storage.owner import trust
-from .advice import advised
+from ..errors import CommandRefused
 from .config import KEYS as KEYS
 from .config import PREFIX
 from .config import config as config
 from .config import option as option
-from .ending import Ending
-from .user import act_as_owner
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
-
-
-class Command(Ending):
-    """A command that says a foreseen error in its one sentence, and ends with status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        for other in other_owners():
-            click.echo(
-                f'Warning: {other} has installed files into the package hitcounter, too: uninstall it, '
-                'then install hitcounter-agi again by "pip install --force-reinstall --no-deps"',
-                err=True,
-            )
-        try:
-            trusted = ctx.params.pop('trust_owner', None)
-            if trusted is not None:
-                trust(trusted)
-            if 'storage' in ctx.params:
-                ctx.params['storage'] = self.prepare(ctx, database.address_of(ctx.params['storage']))
-            return super().invoke(ctx)
-        except HitcounterError as error:
-            for handler in logging.getLogger().handlers:
-                handler.flush()  # so that the error is the last line
-            raise click.ClickException(advised(error)) from error
-
-    def prepare(self, ctx: click.Context, storage: database.Address) -> database.Address:
-        """Become the user who may open `storage`, before it is touched."""
-        for path in storage.files:
-            self.act(ctx, path)
-            if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
-                check_folder(path)
-        return storage
-
-    def act(self, ctx: click.Context, path: str) -> None:
-        """Become the user who may open the file at `path`. Raises ForeignDatabase."""
-        act_as_owner(path)
-
-
-def check_folder(path: str) -> None:
-    """Raise DatabaseRefused if the folder of the file does not exist."""
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        raise DatabaseRefused(
-            f'{path!r} cannot be opened: {folder!r} is not an existing folder: make it, mount its disk, or name '
-            f'another file'
-        )
 
 
 class Address(click.ParamType[tuple[str, int]]):
@@ -172,11 +118,18 @@ def _playable(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
     return names
 
 
+def _prompts() -> tuple[str, ...]:
+    from ..hits import PROMPTS  # here, since the database that it counts in takes long to import
+
+    return PROMPTS
+
+
 prompt = option(
     '--prompt',
     metavar='NAME',
     multiple=True,
-    default=PROMPTS,
+    default=_prompts,
+    show_default='hello, number',
     callback=_playable,
     help='A sound file to play before the number; repeatable.',
 )

@@ -7,9 +7,10 @@ import click
 from ..state.storage.database import Address
 from ..state.upkeep.packing import pack
 from . import log, options
+from .base import Command
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter pack --pack-keep 30d')
+@click.command(cls=Command, epilog='Example: hitcounter pack --pack-keep 30d')
 @options.config
 @options.storage
 @options.pack_keep

@@ -28,6 +28,7 @@ from ..state.storage.periodic import PeriodicTask
 from ..state.upkeep.packing import check_clock, pack_if_due
 from . import log, options, plugins
 from .advice import advised
+from .base import Command
 from .process import ServerProcess
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ _COLLECTIONS = (5_000, 50, 100)
 _LOOK = 60.0
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @options.config
 @options.listen
 @options.allow

@@ -21,6 +21,7 @@ from ..state.storage.database import Address
 from ..state.upkeep.migration import moved_classes, unfit
 from . import log, options, plugins
 from .advice import advised
+from .base import Command
 from .ending import say_interrupted
 from .interrupt import INTERRUPTED
 
@@ -35,7 +36,7 @@ class _ScriptFile(click.Path):
 
 
 @click.command(
-    cls=options.Command,
+    cls=Command,
     context_settings={'allow_interspersed_args': False},  # what follows a script is the script's
 )
 @options.config

@@ -15,9 +15,10 @@ from ..state.upkeep.migration import is_due, unfit
 from ..state.upkeep.status import status
 from . import log, options, plugins
 from .advice import advised
+from .base import Command
 
 
-@click.command(cls=options.Command, epilog='Example: hitcounter status --json')
+@click.command(cls=Command, epilog='Example: hitcounter status --json')
 @options.config
 @options.storage
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')

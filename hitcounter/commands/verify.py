@@ -12,6 +12,7 @@ from ..state.storage.database import Address
 from ..state.upkeep.verification import Verdict, findings
 from . import log, options
 from .advice import with_restore
+from .base import Command
 
 #: What to say about the findings of each kind.
 _VERDICTS = {
@@ -26,7 +27,7 @@ _VERDICTS = {
 
 
 @click.command(
-    cls=options.Command,
+    cls=Command,
     epilog='Example: hitcounter verify --storage file:///srv/hits.fs && hitcounter backup /srv/backups/hits',
 )
 @options.config

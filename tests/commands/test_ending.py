@@ -132,7 +132,7 @@ sys.meta_path.insert(0, Finder())
 
 
 @pytest.mark.parametrize('command', ['main', 'serve', 'shell', 'agi'])
-@pytest.mark.parametrize('module', ['click', 'ZODB', 'hitcounter.commands.options', 'zodburi'])
+@pytest.mark.parametrize('module', ['click', 'ZODB', 'hitcounter.commands.base', 'zodburi'])
 def test_ctrl_c_while_python_imports_ends_it_without_a_word(
     variables: dict[str, str], command: str, module: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
 @pytest.mark.parametrize(
     ('arguments', 'where'),
     [
-        (('status',), 'hitcounter.commands.options.Command.prepare'),
+        (('status',), 'hitcounter.commands.base.Command.prepare'),
         (('status',), 'hitcounter.commands.status.status'),
         (('verify',), 'hitcounter.commands.verify.findings'),
         (('backup', 'backups'), 'hitcounter.commands.backup.back_up'),
@@ -172,7 +172,7 @@ def test_ctrl_c_before_the_imports_which_the_launchers_hold_back_ends_it_then(
         (('pack',), 'hitcounter.commands.pack.pack'),
         (('forget', '--keep-calls', '1d'), 'hitcounter.commands.forget.forget'),
         (('shell', '-c', '1'), 'hitcounter.commands.shell.Workspace'),
-        (('agi',), 'hitcounter.commands.options.Command.prepare'),
+        (('agi',), 'hitcounter.commands.base.Command.prepare'),
         (('call',), 'hitcounter.commands.call.parse_target'),
     ],
 )

@@ -16,10 +16,10 @@ WITH_COMMAND = (
     + """
 import sys
 import click
-from hitcounter.commands import options
+from hitcounter.commands.base import Command
 from hitcounter.errors import HitcounterError
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @options.config
 @options.storage
 @click.argument('choice', default='none')

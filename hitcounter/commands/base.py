@@ -1,0 +1,61 @@
+"""The base of the commands that open a database, or may fail in a way that was foreseen."""
+
+import logging
+import os
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from ..errors import DatabaseRefused, HitcounterError
+from ..owners import other_owners
+from ..state.storage.database import Address, address_of
+from ..state.storage.owner import trust
+from .advice import advised
+from .ending import Ending
+from .user import act_as_owner
+
+
+class Command(Ending):
+    """A command that says a foreseen error in its one sentence, and ends with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for other in other_owners():
+            click.echo(
+                f'Warning: {other} has installed files into the package hitcounter, too: uninstall it, '
+                'then install hitcounter-agi again by "pip install --force-reinstall --no-deps"',
+                err=True,
+            )
+        try:
+            trusted = ctx.params.pop('trust_owner', None)
+            if trusted is not None:
+                trust(trusted)
+            if 'storage' in ctx.params:
+                ctx.params['storage'] = self.prepare(ctx, address_of(ctx.params['storage']))
+            return super().invoke(ctx)
+        except HitcounterError as error:
+            for handler in logging.getLogger().handlers:
+                handler.flush()  # so that the error is the last line
+            raise click.ClickException(advised(error)) from error
+
+    def prepare(self, ctx: click.Context, storage: Address) -> Address:
+        """Become the user who may open `storage`, before it is touched."""
+        for path in storage.files:
+            self.act(ctx, path)
+            if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
+                check_folder(path)
+        return storage
+
+    def act(self, ctx: click.Context, path: str) -> None:
+        """Become the user who may open the file at `path`. Raises ForeignDatabase."""
+        act_as_owner(path)
+
+
+def check_folder(path: str) -> None:
+    """Raise DatabaseRefused if the folder of the file does not exist."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise DatabaseRefused(
+            f'{path!r} cannot be opened: {folder!r} is not an existing folder: make it, mount its disk, or name '
+            f'another file'
+        )
