@@ -16,6 +16,7 @@ WITH_COMMAND = (
     + """
 import sys
 import click
+from hitcounter.commands import options
 from hitcounter.commands.base import Command
 from hitcounter.errors import HitcounterError
 
