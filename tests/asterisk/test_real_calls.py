@@ -143,7 +143,7 @@ def test_a_caller_who_withholds_number_or_name_is_counted_and_not_stored(
         stored = state[HitCounter].call(line, 1).caller
 
     assert (stored.caller_id, stored.name, stored.withheld) == (None, None, True)
-    assert 'withheld called' in server.log.text()
+    assert ' caller=withheld ' in server.log.text()
     assert 'Secret' not in server.log.text()
     assert b'Secret' not in Path(server.storage.removeprefix('file://')).read_bytes()
 
