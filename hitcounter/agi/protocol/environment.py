@@ -18,6 +18,9 @@ ENVIRONMENT_LIMIT = 65_536
 OF_SERVER = b'agi_network: yes\n'
 OF_PROCESS = b'agi_request: '
 
+#: What is wrong with one that ends too early.
+INCOMPLETE = 'connection closed before the AGI environment was complete'
+
 _END = b'\n\n'
 _ENVIRONMENT_LINE = re.compile(rb'^(agi_[a-z0-9_]{1,40}): ', re.MULTILINE).search
 _UNKNOWN = 'unknown'  # Asterisk's word for an unknown caller ID, name, dnid or rdnis
@@ -236,11 +239,10 @@ class EnvironmentBuffer:
         begin = self._begin
         if received[: len(begin)] != begin[: len(received)]:
             raise ProtocolError(f'it sent {received[:40]!r}, but an AGI environment begins with {begin!r}')
-        if _END in received:
-            return True
-        if self.room <= 0:
+        end = received.find(_END, 0, ENVIRONMENT_LIMIT)
+        if end < 0 and self.room <= 0:
             raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
-        return False
+        return end >= 0
 
     def take(self) -> tuple[Environment, bytes]:
         """The environment, and the bytes after it; the buffer is empty then. Raises ProtocolError as `opening` does."""
@@ -283,7 +285,7 @@ def _fault(text: str) -> str:
 
 def _reason(seen: list[str], name: str) -> str:
     suspects = ' or '.join(_suspects(seen, name))
-    return f'the value of {suspects} contains a newline' if suspects else 'Asterisk sends that there'
+    return f'the value of {suspects} contains a newline' if suspects else 'Asterisk does not send such a line there'
 
 
 def _suspects(seen: list[str], name: str) -> dict[str, None]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ...errors import ProtocolError
+from ..protocol.environment import INCOMPLETE
 from .connection import LINGER, Connection
 from .peer_limit import PeerLimit
 from .workers import Workers
@@ -183,7 +184,7 @@ class Acceptor:
                 self._forget(connection)
                 connection.drop()
             else:
-                self._reject(connection, 'connection closed before the AGI environment was complete')
+                self._reject(connection, INCOMPLETE)
         except ProtocolError as error:
             self._reject(connection, str(error))
         else:

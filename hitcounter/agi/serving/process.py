@@ -16,7 +16,7 @@ from ..audio import Audio
 from ..call import Call
 from ..call_log import log_end
 from ..protocol.command import LINE_LIMIT
-from ..protocol.environment import OF_PROCESS, Environment, EnvironmentBuffer
+from ..protocol.environment import INCOMPLETE, OF_PROCESS, Environment, EnvironmentBuffer
 from ..script import Script, Scripts, run_script
 from ..stream import FAILURE, StdioStream, Stream
 from .acceptor import HANDSHAKE_TIMEOUT
@@ -96,7 +96,7 @@ def _failing(stream: StdioStream) -> Iterator[None]:
 
 
 def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
-    """The environment, and the bytes after it."""
+    """The environment, and the bytes after it. Raises ProtocolError for anything else."""
     opening = EnvironmentBuffer(OF_PROCESS)
     try:
         while not opening.feed(stream.receive(deadline)):
@@ -105,6 +105,8 @@ def _opening(stream: Stream, deadline: float) -> tuple[Environment, bytes]:
         raise ProtocolError(
             f'no environment came within {HANDSHAKE_TIMEOUT:g} s: let Asterisk start this program, by AGI(/path/to/it)'
         ) from None
+    except ConnectionLost:
+        raise ProtocolError(INCOMPLETE) from None
     return opening.take()
 
 

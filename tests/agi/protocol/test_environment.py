@@ -228,6 +228,11 @@ def test_a_line_of_an_environment_after_its_end_is_refused_with_the_value_that_h
         Environment.opening(channel.environment_block())
 
 
+def test_a_line_after_the_end_that_no_value_explains_is_refused_too() -> None:
+    with pytest.raises(ProtocolError, match=r'^agi_arg_1 comes after the end .*: Asterisk does not send such a line'):
+        Environment.opening(Channel().environment_block() + b'agi_arg_1: x\n')
+
+
 @pytest.mark.parametrize('name', OWN)
 def test_a_name_of_a_later_asterisk_is_passed_over_where_no_value_is_in_doubt(name: str) -> None:
     later = after(name, b'agi_later: x', b'agi_latest: y: z')
@@ -328,7 +333,14 @@ def test_an_environment_is_whole_with_its_empty_line() -> None:
     assert [at for at in range(len(WHOLE) + 1) if EnvironmentBuffer(OF_SERVER).feed(WHOLE[:at])] == [len(WHOLE)]
 
 
-def test_an_environment_has_its_limit() -> None:
+def test_an_environment_has_its_limit_however_much_comes_at_once() -> None:
+    longest = OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS) - 2) + b'\n\n'
+    assert EnvironmentBuffer(OF_PROCESS).feed(longest + b'HANGUP\n')
+    with pytest.raises(ProtocolError, match=f'more than {ENVIRONMENT_LIMIT} bytes'):
+        EnvironmentBuffer(OF_PROCESS).feed(OF_PROCESS + b'x' + longest[len(OF_PROCESS) :])
+
+
+def test_an_unfinished_environment_has_the_same_limit() -> None:
     assert not EnvironmentBuffer(OF_PROCESS).feed(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS) - 1))
     with pytest.raises(ProtocolError, match=f'more than {ENVIRONMENT_LIMIT} bytes'):
         EnvironmentBuffer(OF_PROCESS).feed(OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS)))

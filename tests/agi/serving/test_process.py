@@ -120,6 +120,20 @@ def test_more_behind_an_environment_than_a_reply_may_have_is_a_failure(
     assert 'Asterisk does not send a reply of more than' in caplog.text
 
 
+@pytest.mark.parametrize('opening', [b'', b'agi_req', b'agi_request: x\nagi_channel: '])
+def test_an_environment_that_ends_too_early_is_a_failure(
+    opening: bytes, pipes: tuple[StdioStream, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    stream, from_it, to_it = pipes
+    os.write(to_it, opening)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), to_it)
+
+    assert not run([], stream)
+
+    assert os.read(from_it, 100) == b'FAILURE\n'
+    assert caplog.messages == ['the call was not accepted: connection closed before the AGI environment was complete']
+
+
 @pytest.mark.parametrize(
     ('opening', 'said'),
     [
