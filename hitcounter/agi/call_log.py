@@ -19,6 +19,12 @@ _LONGEST = 80
 
 _PLAIN = re.compile(r'[^\s"=\\]+').fullmatch
 
+#: What could be taken for a word of the line, in a text that somebody else may have chosen.
+_LIKE_A_WORD = re.compile(r'(?<= )(\w+)=').sub
+
+#: A number of this many bits is logged as a text: few readers of JSON take it, and str() refuses a very long one.
+_MANY_BITS = 64
+
 _NOT_SHOWN = 'not shown because it may identify the caller'
 
 
@@ -45,6 +51,7 @@ ENDED = Ending('SUCCESS', 'ended')
 HUNG_UP = Ending('HANGUP', 'hung up')
 FAILED = failure('failed')
 CLOSED = failure('closed')
+OVERDUE = failure('lost (it reached the time limit for calls)')
 
 
 def log_end(call: Call, path: str | None, ending: Ending, seconds: float) -> None:
@@ -59,7 +66,7 @@ def log_end(call: Call, path: str | None, ending: Ending, seconds: float) -> Non
 
 
 def _fields(call: Call, path: str | None, ending: Ending, seconds: float) -> dict[str, Any]:
-    environment, result = call.environment, call.result
+    environment = call.environment
     caller_id = None if call.caller_withheld else environment.caller_id
     return {
         'unique_id': environment.unique_id,
@@ -69,9 +76,15 @@ def _fields(call: Call, path: str | None, ending: Ending, seconds: float) -> dic
         'line': _cut(environment.extension),
         'caller_id': None if caller_id is None else _cut(caller_id),
         'withheld': call.caller_withheld,
-        'result': result if result is None or isinstance(result, int) else _cut(str(result)),
+        'result': _result(call.result),
         'agistatus': ending.agistatus,
     }
+
+
+def _result(result: str | int | None) -> str | int | None:
+    if isinstance(result, int):
+        return result if result.bit_length() < _MANY_BITS else _cut(hex(result))
+    return None if result is None else _cut(str(result))
 
 
 def _line(fields: Mapping[str, Any]) -> str:
@@ -79,7 +92,7 @@ def _line(fields: Mapping[str, Any]) -> str:
     script = '' if path is None else f' script={_word(path)}'
     value = '' if result is None else f' result={_word(str(result))}'
     return (
-        f'{fields["unique_id"]}: {fields["ending"]} after {fields["seconds"]:.3f} s:{script}'
+        f'{_text(fields["unique_id"])}: {_text(fields["ending"])} after {fields["seconds"]:.3f} s:{script}'
         f' line={_word(fields["line"])} caller={_shown_caller(fields)}{value} agistatus={fields["agistatus"]}'
     )
 
@@ -101,7 +114,17 @@ def _word(value: str) -> str:
     """`value` as one word of the line: in double quotes, with the escapes of JSON, where it would not be one."""
     if value.isalnum() or (_PLAIN(value) and value.isprintable()):  # usually the former, which is faster
         return value
-    return json.dumps(value)
+    return _no_words(json.dumps(value))
+
+
+def _text(value: str) -> str:
+    """`value` as some words of the line, with the escapes of JSON where it would end the line."""
+    return _no_words(value if value.isprintable() else json.dumps(value)[1:-1])
+
+
+def _no_words(text: str) -> str:
+    """`text` with JSON's escape for each `=` that would make it look as if it had a word of the line."""
+    return _LIKE_A_WORD(r'\1\\u003d', text) if '=' in text else text
 
 
 # A script that failed.
@@ -111,7 +134,7 @@ def missing(call: Call) -> str:
     """The reason for the failure of a call whose script does not exist here."""
     if call.caller_withheld:
         return f'there is no script of its path, which is {_NOT_SHOWN}'
-    return f'there is no script {call.environment.script!r}'
+    return f'there is no script {_cut(call.environment.script)!r}'
 
 
 def why_lost(call: Call) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hitcounter.agi.call_log import CLOSED, ENDED, FAILED, HUNG_UP, Ending, failure, log_end
+from hitcounter.agi.call_log import CLOSED, ENDED, FAILED, HUNG_UP, Ending, failure, log_end, missing
 from hitcounter.testing import Channel, connect
 
 
@@ -77,13 +77,15 @@ def test_a_withheld_caller_is_in_neither_line_nor_values(caplog: pytest.LogCaptu
         ('+44123', '+44123'),
         ('Zoë', 'Zoë'),
         ('a b', '"a b"'),
-        ('x" agistatus=SUCCESS', r'"x\" agistatus=SUCCESS"'),
+        ('x" agistatus=SUCCESS', r'"x\" agistatus\u003dSUCCESS"'),
         ('a=b', '"a=b"'),
         ('a\\b', r'"a\\b"'),
         ('\x1b[2J', r'"\u001b[2J"'),
         ('\u202e', r'"\u202e"'),
         ('\udcff', r'"\udcff"'),
         ('withheld', '"withheld"'),
+        ('a line=7 b', r'"a line\u003d7 b"'),
+        ('line=7 b', '"line=7 b"'),
         ('5' * 200, '5' * 80 + '…'),
     ],
 )
@@ -91,6 +93,43 @@ def test_no_caller_id_is_more_than_one_word_of_the_line(
     value: str, shown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert f' line=31415 caller={shown} agistatus=SUCCESS' in logged(caplog, caller_id=value).getMessage()
+
+
+@pytest.mark.parametrize('unique_id', ['17.1: ended after 0.002 s: script=hits line=31415 caller=5', 'a b=c'])
+def test_a_unique_id_adds_no_words_to_the_line(unique_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    message = logged(caplog, unique_id=unique_id, extension='7').getMessage()
+    assert [word for word in message.split() if '=' in word] == [
+        'script=hits',
+        'line=7',
+        'caller=555',
+        'agistatus=SUCCESS',
+    ]
+
+
+def test_the_reason_of_a_failure_adds_neither_lines_nor_words_to_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    message = logged(caplog, failure('lost (a\nINFO 1.1: ended line=7 agistatus=SUCCESS)')).getMessage()
+    assert r' lost (a\nINFO 1.1: ended line\u003d7 agistatus\u003dSUCCESS) after ' in message
+
+
+def test_a_long_path_without_a_script_is_cut() -> None:
+    call, _ = connect(Channel(url=f'agi://pbx/{"x" * 200}'))
+    assert missing(call) == f"there is no script '{'x' * 80}…'"
+
+
+@pytest.mark.parametrize(
+    ('result', 'shown'),
+    [
+        (2**64 - 1, '0xffffffffffffffff'),
+        (2**63 - 1, str(2**63 - 1)),
+        pytest.param(10**5000, hex(10**5000)[:80] + '…', id='too long for str()'),
+        (-5, '-5'),
+        (True, 'True'),
+        ('a b=c', r'"a b\u003dc"'),
+        ('5' * 200, '5' * 80 + '…'),
+    ],
+)
+def test_the_result_is_one_short_word(result: str | int, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert f' caller=555 result={shown} agistatus=' in logged(caplog, result=result).getMessage()
 
 
 def test_what_is_not_known_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -55,6 +55,11 @@ class Connection:
         """
         return self._opening.take()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether `fail` has been called."""
+        return self._failed
+
     def fail(self) -> None:
         """Let the dialplan see AGISTATUS=FAILURE, and send nothing more. Any thread may call it, and it does not wait.
 

@@ -17,7 +17,7 @@ from typing import Self
 
 from ...errors import CallError, ListenError
 from ..call import Call
-from ..call_log import CLOSED, FAILED, Ending, failure, log_end
+from ..call_log import CLOSED, FAILED, HUNG_UP, OVERDUE, Ending, log_end
 from ..protocol.command import LINE_LIMIT
 from ..script import Script, Scripts, run_script
 from ..stream import TICK, SocketStream, bound_waits
@@ -173,7 +173,9 @@ class Server:
         except CallError as error:
             logger.warning('rejected %s: %s', connection.peer, error)
         else:
-            ending = _run(script, call, running_call)
+            ending = CLOSED if running_call.is_cut else run_script(call, script)
+            self._calls.end(running_call)  # from now on nobody cuts it
+            ending = _as_cut(ending, running_call)
             well = ending.well
             log_end(call, script.path if script else None, ending, time.monotonic() - started)
         finally:
@@ -199,16 +201,18 @@ class Server:
         return script, call
 
 
-def _run(script: Script[..., object] | None, call: Call, running_call: RunningCall) -> Ending:
-    """Run the call's script, if there is one; returns how the call ended."""
-    if running_call.is_cut:
-        return CLOSED
-    ending = run_script(call, script)
-    if ending == FAILED:
+def _as_cut(ending: Ending, running_call: RunningCall) -> Ending:
+    """How a call ended whose script came to `ending`: what cut the call before goes before that, unless it failed.
+
+    Asterisk closes the connection of a call that was cut, which may look like a hangup.
+    """
+    if not (running_call.is_cut or running_call.is_overdue):
         return ending
-    if running_call.is_overdue:  # Asterisk then closes the connection, which may look like a hangup
-        return failure('lost (it reached the time limit for calls)')
-    return CLOSED if running_call.is_cut else ending
+    if ending != FAILED:
+        ending = OVERDUE if running_call.is_overdue else CLOSED
+    if running_call.connection.has_failed:
+        return ending
+    return ending._replace(agistatus=HUNG_UP.agistatus)  # the caller was gone before that
 
 
 def _check_numbers(**numbers: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,37 @@ def test_a_drain_closes_calls_at_its_deadline() -> None:
         assert asterisk.recv(100) == b'SAY NUMBER 1 ""\n'
         assert server.stop(0.01) == Drained(ended=0, closed=1, forced=0)
         assert closes(asterisk) == FAILURE
+
+
+def test_the_log_says_that_a_call_was_cut_and_what_the_dialplan_sees(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with held_call() as (server, call, go), ThreadPoolExecutor() as other:
+        stopping = other.submit(server.stop)
+        assert call().status == 'FAILURE'
+        go.set()
+        assert stopping.result(PATIENCE) == Drained(ended=0, closed=1, forced=0)
+    assert re.search(
+        r': closed after \S+ s: script=hits line=31415 caller=unknown agistatus=FAILURE$', caplog.text, re.M
+    )
+
+
+def test_a_call_that_is_cut_after_its_hangup_is_logged_as_a_hangup(caplog: pytest.LogCaptureFixture) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def stay(_: Call) -> None:
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    caplog.set_level(logging.INFO)
+    server = Server([Script('hits', stay)], port=0)
+    with server, socket.create_connection(server.address) as asterisk, ThreadPoolExecutor() as other:
+        asterisk.sendall(Channel().environment_block() + b'HANGUP\n')
+        assert begun.wait(PATIENCE)
+        stopping = other.submit(server.stop)
+        assert closes(asterisk) == b''
+        go.set()
+        assert stopping.result(PATIENCE) == Drained(ended=0, closed=1, forced=0)
+    assert re.search(r': closed after .* agistatus=HANGUP$', caplog.text, re.M)
 
 
 def test_a_script_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
