@@ -235,11 +235,12 @@ class EnvironmentBuffer:
 
     def feed(self, data: bytes) -> bool:
         """Add `data`; returns whether the environment is complete. Raises ProtocolError for what cannot become one."""
+        searched = len(self._received)  # and may end with the first half of the end
         self._received = received = self._received + data
         begin = self._begin
         if received[: len(begin)] != begin[: len(received)]:
             raise ProtocolError(f'it sent {received[:40]!r}, but an AGI environment begins with {begin!r}')
-        end = received.find(_END, 0, ENVIRONMENT_LIMIT)
+        end = received.find(_END, max(0, searched - 1), ENVIRONMENT_LIMIT)
         if end < 0 and self.room <= 0:
             raise ProtocolError(f'its environment has more than {ENVIRONMENT_LIMIT} bytes')
         return end >= 0

@@ -333,6 +333,13 @@ def test_an_environment_is_whole_with_its_empty_line() -> None:
     assert [at for at in range(len(WHOLE) + 1) if EnvironmentBuffer(OF_SERVER).feed(WHOLE[:at])] == [len(WHOLE)]
 
 
+def test_an_environment_may_come_byte_by_byte() -> None:
+    buffer = EnvironmentBuffer(OF_SERVER)
+    assert [buffer.feed(WHOLE[at : at + 1]) for at in range(len(WHOLE))] == [False] * (len(WHOLE) - 1) + [True]
+    assert buffer.take() == (Environment.parse(WHOLE), b'')
+    assert len(buffer) == 0
+
+
 def test_an_environment_has_its_limit_however_much_comes_at_once() -> None:
     longest = OF_PROCESS + b'x' * (ENVIRONMENT_LIMIT - len(OF_PROCESS) - 2) + b'\n\n'
     assert EnvironmentBuffer(OF_PROCESS).feed(longest + b'HANGUP\n')
