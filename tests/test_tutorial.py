@@ -62,6 +62,11 @@ def test_the_tutorial_does_what_it_shows_up_to_the_step_with_asterisk(tmp_path: 
     ]
 
 
+def test_no_command_names_a_job_by_its_number() -> None:
+    """At a prompt, the server that follows a killed one is job 2; a shell that reads a file calls it 1 again."""
+    assert [step for step in steps(PAGE) if isinstance(step, Command) and '%' in step.line.partition("'")[0]] == []
+
+
 def test_a_block_of_a_page_that_is_neither_a_file_nor_a_command_is_noticed() -> None:
     with pytest.raises(ValueError, match='names no file'):
         list(steps('Look at this:\n\n```python\nx = 1\n```\n'))

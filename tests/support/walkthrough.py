@@ -66,8 +66,7 @@ def _commands(text: str) -> Iterator[Command]:
 class Reader:
     """Somebody who follows a page in an empty folder: one terminal, one shell.
 
-    A server that was started in the background is waited for, and what only looks is tried again for a while, because
-    a reader is not as fast as a program.
+    A look at the database is repeated for a while, because a reader is not as fast as a program.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], inside: tuple[str, ...] = ()) -> None:
@@ -98,18 +97,13 @@ class Reader:
     def _give(self, command: Command) -> None:
         deadline = time.monotonic() + PATIENCE
         if command.line.endswith('&'):
-            self._run('rm -f serve.log')  # of the server before
+            self._run('rm -f serve.log')  # of the server before, which a program may read before it is emptied
         printed = self._run(command.line)
         while not re.fullmatch(command.pattern, printed.strip(), re.DOTALL):
-            only_looks = command.line.startswith(('grep ', 'hitcounter shell -c'))
-            is_to_come = only_looks and time.monotonic() < deadline
+            is_to_come = command.line.startswith('hitcounter shell -c') and time.monotonic() < deadline
             assert is_to_come, f'$ {command.line}\n{printed}'
             time.sleep(0.1)  # there is no event to wait for
             printed = self._run(command.line)
-        if command.line.endswith('&'):
-            self._give(Command('grep --only-matching "listening on" serve.log', 'listening on'))
-        elif command.line.startswith('kill '):
-            self._run('wait')
 
     def _run(self, line: str) -> str:
         """What a command line prints."""
