@@ -15,7 +15,7 @@ import click
 from ZEO.Exceptions import ClientDisconnected
 
 from ..errors import DatabaseRefused, HitcounterError, ReadOnly
-from ..shell.workspace import GONE, Workspace
+from ..shell.workspace import GONE, READING, Workspace
 from ..state import Database, ReadConnection
 from ..state.storage.database import Address
 from ..state.upkeep.migration import moved_classes, unfit
@@ -27,10 +27,10 @@ from .interrupt import INTERRUPTED
 
 
 class _ScriptFile(click.Path):
-    """An existing file; after -c it is not a script, but the first of the arguments."""
+    """An existing file; after -c it is not a script but the first argument."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if ctx is not None and ctx.params.get('code') is not None:  # it was read before, for it stood before
+        if ctx is not None and ctx.params.get('code') is not None:  # it comes first, and is parsed first
             return value
         return super().convert(value, param, ctx)
 
@@ -41,17 +41,17 @@ class _ScriptFile(click.Path):
 )
 @options.config
 @options.storage
-@click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() forgets them.')
-@click.option('--unmigrated', is_flag=True, help='With --write: change the database although a migration is due.')
-@click.option('-c', 'code', metavar='CODE', help='Run CODE instead of asking for it.')
+@click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() discards them.')
+@click.option('--unmigrated', is_flag=True, help='With --write: allow changes although the database needs a migration.')
+@click.option('-c', 'code', metavar='CODE', help='Run CODE instead of opening a prompt.')
 @click.argument('script', type=_ScriptFile(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
     storage: Address, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
 ) -> None:
-    """Open a Python shell on the live database, to change it with --write, whether or not the server runs.
+    """Open a Python shell on the live database, whether or not the server runs; --write allows changes.
 
-    With a SCRIPT, -c, or something on standard input, that is run, with status 1 if it fails or leaves changes
+    With SCRIPT, -c or code on standard input, run that instead. The exit status is 1 if it fails or leaves changes
     uncommitted. ARGUMENTS are in sys.argv. For example:
 
         hitcounter-shell -c 'print(hits.count("31415"))'
@@ -59,14 +59,14 @@ def main(
     if code is not None and script is not None:
         arguments = (script, *arguments)
     if unmigrated and not write:
-        raise click.UsageError('--unmigrated needs --write: without it nothing can be changed')
+        raise click.UsageError('--unmigrated needs --write, without which nothing can be changed')
     log.set_up('error')
-    logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # what it says as an error comes as an exception, too
+    logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # its errors are also raised as exceptions
     with closing(storage.open(read_only=not write)) as database, ExitStack() as opened:
         _check_fit(database, write, unmigrated)
         workspace = opened.enter_context(closing(Workspace(database, writes=write)))
         if code is None and script is None and sys.stdin.isatty():
-            # Here, because it takes longer than all that a script may want.
+            # Imported here because that takes longer than many a script.
             from ..shell.prompt import run_prompt
 
             run_prompt(workspace)
@@ -79,17 +79,17 @@ def main(
 
 
 def _check_fit(database: Database, write: bool, unmigrated: bool) -> None:
-    """Warn if the database does not fit the installed code. Raises DatabaseRefused if the shell is to write."""
+    """Warn if the database does not fit the installed code. Raises DatabaseRefused if the shell may write."""
     refusal = _unfit(database)
     if refusal is None:
         return
     if write and not unmigrated:
-        raise DatabaseRefused(f'{refusal}; or give --unmigrated as well, to change it as it is')
-    click.echo(f'Warning: {refusal}; until then the code here may show it wrongly.', err=True)
+        raise DatabaseRefused(f'{refusal}; or give --unmigrated as well to change it as it is')
+    click.echo(f'Warning: {refusal}; until then the shell may show wrong values.', err=True)
 
 
 def _unfit(database: Database) -> str | None:
-    """Why the installed components do not fit the database, if so; moved classes are then found where they are now."""
+    """Why the installed components do not fit the database, if so; moved classes then load from their new places."""
     try:
         components = plugins.components()
         with ReadConnection(database.db) as connection:
@@ -97,13 +97,13 @@ def _unfit(database: Database) -> str | None:
         if error is not None:
             database.db.moves = moved_classes(components)
             database.db.cacheMinimize()  # drop objects that were loaded under old names
-    except HitcounterError as broken:  # an installed package
+    except HitcounterError as broken:  # a fault of an installed package
         return advised(broken)
     return advised(error) if error else None
 
 
 def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:
-    """What is to be run, and its name."""
+    """The code to run, and its name."""
     if code is not None:
         return code, '-c'
     if script is None or script == '-':
@@ -114,7 +114,7 @@ def _source(code: str | None, script: str | None) -> tuple[str | bytes, str]:
 
 
 def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: Workspace) -> Any:
-    """Run a script to its end, and return the exit status. One that raises is shown as Python shows it."""
+    """Run a script to its end, and return the exit status. An exception is shown as Python shows it."""
     sys.argv = [name, *arguments]
     workspace.code = str(source) if name == '-c' else name
     try:
@@ -127,15 +127,15 @@ def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: 
     except ClientDisconnected as error:
         click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
         return 1
-    except Exception as error:  # noqa: BLE001 -- whatever the script did not handle
+    except Exception as error:  # noqa: BLE001 -- a script may raise anything
         if isinstance(error, ReadOnly) and not workspace.writes and '--write' not in str(error):
-            error.add_note('This shell only reads: start it with --write to change the database.')
+            error.add_note(f'{READING[0].upper()}{READING[1:]}.')
         own = error.__traceback__ and error.__traceback__.tb_next  # without this function
         traceback.print_exception(error.with_traceback(own))
         return 1
-    return int(workspace.is_changed)  # it did not do what it set out to do
+    return int(workspace.is_changed)  # a script that forgot its commit failed
 
 
 def _line(error: BaseException, name: str) -> int:
-    """The line of the script that led to `error`."""
+    """The line of the script at which `error` was raised."""
     return max(frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name)

@@ -3,64 +3,19 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
-from typing import NamedTuple, cast
+from itertools import islice, takewhile
+from typing import cast
 
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from ..agi import Call, Presentation
+from ..counts import count_of
 from ..errors import LineRefused
 from ..state import Component, Journal, State, Tally, forgetting, migration, query, update
-from .bounds import CALLER, UNIQUE_ID, check_line, cut
-from .times import format_time
-
-_HOUR = 3600
-
-
-class Caller(NamedTuple):
-    """Who called, as the phone says. None is what Asterisk does not know, or may not show."""
-
-    caller_id: str | None
-    name: str | None
-    unique_id: str
-    #: Whether the caller withheld number and name; None for calls that were counted before this was stored.
-    withheld: bool | None = None
-
-    @classmethod
-    def of(cls, call: Call) -> 'Caller':
-        environment = call.environment
-        if call.caller_withheld:
-            return cls(None, None, environment.unique_id, withheld=True)
-        withheld = environment.presentation is Presentation.PROHIBITED
-        return cls(environment.caller_id, environment.caller_name, environment.unique_id, withheld)
-
-    def cut(self) -> 'Caller':
-        """The same, with texts that are cut to Asterisk's own limits."""
-        return Caller(
-            cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld
-        )
-
-
-class Hit(NamedTuple):
-    """One counted call."""
-
-    number: int
-    #: When it was counted, in seconds since 1970, UTC.
-    time: float
-    caller: Caller
-
-    def agrees(self, other: 'Hit') -> bool:
-        """Whether both are the same call; if one does not say whether the caller was withheld, that is left out."""
-        if self.caller.withheld is None or other.caller.withheld is None:
-            return self[:2] == other[:2] and self.caller[:3] == other.caller[:3]
-        return self == other
-
-
-def fields_of(line: str, hit: Hit) -> dict[str, object]:
-    """One call of a line, as in an export."""
-    return {'line': line, 'number': hit.number, 'time': format_time(hit.time), **hit.caller._asdict()}
+from .bounds import check_line
+from .hit import Caller, Hit, fields_of
+from .times import hour_of
 
 
 class HitCounter(Component):
@@ -102,27 +57,16 @@ class HitCounter(Component):
             check_line(line)
             if 0 < max_lines <= self._size():
                 raise LineRefused(
-                    f'line {line!r} would be new, and there are already {self._size():,} lines, as many as allowed: '
-                    f'the call is not counted'
+                    f'line {line!r} would be new, and there are already {count_of(self._size(), "line")}, as many as '
+                    f'allowed: the call is not counted'
                 )
 
     @update
-    def take(self, line: str, hit: Hit) -> bool:
-        """Count a call as it was counted elsewhere; False if it is here. Raises ValueError if it is not the next."""
-        last = self.count(line)
-        if hit.number == last + 1:
-            (self._lines.get(line) or self._begin(line)).add(hit.time, hit.caller)
-            return True
-        if hit.number > 1 and not last:
-            raise ValueError(
-                f'line {line!r} would begin with call {hit.number}: where those before are forgotten, '
-                f'a backup of the whole database moves it'
-            )
-        if not 1 <= hit.number <= last:
-            raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {last + 1}')
-        if hit.number >= self._lines[line].calls.first and not self.call(line, hit.number).agrees(hit):
-            raise ValueError(f'call {hit.number} of line {line!r} is here, and another one')
-        return False
+    def import_hit(self, line: str, hit: Hit) -> None:
+        """Add a call as it was counted elsewhere. Raises ValueError if its number is not the next of `line`."""
+        if hit.number != (expected := self.count(line) + 1):
+            raise ValueError(f'call {hit.number} does not continue line {line!r}, whose next one is {expected}')
+        (self._lines.get(line) or self._begin(line)).add(hit.time, hit.caller)
 
     @update
     def forget(self, line: str, before: float, most: int = 1000) -> int:
@@ -161,14 +105,6 @@ class HitCounter(Component):
             for hit in self.since(line, 1):
                 yield fields_of(line, hit)
 
-    def forgotten(self, line: str) -> Iterator[Hit]:
-        """What is known of the forgotten calls of `line`: their numbers, and the hours in which they were counted."""
-        counted = self._lines[line]
-        on_record = Counter(_hour(hit.time) for hit in self.since(line, 1))
-        hours = (hour for hour, total in counted.hours.items() for _ in range(total - on_record[hour]))
-        for number, hour in zip(range(1, counted.calls.first), hours, strict=False):
-            yield Hit(number, float(hour), Caller(None, None, ''))
-
     def since(self, line: str, number: int) -> Iterator[Hit]:
         """The calls of `line` from `number` on, except those that are forgotten."""
         for found, (when, *caller) in self._lines[line].calls.since(number):
@@ -185,13 +121,13 @@ class HitCounter(Component):
             yield from damage
             total = sum(count for _, count in counted.hours.items())
             if total != len(counted.calls):
-                yield f'line {line!r} has {len(counted.calls)} calls, and its hours {total}'
-            on_record = Counter(_hour(hit.time) for hit in self.since(line, 1)) if not damage else {}
+                yield f'line {line!r} has {count_of(len(counted.calls), "call")}, but its hours count {total}'
+            on_record = Counter(hour_of(hit.time) for hit in self.since(line, 1)) if not damage else {}
             for hour, calls in sorted(on_record.items()):
                 if calls > counted.hours[hour]:
                     yield (
-                        f'line {line!r} has {calls} calls on record of the hour {hour}, and {counted.hours[hour]} '
-                        f'among its hours'
+                        f'line {line!r} has {count_of(calls, "call")} on record in the hour {hour}, but its hours '
+                        f'count {counted.hours[hour]}'
                     )
 
 
@@ -210,22 +146,19 @@ class Line(Persistent):
         self.hours = Tally()
 
     def add(self, when: float, caller: Caller) -> int:
-        self.hours.add(_hour(when))
+        self.hours.add(hour_of(when))
         return self.calls.append((when, *caller))
 
     def began_before(self, when: float) -> bool:
         """Whether the first call that is not forgotten was before that time."""
-        return any(cast(float, record[0]) < when for _, record in islice(self.calls.since(self.calls.first), 1))
+        return any(True for _ in self._older(when, 1))
 
     def forget(self, before: float, most: int) -> int:
-        first = end = self.calls.first
-        for number, record in islice(self.calls.since(first), most):
-            if cast(float, record[0]) >= before:
-                break
-            end = number + 1
-        self.calls.forget(end)
-        return end - first
+        count = sum(1 for _ in self._older(before, most))
+        self.calls.forget(self.calls.first + count)
+        return count
 
-
-def _hour(when: float) -> int:
-    return int(when) // _HOUR * _HOUR
+    def _older(self, before: float, most: int) -> Iterator[object]:
+        """The first calls that are not forgotten, `most` of them, up to the first that was not before that time."""
+        oldest = islice(self.calls.since(self.calls.first), most)
+        return takewhile(lambda numbered: cast(float, numbered[1][0]) < before, oldest)

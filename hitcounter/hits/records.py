@@ -5,6 +5,7 @@ The records of other components are written in the same way, but not read.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
@@ -13,8 +14,9 @@ from ..errors import ExportFailed, ImportRefused
 from ..state import Components, ReadConnection, State
 from ..state.model.blame import described
 from ..state.transactions.interrupts import put_off
-from .counter import Caller, Hit, HitCounter, fields_of
-from .times import Moment, format_time, parse_time
+from .counter import HitCounter
+from .hit import Caller, Hit, fields_of
+from .times import Moment, format_time, hour_of, parse_time
 
 __all__ = [
     'EARLIER',
@@ -119,8 +121,17 @@ def forgotten_calls(session: ReadConnection) -> Iterator[Mapping[str, object]]:
     """A row without a caller for each forgotten call, so that an import gets all numbers of a line."""
     counter: HitCounter = session.root[HitCounter.name]
     for line in counter.lines():
-        for hit in counter.forgotten(line):
+        for hit in _forgotten(counter, line):
             yield fields_of(line, hit)
+
+
+def _forgotten(counter: HitCounter, line: str) -> Iterator[Hit]:
+    """What is known of the forgotten calls of `line`: their numbers, and the hours in which they were counted."""
+    on_record = Counter(hour_of(hit.time) for hit in counter.since(line, 1))
+    numbers = range(1, counter.count(line) - on_record.total() + 1)
+    hours = (hour for hour, total in counter.hours(line).items() for _ in range(total - on_record[hour]))
+    for number, hour in zip(numbers, hours, strict=False):
+        yield Hit(number, float(hour), Caller(None, None, ''))
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
@@ -134,7 +145,7 @@ def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Importe
     rows = _read(file, form)
     while batch := list(islice(rows, AT_ONCE)):
         with put_off() as late:
-            new = state.update(_take, batch)
+            new = state.update(_import, batch)
         taken += new
         known += len(batch) - new
         yield Imported(taken, known)
@@ -142,17 +153,43 @@ def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Importe
             raise KeyboardInterrupt
 
 
-def _take(components: Components, rows: Iterable[tuple[int, Row]]) -> int:
-    taken = 0
+def _import(components: Components, rows: Iterable[tuple[int, Row]]) -> int:
+    """Import the rows, each with its place in the file, and return how many calls were new."""
+    imported = 0
     for place, row in rows:
         try:
-            taken += components[HitCounter].take(*row)
+            imported += _import_row(components[HitCounter], row)
         except ValueError as error:
             raise ImportRefused(
                 f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: fix it, and import '
                 f'the whole file again'
             ) from error
-    return taken
+    return imported
+
+
+def _import_row(counter: HitCounter, row: Row) -> bool:
+    """Import a call, and return whether it is new. Raises ValueError if it does not fit those of its line."""
+    line, hit = row
+    last = counter.count(line)
+    if hit.number > 1 and not last:
+        raise ValueError(
+            f'line {line!r} would begin with call {hit.number}: where those before are forgotten, '
+            f'a backup of the whole database moves it'
+        )
+    if 1 <= hit.number <= last:
+        known = next(counter.since(line, hit.number), hit)
+        if known.number == hit.number and not _is_same(known, hit):  # else it is forgotten
+            raise ValueError(f'call {hit.number} of line {line!r} is here, and another one')
+        return False
+    counter.import_hit(line, hit)
+    return True
+
+
+def _is_same(one: Hit, other: Hit) -> bool:
+    """Whether both are the same call; if one does not say whether the caller was withheld, that is left out."""
+    if one.caller.withheld is None or other.caller.withheld is None:
+        return one[:2] == other[:2] and one.caller[:3] == other.caller[:3]
+    return one == other
 
 
 def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:

@@ -6,7 +6,8 @@ from ..agi import Call, script
 from ..errors import StateError
 from ..state import State
 from .bounds import LINE
-from .counter import Caller, HitCounter
+from .counter import HitCounter
+from .hit import Caller
 
 #: Sound files of Asterisk's own, played before the number.
 PROMPTS = ('hello', 'number')
@@ -21,13 +22,13 @@ def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, 
     hits, line = state[HitCounter], call.environment.extension
     call.answer()
     try:
-        if max_lines or len(line) > LINE // 4:  # refused here, it does not hold up any update
+        if max_lines or len(line) > LINE // 4:  # a line that is refused here does not hold up any update
             hits.admit(line, max_lines)
         number = call.result = hits.hit(line, Caller.of(call), max_lines)
     except StateError:
         for prompt in APOLOGY:
             call.stream_file(prompt)
-        raise  # the call failed, which the log and the dialplan shall know
+        raise  # so that the log and the dialplan say that the call failed
     call.set_variable('HITCOUNTER_NUMBER', number)
     for prompt in prompts:
         call.stream_file(prompt)

@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601 in UTC, which reads back as the same number."""
+"""Times as text, ISO 8601 in UTC, which reads back as the same number; and the hours that calls are counted in."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,6 +6,7 @@ from decimal import Context, Decimal
 from math import floor
 
 _EXACT = Context(prec=500)
+_HOUR = 3600
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,3 +31,8 @@ def parse_time(text: str) -> float:
         raise ValueError(f'{text!r} is not a time such as 2026-01-31T12:00:00.000000Z')
     whole = (datetime.fromisoformat(found[1] + '+00:00') - _BEGIN) // timedelta(seconds=1)
     return float(_EXACT.add(whole, Decimal(found[2] or 0)))
+
+
+def hour_of(seconds: float) -> int:
+    """The second since 1970, UTC, at which the hour of that time began."""
+    return int(seconds) // _HOUR * _HOUR

@@ -5,32 +5,39 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.oinspect import OInfo
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
 from pygments.token import Token  # type: ignore[import-untyped]  # IPython has it, too
 from traitlets.config import Config
 from ZEO.Exceptions import ClientDisconnected
 
-from ..errors import HitcounterError, Interrupted, StateError
+from ..errors import HitcounterError, ReadOnly, StateError
 from ..state import Component
 from ..state.model.component import accesses
-from .workspace import COUNT, GONE, OUTDATED, Workspace
+from .workspace import COUNT, GONE, OUTDATED, READING, Workspace
 
-#: So many keys of a mapping are offered at most.
+#: The most keys of a mapping that the Tab key offers.
 _KEYS = 200
 
 _OF_STATE = re.compile(r'state\[(?P<component>\w+)\]\.(?P<begin>\w*)$')
+
+#: What IPython does not look up: it knows no key but a number written out.
+_HELP = re.compile(r'(?P<before>\?{0,2})(?P<thing>[\w.]+\[[^\[\]]+\][\w.]*)(?P<after>\?{0,2})')
+
+_HELP_MAGIC = 'show_help'
 
 _INDEX = re.compile(r"""(?P<mapping>[\w.]+)\[(?P<quote>['"]?)(?P<begin>[^'"\]]*)$""")
 
 
 def run_prompt(workspace: Workspace) -> None:
-    """Let IPython ask for one piece of code after the other, each of which sees the database as it then is."""
+    """Run one piece of code after the other in IPython; each sees the database as it is then."""
     with ExitStack() as resources:
         config = Config()
         config.TerminalInteractiveShell.banner1 = _banner(workspace)
@@ -47,16 +54,16 @@ def run_prompt(workspace: Workspace) -> None:
 def _banner(workspace: Workspace) -> str:
     components = [f'  {name}: {_first_line(part)}' for name, part in workspace.components.items()]
     if workspace.writes:
-        rule = '%commit stores your changes, %abort forgets them; until then you do not see those of others.'
+        rule = '%commit stores your changes, %abort discards them; until then you do not see those of others.'
     else:
-        rule = 'For reading only: start with --write to change it. Each line sees what is stored by then.'
+        rule = 'For reading only: start with --write to change it. Each line sees what is stored when it begins.'
     return '\n'.join(
         [
             workspace.database.description,
             *components,
             f'  root: {", ".join(workspace.names["root"])}',
-            '  state: what scripts have, as in state[HitCounter].count("31415")',
-            f'{rule} %transactions lists the last ones.',
+            '  state: the updates and queries that scripts have, as in state[HitCounter].count("31415")',
+            f'{rule} %transactions lists the last transactions.',
             '',
         ]
     )
@@ -70,7 +77,9 @@ def _equip(shell: Any, workspace: Workspace) -> None:
     shell.push(workspace.names)
     shell.prompts = _Prompts(shell, workspace)
     shell.Completer.custom_matchers += [_key_matcher(shell.user_ns), _access_matcher(workspace)]
-    shell.set_custom_exc((HitcounterError, ClientDisconnected, Interrupted), _show_error)
+    shell.register_magic_function(partial(_show_help, shell), 'line', _HELP_MAGIC)
+    shell.input_transformers_cleanup.append(_help_transformed)
+    shell.set_custom_exc((HitcounterError, ClientDisconnected, KeyboardInterrupt), _error_handler(workspace))
     watch = _Watch(workspace)
     shell.events.register('pre_run_cell', watch.begin)
     shell.events.register('post_run_cell', watch.end)
@@ -79,28 +88,23 @@ def _equip(shell: Any, workspace: Workspace) -> None:
 
 
 def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]:
-    def commit(line: str) -> None:
-        workspace.commit(line)
+    def commit(line: str) -> Any:
+        return workspace.commit(line)
 
-    def abort(_: str) -> None:
-        workspace.abort()
+    def abort(_: str) -> Any:
+        return workspace.abort()
 
-    def sync(_: str) -> None:
-        workspace.sync()
+    def sync(_: str) -> Any:
+        return workspace.sync()
 
     def transactions(line: str) -> Any:
-        try:
-            arguments = [shell.ev(word) for word in line.split()]
-        except Exception as error:
-            raise StateError(
-                f'{line!r} is neither a number nor an object here: write %transactions 20 or hits'
-            ) from error
+        arguments = [_value(shell, word) for word in line.split()]
         count = [argument for argument in arguments if isinstance(argument, int)]
         objects = [argument for argument in arguments if not isinstance(argument, int)]
         return workspace.transactions(count[0] if count else COUNT, objects[0] if objects else None)
 
-    def undo(line: str) -> None:
-        workspace.undo(line.strip())
+    def undo(line: str) -> Any:
+        return workspace.undo(line.strip())
 
     magics = (commit, abort, sync, transactions, undo)
     for magic in magics:
@@ -108,8 +112,37 @@ def _magics(shell: Any, workspace: Workspace) -> dict[str, Callable[[str], Any]]
     return {magic.__name__: magic for magic in magics}
 
 
+def _show_help(shell: Any, line: str) -> None:
+    """Show what IPython shows for `hits.hit?`, or `??`."""
+    thing = line.rstrip('?')
+    try:
+        value = shell.ev(thing)
+    except Exception as error:
+        raise StateError(f'{thing} cannot be shown ({error}): name something that is here') from error
+    found = OInfo(found=True, obj=value, namespace=None, ismagic=False, isalias=False, parent=None)
+    shell.inspector.pinfo(value, thing, info=found, detail_level=len(line) - len(thing) - 1)
+
+
+def _value(shell: Any, word: str) -> Any:
+    try:
+        return shell.ev(word)
+    except Exception as error:
+        raise StateError(
+            f'{word!r} is neither a number nor an object here: write %transactions 20, or %transactions 20 hits'
+        ) from error
+
+
+def _help_transformed(lines: list[str]) -> list[str]:
+    """The code that shows help, if that is what was typed, as in `state[HitCounter].hit?`, or else the same lines."""
+    found = _HELP.fullmatch(''.join(lines).strip())
+    marks = found['before'] or found['after'] if found else ''
+    if not found or not marks:
+        return lines
+    return [f'get_ipython().run_line_magic({_HELP_MAGIC!r}, {found["thing"] + marks!r})\n']
+
+
 class _Prompts(Prompts):
-    """`read In [1]:`, `write In [2]:`, and `write* In [3]:` where there are changes to be committed."""
+    """`read In [1]:`, `write In [2]:`, and `write* In [3]:` when there are uncommitted changes."""
 
     def __init__(self, shell: Any, workspace: Workspace) -> None:
         super().__init__(shell)
@@ -122,11 +155,11 @@ class _Prompts(Prompts):
 
 
 class _Watch:
-    """What happens before and after each piece of code."""
+    """What is done before and after each piece of code."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._told = False
+        self._is_said = False
 
     def begin(self, cell: Any) -> None:
         self._workspace.code = cell.raw_cell or ''
@@ -134,18 +167,27 @@ class _Watch:
             self._workspace.session.refresh()
         except ClientDisconnected:
             _say(f'{GONE}.')
-        if self._workspace.database.is_outdated and not self._told:
-            self._told = True
+        if self._workspace.database.is_outdated and not self._is_said:
+            self._is_said = True
             _say(f'{OUTDATED}.')
 
     def end(self, _: Any) -> None:
         self._workspace.note_changes()
 
 
-def _show_error(_: Any, kind: type[BaseException], error: BaseException, *__: Any, **___: Any) -> None:
-    """Say a foreseen error in its one sentence."""
-    said = GONE if isinstance(error, ClientDisconnected) else str(error)
-    _say(f'{kind.__name__}: {said}')
+def _error_handler(workspace: Workspace) -> Callable[..., None]:
+    def show_error(_: Any, kind: type[BaseException], error: BaseException, *__: Any, **___: Any) -> None:
+        """Show an expected error in one sentence."""
+        if isinstance(error, KeyboardInterrupt):
+            _say(f'interrupted: {error}' if str(error) else 'interrupted')
+        elif isinstance(error, ClientDisconnected):
+            _say(f'{GONE}.')
+        elif isinstance(error, ReadOnly) and not workspace.writes:
+            _say(f'{kind.__name__}: {READING}')
+        else:
+            _say(f'{kind.__name__}: {error}')
+
+    return show_error
 
 
 def _say(sentence: str) -> None:
@@ -154,7 +196,7 @@ def _say(sentence: str) -> None:
 
 
 def _key_matcher(names: dict[str, Any]) -> Any:
-    """Complete the keys of whatever has `keys`: IPython itself knows no more than dictionaries."""
+    """Complete the keys of whatever has `keys`; IPython itself knows only those of dictionaries."""
 
     @context_matcher()  # type: ignore[untyped-decorator]
     def match_keys(context: CompletionContext) -> Any:
@@ -163,16 +205,16 @@ def _key_matcher(names: dict[str, Any]) -> Any:
         if not found or not keys:
             return {'completions': []}
         typed = found['quote'] + found['begin']
-        stands = len(typed) - len(context.token)  # what IPython does not replace
+        kept = len(typed) - len(context.token)  # characters that IPython does not replace
         texts = [_as_typed(key, found['quote']) for key in keys]
         fitting = [text for text in texts if text.startswith(typed)]
-        return {'completions': [SimpleCompletion(text[stands:], type='dict key') for text in fitting], 'suppress': True}
+        return {'completions': [SimpleCompletion(text[kept:], type='dict key') for text in fitting], 'suppress': True}
 
     return match_keys
 
 
 def _access_matcher(workspace: Workspace) -> Any:
-    """Complete the updates and queries of `state[Component]`, which IPython would have to run to know them."""
+    """Complete the updates and queries of `state[Component]`, for which IPython would have to run that."""
 
     @context_matcher()  # type: ignore[untyped-decorator]
     def match_accesses(context: CompletionContext) -> Any:
@@ -198,7 +240,7 @@ def _keys(names: dict[str, Any], path: str) -> list[Any]:
         thing = getattr(thing, attribute, None)
     try:
         return list(islice(thing.keys(), _KEYS)) if thing is not None else []
-    except Exception:  # noqa: BLE001 -- whatever it is, there is nothing to offer
+    except Exception:  # noqa: BLE001 -- whatever was raised, there is nothing to offer
         return []
 
 
@@ -207,7 +249,7 @@ def _as_typed(key: Any, quote: str) -> str:
 
 
 def _has_home() -> bool:
-    """Whether IPython has a folder to keep its history in, or can make it."""
+    """Whether IPython has a folder for its history, or can make one."""
     folder = os.path.expanduser(os.environ.get('IPYTHONDIR', '~/.ipython'))
     if not os.path.isabs(folder):  # the user has neither HOME nor an entry among the users of the system
         return False

@@ -12,33 +12,44 @@ from ..state.upkeep.history import Transactions, history, transactions, undo
 
 R = TypeVar('R')
 
-#: So much of a line of code is kept as the description of its transaction.
+#: How many characters of a line of code describe its transaction.
 _DESCRIPTION = 100
 
-#: So many transactions are shown unless more are asked for.
+#: How many transactions are shown if no number is given.
 COUNT = 20
 
-#: What is to be said when the session cannot show what is stored.
+#: The message when the shell cannot show what is stored.
 OUTDATED = 'the file has changed since this shell opened it, which shows it as it was: start the shell again'
 
-#: What is to be said when the process that serves the database is gone.
+#: The message when a change is refused because the shell was started without --write.
+READING = 'this shell only reads: start it with --write to change the database'
+
+#: The message when the process that serves the database is gone.
 GONE = 'the process that serves the database is gone, or hangs: go on when it is back'
 
 
+class Answer(str):
+    """What a function of the shell did, in a sentence that a prompt shows without quotation marks."""
+
+    __slots__ = ()
+
+    __repr__ = str.__str__
+
+
 class Workspace:
-    """One session on an open database. Its public methods are functions of the shell."""
+    """One connection to an open database. The functions of the shell are methods of it."""
 
     def __init__(self, database: Database, *, writes: bool) -> None:
         self.database = database
-        #: The code that runs; what it commits is described by its first line.
+        #: The code that is running; its first line describes what it commits.
         self.code = ''
         self._changed_by = ''
-        #: Whether it may change the database.
+        #: Whether the shell may change the database.
         self.writes = writes
         with ExitStack() as resources:
             self.session = resources.enter_context(closing(_session(database, writes=writes)))
             self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
-            #: What the user finds there.
+            #: The names at the prompt, and in a script, with what they stand for.
             self.names = self._names()
             self._resources = resources.pop_all()
 
@@ -56,11 +67,11 @@ class Workspace:
 
     @property
     def is_changed(self) -> bool:
-        """Whether there are changes to be committed."""
+        """Whether there are uncommitted changes."""
         return self.writes and self.session.is_changed
 
     def close(self) -> None:
-        """Forget what was not committed, and leave the database."""
+        """Discard uncommitted changes, and close the connection."""
         self._resources.close()
 
     def note_changes(self) -> None:
@@ -70,17 +81,19 @@ class Workspace:
         elif not self._changed_by:
             self._changed_by = self.code
 
-    def commit(self, description: str = '') -> None:
-        """Store the changes. The history shows `description`, or else the first line that changed something."""
+    def commit(self, description: str = '') -> Answer:
+        """Store the changes. Their transaction has this description; the default is the line that made them."""
         session = self._writing()
-        self._describe(session, description or self._changed_by)
+        is_changed = self.is_changed
+        described = self._describe(session, description or self._changed_by)
         session.commit()
+        return Answer(f'stored as {described!r}' if is_changed else 'there were no changes to store')
 
     def run(self, function: Callable[[Any], R], description: str = '') -> R:
         """Call `function(root)`, store what it changed, and return what it returned.
 
-        It waits for its turn, and is called again if another process changed the same objects all the same. So it
-        comes through beside calls, where `commit()` would find again and again that these were first.
+        It waits for its turn, and calls the function again if another process changed the same objects first. So it
+        succeeds beside calls, where `commit()` might fail each time.
         """
         session = self._writing()
 
@@ -90,44 +103,53 @@ class Workspace:
 
         return session.run(described)
 
-    def abort(self) -> None:
-        """Forget the changes, and see what others have stored."""
+    def abort(self) -> Answer:
+        """Discard the changes, and see what others have stored."""
+        is_changed = self.is_changed
         if isinstance(self.session, WriteConnection):
             self.session.abort()
         else:
             self.session.refresh()
+        return Answer('the changes are discarded' if is_changed else 'there were no changes to discard')
 
-    def sync(self) -> None:
+    def sync(self) -> Answer:
         """See what others have stored since."""
         if self.is_changed:
-            raise StateError('there are changes, which this would forget: commit() or abort() them')
+            raise StateError('there are uncommitted changes: commit() or abort() them first')
         self.session.refresh()
         if self.database.is_outdated:
             raise StateError(OUTDATED)
+        return Answer('you see what is stored now')
 
     def transactions(self, count: int = COUNT, thing: Any = None) -> Transactions:
-        """The last `count` transactions, or those that changed `thing` itself: id, time, who, bytes, what."""
+        """The last `count` transactions, or those that changed the object `thing` itself.
+
+        Each has an id, time (UTC), user (empty for the server), description and size (bytes).
+        """
         if thing is None:
             return transactions(self.database.db, count)
         return history(self.database.db, thing, count)
 
-    def undo(self, id: str) -> None:
-        """Take back what one transaction changed, at once; `transactions()` tells its id."""
+    def undo(self, id: str) -> Answer:
+        """Undo one transaction, and store that at once; `transactions()` shows its id."""
         if not self.writes:
-            raise ReadOnly('this shell only reads: start it with --write to undo a transaction')
+            raise ReadOnly(READING)
         if self.is_changed:
-            raise StateError('there are changes, which come first: commit() or abort() them')
-        undo(self.database, id, _user())
+            raise StateError('there are uncommitted changes: commit() or abort() them first')
+        described = undo(self.database, id, _user())
         self.session.refresh()
+        return Answer(f'stored as {described!r}')
 
     def _writing(self) -> WriteConnection:
         if not isinstance(self.session, WriteConnection):
-            raise ReadOnly('this shell only reads: start it with --write to change the database')
+            raise ReadOnly(READING)
         return self.session
 
-    def _describe(self, session: WriteConnection, description: str) -> None:
+    def _describe(self, session: WriteConnection, description: str) -> str:
         lines = (description or self.code).strip().splitlines() or ['']
-        session.describe(_user(), f'shell: {lines[0][:_DESCRIPTION]}')
+        described = f'shell: {lines[0][:_DESCRIPTION]}'
+        session.describe(_user(), described)
+        return described
 
     def _open_state(self, components: list[type[Component]]) -> State:
         return self._resources.enter_context(closing(State(self.database, components)))
@@ -135,13 +157,13 @@ class Workspace:
 
 def _session(database: Database, *, writes: bool) -> ReadConnection:
     if writes:
-        # It leaves no marks, which would stand in the history and in the way of undo.
+        # Without marks, which would fill the history and prevent an undo.
         return WriteConnection(database.db, turn=database.new_turn())
     return ReadConnection(database.db)
 
 
 class _LateState:
-    """A state that is opened when it is first used, for that starts a thread and takes a component at its word."""
+    """A state that is opened when it is first used, because that starts a thread and runs code of the components."""
 
     def __init__(self, open_state: Callable[[], State]) -> None:
         self._open = open_state

@@ -15,7 +15,7 @@ from ..deferred import deferred
 from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, ReadOnly
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
-from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered
+from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered, outline
 from .model.root import MARKS, SCHEMAS, Root
 from .storage.database import Database
 from .transactions import bulk
@@ -216,10 +216,7 @@ class _Handle:
         raise NoSuchMethod(f'{self._component.__name__} has no update and no query {name!r}: mark its method as one')
 
     def __repr__(self) -> str:
-        offered = accesses(self._component)
-        of_kind = {access: [name for name, found in offered.items() if found is access] for access in Access}
-        shown = [f'{access.value}: {", ".join(names)}' for access, names in of_kind.items() if names]
-        return f'<{self._component.__name__} ({"; ".join(shown)})>'
+        return outline(self._component)
 
     def _refuse_to_set(self, name: str, *_: object) -> None:  # what is set there would not be stored
         raise NoSuchMethod(f'{name!r} cannot be set or deleted from outside the component: let an update of it do that')
@@ -238,8 +235,9 @@ def _method(run: Callable[..., Any], component: type[Component], name: str) -> C
 
 
 def _described(method: Callable[..., Any], component: type[Component], name: str) -> Callable[..., Any]:
-    """`method` with the name, the docstring and the signature of that method of the component."""
+    """`method` with the name, the docstring, the signature and the source of that method of the component."""
     original = getattr(component, name)
+    method.__wrapped__ = original  # type: ignore[attr-defined]  # for inspect
     method.__name__ = name
     method.__qualname__ = f'{component.name}.{name}'
     method.__doc__ = original.__doc__

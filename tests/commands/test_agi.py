@@ -101,7 +101,7 @@ def test_a_process_begins_no_line_too_many(server: ServerProcess, begin: Begin) 
     assert begin('--max-lines', '1', extension='1').run().number == 1
     refused = begin('--max-lines', '1', extension='2').run()
     assert (refused.status, refused.asterisk.status) == (1, 'FAILURE')
-    assert "line '2' would be new, and there are already 1 lines" in refused.said
+    assert "line '2' would be new, and there are already 1 line" in refused.said
     assert begin('--max-lines', '1', extension='1').run().number == 2
 
 

@@ -138,7 +138,7 @@ def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start
     call = server.call(extension='2', unique_id='17.1')
     assert call.events == [Answered(), *map(Played, APOLOGY)]
     assert call.status == 'FAILURE'
-    server.log.wait("ERROR 17.1: line '2' would be new, and there are already 1 lines, as many as allowed")
+    server.log.wait("ERROR 17.1: line '2' would be new, and there are already 1 line, as many as allowed")
     assert server.number(extension='1') == 2
 
 

@@ -267,7 +267,7 @@ def test_a_database_that_is_to_be_migrated_is_shown_with_a_warning(older: str, s
     done = shell('-c', 'print(root["schemas"]["hits"])')
 
     assert (done.returncode, done.stdout) == (0, '1\n')
-    assert done.stderr == f'Warning: {older}; until then the code here may show it wrongly.\n'
+    assert done.stderr == f'Warning: {older}; until then the shell may show wrong values.\n'
 
 
 def test_a_database_that_is_to_be_migrated_is_changed_only_if_that_is_said(older: str, shell: Run) -> None:
@@ -275,7 +275,7 @@ def test_a_database_that_is_to_be_migrated_is_changed_only_if_that_is_said(older
 
     refused = shell('--write', '-c', code)
     assert (refused.returncode, refused.stdout) == (1, '')
-    assert refused.stderr == f'Error: {older}; or give --unmigrated as well, to change it as it is\n'
+    assert refused.stderr == f'Error: {older}; or give --unmigrated as well to change it as it is\n'
     changed = shell('--write', '--unmigrated', '-c', code)
     assert (changed.returncode, changed.stdout) == (0, '')
     assert changed.stderr.startswith(f'Warning: {older}')

@@ -125,11 +125,8 @@ for change in (lambda: undo(one.id), sync):
 """,
     )
 
-    assert 'ReadOnly: this shell only reads: start it with --write to undo a transaction' in reading.stderr
-    assert changed.stdout.splitlines() == [
-        'there are changes, which come first: commit() or abort() them',
-        'there are changes, which this would forget: commit() or abort() them',
-    ]
+    assert 'ReadOnly: this shell only reads: start it with --write to change the database' in reading.stderr
+    assert changed.stdout.splitlines() == ['there are uncommitted changes: commit() or abort() them first'] * 2
 
 
 def test_a_storage_server_elsewhere_is_looked_into_and_changed(run: Run, tmp_path: Path) -> None:

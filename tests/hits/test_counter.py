@@ -1,5 +1,6 @@
 """The hit counter: its component on a real database, its script with a simulated call."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from hitcounter.agi import Call, Environment
 from hitcounter.errors import ConnectionLost, LineRefused
-from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, forget, tell_the_number
+from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, Line, forget, tell_the_number
 from hitcounter.state import Components, State, open_database
 from hitcounter.testing import (
     Answered,
@@ -141,7 +142,7 @@ def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> Non
     state.update(lambda parts: parts[HitCounter]._lines['27182'].calls._pieces.clear())
     assert state.query(lambda parts: list(parts[HitCounter].check())) == [
         "line '27182': record 1 should be there, for 1 have been appended",
-        "line '31415' has 1 calls, and its hours 2",
+        "line '31415' has 1 call, but its hours count 2",
     ]
 
 
@@ -155,7 +156,7 @@ def test_a_call_on_record_that_is_not_among_its_hour_is_found(state: State) -> N
 
     state.update(move)
     assert state.query(lambda parts: list(parts[HitCounter].check())) == [
-        f"line '31415' has 1 calls on record of the hour {hour}, and 0 among its hours"
+        f"line '31415' has 1 call on record in the hour {hour}, but its hours count 0"
     ]
     forget(state, time.time() + 1)
     assert state.query(lambda parts: list(parts[HitCounter].check())) == []
@@ -227,14 +228,14 @@ def test_a_call_to_an_extension_that_asterisk_cannot_have_is_refused(state: Stat
 
 def test_a_caller_on_a_line_too_many_hears_the_apology_and_the_lines_that_are_there_go_on(state: State) -> None:
     for line in ('1', '2'):
-        state[HitCounter].take(line, Hit(1, 0.0, BOB))
+        state[HitCounter].import_hit(line, Hit(1, 0.0, BOB))
     call, asterisk = connect(Channel(extension='3'))
     with pytest.raises(LineRefused, match=r"line '3' would be new, and there are already 2 lines, as many as allowed"):
         tell_the_number(call, state, max_lines=2)
     assert asterisk.events == [Answered(), *map(Played, APOLOGY)]
     assert dial(Channel(extension='2'), partial(tell_the_number, state=state, max_lines=1)).events[-1] == SaidNumber(2)
     assert dial(Channel(extension='3'), partial(tell_the_number, state=state, max_lines=3)).events[-1] == SaidNumber(1)
-    assert state[HitCounter].take('4', Hit(1, 0.0, BOB))
+    state[HitCounter].import_hit('4', Hit(1, 0.0, BOB))
     assert state[HitCounter].lines() == {'1': 1, '2': 2, '3': 1, '4': 1}
 
 
@@ -249,6 +250,20 @@ def test_callers_at_the_same_moment_do_not_begin_a_line_too_many(state: State) -
     with ThreadPoolExecutor(20) as pool:
         assert sum(pool.map(call, range(40))) == 5
     assert len(state[HitCounter].lines()) == 5
+
+
+def test_only_the_next_call_of_a_line_is_imported(state: State) -> None:
+    hits = state[HitCounter]
+    hits.import_hit('4', Hit(1, 7200.0, BOB))
+    for number in (0, 1, 3):
+        with pytest.raises(ValueError, match=rf"call {number} does not continue line '4', whose next one is 2"):
+            hits.import_hit('4', Hit(number, 7200.0, BOB))
+    assert (hits.call('4', 1), hits.lines(), hits.hours('4')) == (Hit(1, 7200.0, BOB), {'4': 1}, {7200: 1})
+
+
+def test_python_finds_the_source_of_the_persistent_classes() -> None:
+    for kind in (HitCounter, Line):
+        assert inspect.getsource(kind).startswith(f'class {kind.__name__}(')
 
 
 def bytes_of(state: State, act: Callable[[], object]) -> int:

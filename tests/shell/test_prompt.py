@@ -148,7 +148,8 @@ def test_a_change_in_a_conversation_is_refused_and_the_next_line_sees_the_truth(
     refused = terminal.run('hits._lines.clear()')
     after = terminal.run('hits.lines()')
 
-    assert 'ReadOnly: this connection only reads' in refused
+    assert 'ReadOnly: this shell only reads: start it with --write to change the database' in refused
+    assert 'Traceback' not in refused
     assert "{'31415': 2}" in after
 
 
@@ -166,7 +167,7 @@ def test_changes_in_a_conversation_wait_for_commit(
     terminal.run(ADD_AN_HOUR)
     rest = terminal.leave()
 
-    assert '%commit stores your changes, %abort forgets them' in banner
+    assert '%commit stores your changes, %abort discards them' in banner
     assert (before, after) == ('False\n', 'True\n')
     assert 'Uncommitted changes were discarded; next time call commit() first.' in rest
 
@@ -216,7 +217,7 @@ def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(
     assert writing.run('1').endswith('write* ')
     assert writing.run('%abort').endswith('write ')
     assert writing.run('root["note"] = 1').endswith('write* ')
-    assert 'there are changes, which this would forget: commit() or abort() them' in writing.run('%sync')
+    assert 'there are uncommitted changes: commit() or abort() them first' in writing.run('%sync')
     assert writing.run('%commit').endswith('write ')
     assert 'shell: root["note"] = 1' in writing.run('%transactions 1 root')
     assert "StateError: 'nosuch' is neither a number nor an object here" in writing.run('%transactions nosuch')
@@ -224,6 +225,66 @@ def test_the_prompt_shows_what_may_be_done_and_whether_it_was_stored(
     writing.run('one = transactions(1)[0]')
     assert 'rror' not in writing.run('%undo {one.id}')
     assert 'False' in writing.run('"note" in root')
+
+
+def test_each_function_says_what_it_did_in_a_sentence(counted: None, open_shell: Callable[..., Terminal]) -> None:
+    terminal = open_shell('--write')
+    terminal.prompt()
+
+    assert 'Out[1]: <HitCounter (update: forget, hit, import_hit; query: admit,' in terminal.run('hits')
+    assert 'Out[2]: there were no changes to store\n' in terminal.run('%commit')
+    assert 'Out[3]: there were no changes to discard\n' in terminal.run('abort()')
+    terminal.run('root["note"] = 1')
+    assert 'Out[5]: the changes are discarded\n' in terminal.run('%abort')
+    terminal.run('root["note"] = 2')
+    assert "Out[7]: stored as 'shell: a note'\n" in terminal.run('commit("a note")')
+    assert re.search(r'Out\[8\]: \n?id +time \(UTC\) +user +bytes  what\n', terminal.run('transactions()'))
+    terminal.run('one = transactions(1)[0]')
+    assert re.search(r"Out\[10\]: stored as 'undo of [0-9a-f]{16}: shell: a note'\n", terminal.run('undo(one.id)'))
+    assert 'Out[11]: you see what is stored now\n' in terminal.run('%sync')
+
+
+@pytest.mark.parametrize(
+    ('code', 'sentence'),
+    [
+        ('root["note"] = 1', 'ReadOnly: this shell only reads: start it with --write to change the database'),
+        ('state[HitCounter].forget("31415", 1.0)', 'ReadOnly: this shell only reads: start it with --write to'),
+        ('undo("0" * 16)', 'ReadOnly: this shell only reads: start it with --write to change the database'),
+        ('transactions("many")', "StateError: 'many' is not a number of transactions: give one such as 20"),
+        ('%transactions 0', 'StateError: 0 is not a number of transactions: give one such as 20'),
+        ('%transactions 20 nosuch', "StateError: 'nosuch' is neither a number nor an object here"),
+        ('state[Nosuch].hit?', "StateError: state[Nosuch].hit cannot be shown (name 'Nosuch' is not defined)"),
+        ('import os; os.kill(os.getpid(), 2)', 'interrupted\n'),
+        ('1 +', 'SyntaxError: invalid syntax'),
+    ],
+)
+def test_what_fails_is_said_in_a_sentence(
+    counted: None, open_shell: Callable[..., Terminal], code: str, sentence: str
+) -> None:
+    terminal = open_shell()
+    terminal.prompt()
+
+    shown = terminal.run(code)
+
+    assert sentence in shown
+    assert 'Traceback' not in shown
+
+
+def test_help_shows_the_signature_the_docstring_and_the_source(
+    counted: None, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell()
+    terminal.prompt()
+
+    update = terminal.run('state[HitCounter].hit?')
+    source = terminal.run('state[HitCounter].hit??')
+    component = terminal.run('HitCounter??')
+
+    assert re.search(r'Signature:\s+state\[HitCounter\]\.hit\(\s+line: str,', update)
+    assert 'Count one call and return its number' in update
+    assert 'counted = self._begin(line)' not in update
+    assert 'counted = self._begin(line)' in source
+    assert 'class HitCounter(Component):' in component
 
 
 def test_the_tab_key_completes_names_methods_and_keys(counted: None, open_shell: Callable[..., Terminal]) -> None:

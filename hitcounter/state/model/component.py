@@ -56,6 +56,9 @@ class Component(Persistent):
         _check_hooks(cls)
         _check_migrations(cls)
 
+    def __repr__(self) -> str:  # of what is not stored, because it is also shown where loading fails
+        return outline(type(self))
+
     def check(self) -> Iterable[str]:
         """What is inconsistent in this component, a sentence for each; a verification of the database asks for it."""
         return ()
@@ -253,6 +256,14 @@ def accesses(component: type[Component]) -> dict[str, Access]:
     """The names of the updates and queries of `component`."""
     marked = ((name, getattr(getattr(component, name), _ACCESS, None)) for name in dir(component))
     return {name: access for name, access in marked if access is not None}
+
+
+def outline(component: type[Component]) -> str:
+    """What `component` offers, in one line."""
+    offered = accesses(component)
+    of_kind = {access: [name for name, found in offered.items() if found is access] for access in Access}
+    shown = [f'{access.value}: {", ".join(names)}' for access, names in of_kind.items() if names]
+    return f'<{component.__name__} ({"; ".join(shown)})>' if shown else f'<{component.__name__}>'
 
 
 def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:

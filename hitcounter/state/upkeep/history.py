@@ -36,27 +36,37 @@ class Transaction(NamedTuple):
 
     def __str__(self) -> str:
         user = self.user or '-'
-        return f'{self.id}  {self.time:%Y-%m-%d %H:%M:%S}  {user:8}  {self.size:>7}  {self.description}'
+        return f'{self.id}  {self.time:%Y-%m-%d %H:%M:%S}  {user:8}  {self.size:>9,}  {self.description}'
+
+
+#: What the columns of a transaction are.
+_HEADING = f'{"id":16}  {"time (UTC)":19}  {"user":8}  {"bytes":>9}  what'
 
 
 class Transactions(tuple[Transaction, ...]):
-    """Transactions, the newest first; as text, one a line."""
+    """Transactions, the newest first; as text, one a line, and at a prompt below a heading."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
         return '\n'.join(str(one) for one in self)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f'{_HEADING}\n{self}' if self else 'no transactions'
 
 
 def transactions(database: ZODB.DB, count: int) -> Transactions:
-    """The last `count` transactions, back to the last pack."""
+    """The last `count` transactions, back to the last pack. Raises StateError for a count that is not one."""
+    _check_count(count)
     return Transactions(_transaction(decodebytes(entry['id']), entry) for entry in database.undoLog(0, count))
 
 
 def history(database: ZODB.DB, thing: Any, count: int) -> Transactions:
-    """The last `count` transactions that changed `thing`, an object of the database, but not the objects within it."""
+    """The last `count` transactions that changed `thing`, an object of the database, but not the objects within it.
+
+    Raises StateError for a count that is not one, and for what is not stored as an object of its own.
+    """
+    _check_count(count)
     oid = getattr(thing, '_p_oid', None)
     if oid is None:
         raise StateError(f'{type(thing).__name__} is not stored as an object of its own: ask for the one that holds it')
@@ -66,8 +76,15 @@ def history(database: ZODB.DB, thing: Any, count: int) -> Transactions:
         return Transactions()
 
 
-def undo(database: Database, id: str, user: str) -> None:
+def _check_count(count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise StateError(f'{count!r} is not a number of transactions: give one such as 20')
+
+
+def undo(database: Database, id: str, user: str) -> str:
     """Undo what the transaction `id` changed, in a further transaction, which can itself be undone.
+
+    Returns the description of the further transaction.
 
     Raises UpdateFailed if there is no such transaction, a later one built on it, or it changed a journal.
     """
@@ -77,7 +94,7 @@ def undo(database: Database, id: str, user: str) -> None:
     manager = transaction.TransactionManager()
     current = manager.begin()
     current.user = user
-    current.description = f'undo of {id}: {_description(database, tid)}'
+    current.description = described = f'undo of {id}: {_description(database, tid)}'
     database.db.undo(encodebytes(tid).rstrip(), current)
     try:
         commit(manager, f'the undo of {id}')
@@ -89,6 +106,7 @@ def undo(database: Database, id: str, user: str) -> None:
         raise _built_on(id) if isinstance(error.error, UndoError) else error.error from error
     finally:
         manager.abort()
+    return described
 
 
 def _refused(id: str, error: NotStored) -> StateError:
