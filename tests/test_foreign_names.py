@@ -21,6 +21,7 @@ import ZEO.asyncio.server
 import ZODB
 import ZODB._compat
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.oinspect import OInfo
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
@@ -178,6 +179,7 @@ DOCUMENTED = {
     'IPython.core.completer.CompletionContext',
     'IPython.core.completer.SimpleCompletion',
     'IPython.core.completer.context_matcher',
+    'IPython.core.oinspect.OInfo',
     'IPython.terminal.ipapp.TerminalIPythonApp',
     'IPython.terminal.prompts.Prompts',
     'ZEO.ClientStorage.ClientStorage',
@@ -418,6 +420,7 @@ def test_ipython_takes_our_prompt_commands_and_completions() -> None:
     assert {'token', 'text_until_cursor'} <= set(dir(CompletionContext)) | set(CompletionContext.__annotations__)
     assert SimpleCompletion(text='hits', type='function').text == 'hits'
     assert callable(context_matcher()(lambda context: {'completions': []}))
+    assert OInfo(found=True, obj=1, namespace=None, ismagic=False, isalias=False, parent=None).obj == 1
     assert Config().TerminalIPythonApp is not None
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..agi.serving.server import PORT
+from ..counts import count_of
 from ..simulator import Channel, Event, HangUp, LineFromServer, LineToServer, SaidNumber, SimulatedCall, run_call
 from ..simulator.channel import parse_caller_id
 from ..simulator.commands import COMMANDS
@@ -303,7 +304,7 @@ def _measure(dial: Dial, speak: Speak) -> Measured:
 
 def report(measured: Sequence[Measured], seconds: float) -> Iterator[str]:
     """What is worth knowing of many calls that took `seconds` together, line by line."""
-    yield f'{len(measured)} calls in {seconds:.1f} s: {len(measured) / seconds:.0f} calls/s'
+    yield f'{count_of(len(measured), "call")} in {seconds:.1f} s: {len(measured) / seconds:.0f} calls/s'
     yield from _latencies('until the call ended', [call.seconds for call in measured if not call.failure])
     waits = [call.until_said for call in measured if call.until_said is not None]
     yield from _latencies('until the number was said', waits)

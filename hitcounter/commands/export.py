@@ -11,7 +11,17 @@ import click
 
 from ..errors import HitcounterError, Interrupted
 from ..hits import HitCounter
-from ..hits.records import AT_ONCE, EARLIER, FIELDS, FORMATS, Format, export_records, forgotten_calls, import_calls
+from ..hits.records import (
+    AT_ONCE,
+    EARLIER,
+    FIELDS,
+    FORMATS,
+    Format,
+    Imported,
+    export_records,
+    forgotten_calls,
+    import_calls,
+)
 from ..state import Component, ReadConnection, State
 from ..state.model.root import SCHEMAS
 from ..state.storage.database import Address
@@ -80,7 +90,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
     """
     log.set_up('error')
     calls = name == HitCounter.name
-    progress = Progress('calls written' if calls else f'records of {name} written')
+    progress = Progress(*(('call', 'written') if calls else ('record', f'of {name} written')))
     with (
         closing(storage.open(read_only=True)) as database,
         ReadConnection(database.db) as session,
@@ -104,24 +114,22 @@ def import_main(storage: Address, file: str, form: Format) -> None:
     a wrong row, say, goes on when the whole file is imported again.
     """
     log.set_up('error')
-    progress = Progress('calls read')
+    progress = Progress('call', 'read')
     with (
         _old(file) as input_,
         closing(storage.open()) as database,
         closing(State(database, plugins.components())) as state,
     ):
-        taken = known = 0
+        imported = Imported(0, 0)
         try:
-            for taken, known in import_calls(state, input_, form):
-                progress.reach(taken + known)
+            for imported in import_calls(state, input_, form):
+                progress.reach(sum(imported))
         except KeyboardInterrupt as interrupt:
             progress.finish()
-            perhaps = f', up to {AT_ONCE} more may be' if isinstance(interrupt, Interrupted) else ''
-            raise Interrupted(
-                f'{taken:,} calls taken, {known:,} were there{perhaps}; import the whole file again to go on'
-            ) from interrupt
+            perhaps = f', and perhaps up to {AT_ONCE} more' if isinstance(interrupt, Interrupted) else ''
+            raise Interrupted(f'{imported}{perhaps}; import the whole file again to go on') from interrupt
     progress.finish()
-    click.echo(f'{taken:,} calls taken, {known:,} were there')
+    click.echo(imported)
 
 
 def _refuse_without_records(root: Mapping[str, Any], name: str, description: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import click
 
+from ..counts import count_of
 from ..errors import HitcounterError
 from ..hits import HitCounter
 from ..state import State
@@ -38,7 +39,8 @@ def main(storage: Address, keep_calls: float) -> None:
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
                 failures.append(f'{component.name} ({described(error)})')
                 continue
-            what = 'calls' if component is HitCounter else f'records of {component.name}'
-            click.echo(f'{forgotten:,} {what} are forgotten')
+            is_ours = component is HitCounter
+            what = count_of(forgotten, 'call') if is_ours else f'{count_of(forgotten, "record")} of {component.name}'
+            click.echo(f'{what} forgotten')
     if failures:
         raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')

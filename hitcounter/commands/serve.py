@@ -1,5 +1,6 @@
 """hitcounter-serve: the FastAGI server with the hit counter's script and those of other packages, on one database."""
 
+from ..counts import count_of
 from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while the others are imported
 
 # isort: split
@@ -151,7 +152,9 @@ def _serve(server: Server, database: Database, life: ServerProcess, drain: float
     life.wait(server.cut)
     logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
     drained = server.stop(drain)
-    logger.info('stopped: %d calls ended, %d closed, %d forced', drained.ended, drained.closed, drained.forced)
+    logger.info(
+        'stopped: %s ended, %d closed, %d forced', count_of(drained.ended, 'call'), drained.closed, drained.forced
+    )
 
 
 @contextmanager
@@ -183,8 +186,9 @@ def _pack(database: Database, every: float, keep: float) -> None:
 
 def _forget(state: State, component: type[Component], keep: float, is_ending: Callable[[], bool]) -> None:
     if forgotten := forget(state, component, time.time() - keep, is_ending):
-        what = 'calls' if component is hits.HitCounter else f'records of {component.name}'
-        logger.info('forgot %d %s of more than %g s ago', forgotten, what, keep)
+        is_ours = component is hits.HitCounter
+        what = count_of(forgotten, 'call') if is_ours else f'{count_of(forgotten, "record")} of {component.name}'
+        logger.info('forgot %s of more than %g s ago', what, keep)
 
 
 def _choose_core(cpu: int | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..counts import count_of
 from ..errors import HitcounterError
 from ..state import Database, ReadConnection
 from ..state.storage.database import Address
@@ -45,7 +46,7 @@ def _fit(database: Database) -> dict[str, Any]:
 def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     last, packed, backed_up, server = (told[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
     yield 'database', told['database']
-    yield 'size', f'{told["bytes"]:,} bytes, {told["objects"]:,} objects'
+    yield 'size', f'{told["bytes"]:,} bytes, {count_of(told["objects"], "object")}'
     yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
     yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
     if told['refusal']:
@@ -64,7 +65,7 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield 'server', 'not running'
         return
     since = '' if server['started'] is None else f' since {_time(server["started"])}'
-    yield 'server', f'runs{since}, {server["commits"]:,} commits of other processes'
+    yield 'server', f'runs{since}, {count_of(server["commits"], "commit")} by other processes'
     for process in server['processes']:
         yield 'connected', f'{process["id"]} {process["command"]}'
     if server['unseen']:

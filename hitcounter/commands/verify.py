@@ -7,6 +7,7 @@ from contextlib import closing
 
 import click
 
+from ..counts import count_of
 from ..errors import RESTORE
 from ..state.storage.database import Address
 from ..state.upkeep.verification import Verdict, findings
@@ -16,12 +17,12 @@ from .base import Command
 
 #: What to say about the findings of each kind.
 _VERDICTS = {
-    Verdict.DAMAGE: f'is damaged: {{}} findings; {RESTORE}',
-    Verdict.DISK: 'cannot be read from its disk: {} findings; check the disk, and verify it once more',
-    Verdict.MISSING: 'needs code that is missing here: {} findings; install the packages that stored it, in a version '
+    Verdict.DAMAGE: f'is damaged: {{}}; {RESTORE}',
+    Verdict.DISK: 'cannot be read from its disk: {}; check the disk, and verify it once more',
+    Verdict.MISSING: 'needs code that is missing here: {}; install the packages that stored it, in a version '
     'that has that code',
-    Verdict.FAILING: 'meets code that fails: {} findings; correct that code, where they say',
-    Verdict.DISAGREES: 'does not agree with itself: {} findings; correct what was stored (hitcounter-shell --write), '
+    Verdict.FAILING: 'meets code that fails: {}; correct that code, where they say',
+    Verdict.DISAGREES: 'does not agree with itself: {}; correct what was stored (hitcounter-shell --write), '
     f'or {RESTORE}',
 }
 
@@ -46,8 +47,8 @@ def main(storage: Address) -> None:
             click.echo(sentence)
             found[verdict] += 1
         for verdict, count in found.items():
-            sentence = f'the database ({database.description}) {_VERDICTS[verdict].format(count)}'
+            sentence = f'the database ({database.description}) {_VERDICTS[verdict].format(count_of(count, "finding"))}'
             click.echo(with_restore(sentence), err=True)
         if found:
             sys.exit(1)
-        click.echo(f'{len(database.db.storage):,} objects checked, no damage found')
+        click.echo(f'{count_of(len(database.db.storage), "object")} checked, no damage found')

@@ -1,4 +1,4 @@
-"""Bounds: how long the texts of a new call may be, so that what one caller sends does not slow down other calls.
+"""Bounds: how long the texts of a new call may be, so that no caller slows down the calls of others.
 
 They are Asterisk's own limits (channel.h): AST_MAX_EXTENSION, AST_CHANNEL_NAME and AST_MAX_UNIQUEID.
 """
@@ -9,7 +9,7 @@ from ..errors import LineRefused
 
 Text = TypeVar('Text', str, str | None)
 
-#: Bytes that a line may have. A longer one is refused: if it were cut, it would be another line.
+#: Bytes that a line may have. A longer one is refused, because a part of it would be another line.
 LINE = 80
 
 #: Bytes that a caller's number and name may have.
@@ -18,7 +18,7 @@ CALLER = 80
 #: Bytes that a channel's unique id may have.
 UNIQUE_ID = 151
 
-#: The end of a text that was cut.
+#: What a text ends with that was cut.
 MARK = '…'
 
 
@@ -28,12 +28,12 @@ def check_line(line: str) -> None:
         raise TypeError(f'the line {line!r} is not a text: give the extension that was dialled')
     if (size := _size(line)) > LINE:
         raise LineRefused(
-            f'line {line[:LINE]!r}... has {size:,} bytes, more than the {LINE} allowed: the call is not counted'
+            f'line {line[:LINE]!r}... has {size:,} bytes, and {LINE} are allowed: the call is not counted'
         )
 
 
 def cut(text: Text, most: int) -> Text:
-    """`text`, or, if it has more than `most` bytes, as much of it as fits with MARK at its end."""
+    """`text` if it has at most `most` bytes, or else its beginning with MARK, within as many bytes."""
     if text is None or (len(text) <= most and text.isascii()) or _size(text) <= most:
         return text
     kept = text[:most]

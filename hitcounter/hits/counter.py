@@ -32,7 +32,7 @@ class HitCounter(Component):
 
     @migration(to=2)
     def say_who_was_withheld(self) -> None:
-        """From now on calls say whether the caller was withheld; for earlier ones that is not known."""
+        """New calls record whether the caller was withheld; for earlier ones that is not known."""
         self._size = Length(len(self._lines))
 
     @update
@@ -52,7 +52,7 @@ class HitCounter(Component):
 
     @query
     def admit(self, line: str, max_lines: int = 0) -> None:
-        """Raise LineRefused if `line` is new, and too long or one more than `max_lines`; 0 allows any number."""
+        """Raise LineRefused for a new line that is too long, or would exceed `max_lines`; 0 allows any number."""
         if line not in self._lines:
             check_line(line)
             if 0 < max_lines <= self._size():
@@ -70,9 +70,9 @@ class HitCounter(Component):
 
     @update
     def forget(self, line: str, before: float, most: int = 1000) -> int:
-        """Forget the first calls of `line` if they were before that time, at most `most`; returns how many.
+        """Forget the first calls of `line`, at most `most`, that were before that time; returns how many.
 
-        Counts and hours stay, and so do the numbers of the calls after them.
+        Counts and hours stay, and later calls keep their numbers.
         """
         return self._lines[line].forget(before, most) if line in self._lines else 0
 
@@ -97,7 +97,7 @@ class HitCounter(Component):
 
     @query
     def hours(self, line: str) -> dict[int, int]:
-        """How many calls `line` had in each hour that had any; an hour is the second since 1970, UTC, it began."""
+        """How many calls `line` had in each hour that had any; the key is when it began, in seconds since 1970, UTC."""
         return dict(self._lines[line].hours.items()) if line in self._lines else {}
 
     def export(self) -> Iterator[dict[str, object]]:
@@ -132,7 +132,7 @@ class HitCounter(Component):
 
 
 def forget(state: State, before: float) -> int:
-    """Forget the calls of every line from before that time, in short updates; returns how many."""
+    """Forget the calls of all lines from before that time, in short updates; returns how many."""
     return forgetting.forget(state, HitCounter, before)
 
 
@@ -150,7 +150,7 @@ class Line(Persistent):
         return self.calls.append((when, *caller))
 
     def began_before(self, when: float) -> bool:
-        """Whether the first call that is not forgotten was before that time."""
+        """Whether the first call on record was before that time."""
         return any(True for _ in self._older(when, 1))
 
     def forget(self, before: float, most: int) -> int:
@@ -159,6 +159,6 @@ class Line(Persistent):
         return count
 
     def _older(self, before: float, most: int) -> Iterator[object]:
-        """The first calls that are not forgotten, `most` of them, up to the first that was not before that time."""
+        """The first calls on record, at most `most`, up to the first that was not before that time."""
         oldest = islice(self.calls.since(self.calls.first), most)
         return takewhile(lambda numbered: cast(float, numbered[1][0]) < before, oldest)

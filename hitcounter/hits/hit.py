@@ -8,7 +8,7 @@ from .times import format_time
 
 
 class Caller(NamedTuple):
-    """Who called, as the phone says. None is what Asterisk does not know, or may not show."""
+    """Who called, as the phone says; None for what Asterisk does not know, or may not show."""
 
     caller_id: str | None
     name: str | None
@@ -25,7 +25,7 @@ class Caller(NamedTuple):
         return cls(environment.caller_id, environment.caller_name, environment.unique_id, withheld)
 
     def cut(self) -> 'Caller':
-        """The same, with texts that are cut to Asterisk's own limits."""
+        """The same caller, with texts cut to Asterisk's own limits."""
         return Caller(
             cut(self.caller_id, CALLER), cut(self.name, CALLER), cut(self.unique_id, UNIQUE_ID), self.withheld
         )

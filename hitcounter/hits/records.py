@@ -1,4 +1,4 @@
-"""The calls of the hit counter as CSV and as JSON lines, one row for each: what is written reads back the same.
+"""The calls of the hit counter as CSV and as JSON lines, a row for each; what is written reads back the same.
 
 The records of other components are written in the same way, but not read.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
 
+from ..counts import count_of
 from ..errors import ExportFailed, ImportRefused
 from ..state import Components, ReadConnection, State
 from ..state.model.blame import described
@@ -35,13 +36,13 @@ __all__ = [
 #: The fields of a call.
 FIELDS = ('line', 'number', 'time', 'caller_id', 'name', 'unique_id', 'withheld')
 
-#: The fields of a call in schema 1 of the hit counter. Such exports are read, and also written, for earlier programs.
+#: The fields of a call in schema 1 of the hit counter. Such rows are read, and written for earlier programs.
 EARLIER = FIELDS[:-1]
 
 #: Bytes that a row may have.
 LONGEST = 1_000_000
 
-#: Calls that are taken in one transaction, so that none holds up the others.
+#: Calls that one transaction imports, so that it does not hold up others for long.
 AT_ONCE = 200
 
 _PLAIN = re.compile(r'[^",\r\n]+').fullmatch
@@ -61,11 +62,11 @@ class Format(NamedTuple):
 
     #: The line before the first row, for these fields, or nothing.
     heading: Callable[[Sequence[str]], str]
-    #: Raises TypeError for what is not a plain value.
+    #: The row as text. Raises TypeError for what is not a plain value.
     spell: Callable[[Mapping[str, object]], str]
-    #: The call in a row whose heading named these fields. Raises ValueError if it is not one.
+    #: The call in a row that has these fields. Raises ValueError if it is not a call.
     read: Callable[[str, Sequence[str]], Row]
-    #: Whether the end of a text line with so many quotation marks before it ends the row.
+    #: Whether a row ends at the end of a text line, given the number of quotation marks in the row by then.
     is_whole: Callable[[int], bool]
 
     @property
@@ -78,10 +79,13 @@ class Format(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """How many calls were taken so far, and how many were there already."""
+    """How many calls were imported so far, and how many were there already."""
 
-    taken: int
+    new: int
     known: int
+
+    def __str__(self) -> str:
+        return f'{count_of(self.new, "call")} imported, {self.known:,} already there'
 
 
 def export_records(
@@ -91,9 +95,9 @@ def export_records(
     fields: Sequence[str] | None = None,
     first: Iterable[Mapping[str, object]] = (),
 ) -> Iterator[bytes]:
-    """The heading, which may be empty, and each row of the component `name`, as it was when the session was opened.
+    """The heading, which may be empty, and each row of the component `name`, as of when the connection was opened.
 
-    `fields` are those to write; None for those of the first row, and for nothing at all if there is no row. The rows
+    `fields` are those to write. None means those of the first row; without a row there is then no heading. The rows
     `first` come before those of the component. Raises ExportFailed for an error of the component.
     """
     wanted = fields
@@ -118,7 +122,7 @@ def export_records(
 
 
 def forgotten_calls(session: ReadConnection) -> Iterator[Mapping[str, object]]:
-    """A row without a caller for each forgotten call, so that an import gets all numbers of a line."""
+    """A row without a caller for each forgotten call, so that an import finds all numbers of a line."""
     counter: HitCounter = session.root[HitCounter.name]
     for line in counter.lines():
         for hit in _forgotten(counter, line):
@@ -135,20 +139,20 @@ def _forgotten(counter: HitCounter, line: str) -> Iterator[Hit]:
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
-    """Take the calls of `file`, some in each transaction, and yield the progress.
+    """Import the calls of `file`, some in each transaction, and yield the progress.
 
     Raises ImportRefused for a row that is not a call or does not continue its line's numbers; those before it may have
-    been taken. Calls that are there already are passed over, so the same file may be imported again. Ctrl-C waits for
+    been imported. Calls that are there already are skipped, so the same file may be imported again. Ctrl-C waits for
     the transaction that is being stored.
     """
-    taken = known = 0
+    imported = known = 0
     rows = _read(file, form)
     while batch := list(islice(rows, AT_ONCE)):
         with put_off() as late:
             new = state.update(_import, batch)
-        taken += new
+        imported += new
         known += len(batch) - new
-        yield Imported(taken, known)
+        yield Imported(imported, known)
         if late.came:
             raise KeyboardInterrupt
 
@@ -161,7 +165,7 @@ def _import(components: Components, rows: Iterable[tuple[int, Row]]) -> int:
             imported += _import_row(components[HitCounter], row)
         except ValueError as error:
             raise ImportRefused(
-                f'row {place}: {error}; up to {AT_ONCE} rows before it were not taken either: fix it, and import '
+                f'row {place}: {error}; up to {AT_ONCE} rows before it were not imported either: fix it, and import '
                 f'the whole file again'
             ) from error
     return imported
@@ -173,13 +177,13 @@ def _import_row(counter: HitCounter, row: Row) -> bool:
     last = counter.count(line)
     if hit.number > 1 and not last:
         raise ValueError(
-            f'line {line!r} would begin with call {hit.number}: where those before are forgotten, '
-            f'a backup of the whole database moves it'
+            f'line {line!r} would begin with call {hit.number}: if the calls before it were forgotten, '
+            f'export with --forgotten, or move the whole database by a backup'
         )
     if 1 <= hit.number <= last:
         known = next(counter.since(line, hit.number), hit)
         if known.number == hit.number and not _is_same(known, hit):  # else it is forgotten
-            raise ValueError(f'call {hit.number} of line {line!r} is here, and another one')
+            raise ValueError(f'the database has another call {hit.number} of line {line!r}')
         return False
     counter.import_hit(line, hit)
     return True
@@ -193,7 +197,7 @@ def _is_same(one: Hit, other: Hit) -> bool:
 
 
 def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:
-    """Each row with the number of the text line it begins at."""
+    """Each row, with the number of the text line at which it begins."""
     rows = iter(lambda: file.readline(LONGEST), b'')
     fields = _heading(next(rows, b''), form) if form.header else FIELDS
     pieces: list[bytes] = []
@@ -231,7 +235,7 @@ def _parse(text: bytes, form: Format, fields: Sequence[str], place: int) -> Row:
 
 
 def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id: Any, withheld: Any = None) -> Row:
-    """What the fields say, if it can be said of a call."""
+    """The call that has these fields. Raises ValueError if none can have them."""
     for text in (line, time, unique_id, caller_id or '', name or ''):
         if not isinstance(text, str):
             raise ValueError(f'{text!r} is not a text')
@@ -243,7 +247,7 @@ def _row(line: Any, number: Any, time: Any, caller_id: Any, name: Any, unique_id
     return Row(line, Hit(number, parse_time(time), Caller(caller_id, name, unique_id, withheld)))
 
 
-# JSON lines. All of it is ASCII, because JSON has no other way to write a byte that is not UTF-8.
+# JSON lines, all ASCII: JSON has no other way to write a byte that is not UTF-8.
 
 
 def _to_json(row: Mapping[str, object]) -> str:
@@ -253,11 +257,11 @@ def _to_json(row: Mapping[str, object]) -> str:
 def _from_json(text: str, _: Sequence[str]) -> Row:
     value = json.loads(text)
     if not isinstance(value, dict) or set(value) not in (set(FIELDS), set(EARLIER)):
-        raise ValueError(f'it must be an object of {", ".join(FIELDS)}')
+        raise ValueError(f'it must be an object with {", ".join(FIELDS)}')
     return _row(**value)
 
 
-# CSV. A text is in quotes, also an empty one; nothing at all is what Asterisk did not know.
+# CSV. Texts are in quotes, even empty ones; an empty field is what Asterisk did not know.
 
 
 def _csv_heading(fields: Sequence[str]) -> str:
@@ -292,14 +296,14 @@ def _split(text: str, count: int) -> list[str | None]:
     end = -1
     while end < len(text):
         found = _FIELD.match(text, end + 1)
-        assert found  # it takes nothing, too
+        assert found  # it also matches nothing
         quoted, plain = found.groups()
         fields.append(plain or None if quoted is None else quoted.replace('""', '"'))
         end = found.end()
         if text[end : end + 1] not in ('', ','):
             raise ValueError(f'a comma is missing at character {end + 1}')
     if len(fields) != count:
-        raise ValueError(f'it has {len(fields)} fields, not {count}')
+        raise ValueError(f'it has {count_of(len(fields), "field")}, not {count}')
     return fields
 
 

@@ -17,7 +17,7 @@ class Moment(str):
 
 
 def format_time(seconds: float) -> Moment:
-    """ISO 8601 in UTC, with at least six decimals, and as many as it takes to read back as the same number."""
+    """The time in ISO 8601, UTC, with at least six decimals, and as many as it takes to read back the same number."""
     exact = Decimal(repr(seconds))
     whole = floor(exact)
     digits = f'{_EXACT.subtract(exact, whole):f}'.partition('.')[2]
@@ -25,7 +25,7 @@ def format_time(seconds: float) -> Moment:
 
 
 def parse_time(text: str) -> float:
-    """The number of which `format_time` makes `text`. Raises ValueError."""
+    """The seconds since 1970, UTC, from which `format_time` makes `text`. Raises ValueError for any other text."""
     found = re.fullmatch(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,400})?Z', text, re.ASCII)
     if not found:
         raise ValueError(f'{text!r} is not a time such as 2026-01-31T12:00:00.000000Z')

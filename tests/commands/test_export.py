@@ -47,7 +47,7 @@ def test_what_is_exported_is_imported_elsewhere_and_exported_the_same(
     os.remove(tmp_path / 'hits.fs.guard')
     count()
     done = hitcounter('import', 'calls.csv')
-    assert (done.returncode, done.stdout, done.stderr) == (0, '4 calls taken, 0 were there\n', '4 calls read\n')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '4 calls imported, 0 already there\n', '4 calls read\n')
     hitcounter('export', 'again.csv')
     assert (tmp_path / 'again.csv').read_bytes() == (tmp_path / 'calls.csv').read_bytes()
 
@@ -80,10 +80,12 @@ def test_an_import_that_is_interrupted_says_how_many_calls_it_took_and_goes_on_t
         assert importing.stderr
         said = importing.stderr.read()
         importing.stdin.close()
-    assert said.endswith(f'interrupted: {AT_ONCE} calls taken, 0 were there; import the whole file again to go on\n')
+    assert said.endswith(
+        f'interrupted: {AT_ONCE} calls imported, 0 already there; import the whole file again to go on\n'
+    )
     assert importing.returncode == 130
     again = hitcounter('import', '--format', 'jsonl', '-', input=rows)
-    assert again.stdout == f'10 calls taken, {AT_ONCE} were there\n'
+    assert again.stdout == f'10 calls imported, {AT_ONCE} already there\n'
 
 
 def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, server: ServerProcess) -> None:
@@ -91,7 +93,7 @@ def test_standard_output_and_input_will_do_beside_the_server(hitcounter: Run, se
     calls = hitcounter('export', '-', '--format', 'jsonl').stdout
     following = calls.replace('"number": 1,', '"number": 2,')
     done = hitcounter('import', '--format', 'jsonl', '-', input=calls + following)
-    assert done.stdout == '1 calls taken, 1 were there\n'
+    assert done.stdout == '1 call imported, 1 already there\n'
     assert server.number() == 3
     refused = hitcounter('import', '--format', 'jsonl', '-', input=calls.replace('"number": 1,', '"number": 9,'))
     assert (refused.returncode, refused.stdout) == (1, '')
@@ -182,7 +184,7 @@ def test_calls_are_written_as_the_program_of_the_earlier_schema_imports_them(
     earlier = hitcounter('export', '--schema', '1', '--format', 'csv', '-').stdout
     assert earlier.splitlines()[0] == 'line,number,time,caller_id,name,unique_id'
     assert earlier.splitlines()[1].endswith(',,,"17.1"')
-    assert hitcounter('import', '--format', 'csv', '-', input=earlier).stdout == '0 calls taken, 1 were there\n'
+    assert hitcounter('import', '--format', 'csv', '-', input=earlier).stdout == '0 calls imported, 1 already there\n'
 
 
 def test_a_database_of_an_earlier_schema_is_exported_as_that_schema_did(hitcounter: Run, tmp_path: Path) -> None:
@@ -202,6 +204,6 @@ def test_a_database_with_forgotten_calls_is_moved_with_its_numbers_and_hours(
     assert hitcounter('export', '--forgotten', 'calls.csv').stderr == '330 calls written\n'
     os.remove(tmp_path / 'hits.fs')
     count()
-    assert hitcounter('import', 'calls.csv').stdout == '330 calls taken, 0 were there\n'
+    assert hitcounter('import', 'calls.csv').stdout == '330 calls imported, 0 already there\n'
     assert shell('-c', ask).stdout == before
     assert hitcounter('verify').returncode == 0

@@ -19,7 +19,7 @@ def test_who_called_is_gone_from_the_disk_after_a_pack_and_the_counts_stay(
     for _ in range(3):
         server.number(caller_id=CALLER)
     done = hitcounter('forget', '--keep-calls', '0s')
-    assert (done.returncode, done.stdout, done.stderr) == (0, '3 calls are forgotten\n', '')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '3 calls forgotten\n', '')
     assert 'hits.fs' in holds_the_caller(tmp_path)
     assert hitcounter('pack', '--pack-keep', '0s').returncode == 0
     assert holds_the_caller(tmp_path) == []
@@ -36,13 +36,13 @@ def holds_the_caller(folder: Path) -> list[str]:
 
 def test_what_is_younger_is_kept(hitcounter: Run, count: Callable[..., None]) -> None:
     count('31415')
-    assert hitcounter('forget', '--keep-calls', '90 d').stdout == '0 calls are forgotten\n'
+    assert hitcounter('forget', '--keep-calls', '90 d').stdout == '0 calls forgotten\n'
 
 
 def test_the_server_forgets_by_itself(start: Start) -> None:
     server = start('--keep-calls', '0s')
     server.number()
-    server.log.wait(r'forgot 1 calls of more than 0 s ago')
+    server.log.wait(r'forgot 1 call of more than 0 s ago')
     assert server.number() == 2
 
 

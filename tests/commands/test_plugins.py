@@ -129,7 +129,7 @@ def test_calls_are_imported_and_forgotten_beside_the_other_component(
     exported = hitcounter('export', '--format', 'csv', '-', env=env).stdout
 
     assert hitcounter('import', '--format', 'csv', '-', input=exported, env=env).returncode == 0
-    assert hitcounter('forget', '--keep-calls', '0s', env=env).stdout == '1 calls are forgotten\n'
+    assert hitcounter('forget', '--keep-calls', '0s', env=env).stdout == '1 call forgotten\n'
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_what_another_component_keeps_of_callers_is_forgotten_too(
 ) -> None:
     env = with_guests()
     done = hitcounter('forget', '--keep-calls', '0s', env=env)
-    assert (done.returncode, done.stdout) == (0, '1 calls are forgotten\n2 records of guests are forgotten\n')
+    assert (done.returncode, done.stdout) == (0, '1 call forgotten\n2 records of guests forgotten\n')
     assert hitcounter('export', '--component', 'guests', '--format', 'csv', '-', env=env).stdout == ''
 
 
@@ -174,7 +174,7 @@ def test_a_component_that_cannot_forget_is_named_and_keeps_no_other_from_it(
     hitcounter: Run, with_guests: Callable[..., dict[str, str]], odd: str, said: str
 ) -> None:
     done = hitcounter('forget', '--keep-calls', '0s', env=with_guests(odd))
-    assert (done.returncode, done.stdout) == (1, '1 calls are forgotten\n')
+    assert (done.returncode, done.stdout) == (1, '1 call forgotten\n')
     assert re.fullmatch(
         rf'Error: not all is forgotten of guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix that, and do '
         r'it again\n',
@@ -194,10 +194,10 @@ def test_the_server_forgets_for_another_component_whatever_becomes_of_a_third(
     server = start('--keep-calls', '0s', env=env)
     assert server.number(url='agi://127.0.0.1/odd/1') == 1
     server.log.wait('forgetting of odd failed, and is tried again later')
-    server.log.wait('forgot 1 calls of more than 0 s ago')
+    server.log.wait('forgot 1 call of more than 0 s ago')
     server.log.wait('forgot 2 records of guests of more than 0 s ago')
     server.number()
-    server.log.wait('forgot 1 calls of more than 0 s ago', 2)
+    server.log.wait('forgot 1 call of more than 0 s ago', 2)
     assert server.log.lines('tried again later: no forgetting')
 
 

@@ -9,7 +9,7 @@ from hitcounter.commands.progress import Progress
 
 
 def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    calls = Progress('calls read')
+    calls = Progress('call', 'read')
     for count in range(0, 250_001, 50_000):
         calls.reach(count)
     calls.finish()
@@ -19,7 +19,7 @@ def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[s
 def test_on_a_terminal_one_line_counts_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
     monkeypatch.setattr(progress, '_PAUSE', -1.0)
-    calls = Progress('calls read')
+    calls = Progress('call', 'read')
     calls.reach(5)
     calls.reach(1005)
     calls.finish()

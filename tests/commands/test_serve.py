@@ -297,7 +297,7 @@ def test_a_signal_lets_the_calls_end_and_closes_all(server: ServerProcess, numbe
     assert call.events[-1] == SaidNumber(1)
     assert call.status == 'SUCCESS'
     assert server.wait() == 0
-    server.log.wait('stopped: 1 calls ended, 0 closed, 0 forced')
+    server.log.wait('stopped: 1 call ended, 0 closed, 0 forced')
     assert not (tmp_path / 'hits.fs.shared' / 'socket').exists()
     FileStorage(str(tmp_path / 'hits.fs')).close()  # the lock is free
     with socket.socket() as other:
@@ -516,7 +516,7 @@ def test_it_drains_and_stops_where_the_system_gives_no_more_threads(start_with: 
         assert go_on().status == 'SUCCESS'
 
     assert server.wait() == 0
-    server.log.wait('stopped: 1 calls ended')
+    server.log.wait('stopped: 1 call ended')
     assert 'Traceback' not in str(server.log)
 
 

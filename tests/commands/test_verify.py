@@ -34,7 +34,7 @@ def test_each_finding_is_a_line_and_the_status_is_1(
         "hits cannot be checked (AttributeError: '_Piece' object has no attribute '_records')"
     ]
     assert done.stderr == (
-        f'the database ({path}, as it was when opened) is damaged: 1 findings; {with_restore("restore a backup")}\n'
+        f'the database ({path}, as it was when opened) is damaged: 1 finding; {with_restore("restore a backup")}\n'
     )
 
 
@@ -66,6 +66,6 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
         1,
         f"polls cannot be checked, because its code fails (AttributeError: 'Ballots' object has no attribute 'nosuch', "
         f'in {tmp_path}/ballots.py, line {line})\n',
-        f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 findings; correct that '
+        f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 finding; correct that '
         f'code, where they say\n',
     )

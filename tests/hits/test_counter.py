@@ -216,7 +216,7 @@ def test_texts_as_long_as_those_of_asterisk_are_stored_whole(state: State) -> No
 @pytest.mark.parametrize('line', ['9' * 81, 'é' * 41, '9' * 60_000])
 def test_a_call_to_an_extension_that_asterisk_cannot_have_is_refused(state: State, line: str) -> None:
     call, asterisk = connect(Channel(extension=line))
-    with pytest.raises(LineRefused, match=r'has .* bytes, more than the 80 allowed: the call ') as refused:
+    with pytest.raises(LineRefused, match=r'has .* bytes, and 80 are allowed: the call ') as refused:
         tell_the_number(call, state)
     assert asterisk.events == [Answered(), *map(Played, APOLOGY)]
     assert len(str(refused.value)) < 300

@@ -172,7 +172,7 @@ def test_forgotten_calls_are_not_exported_nor_brought_back(state: State, form: F
     [
         (Hit(3, 0.0, BOB), "row {}: call 3 does not continue line '31415', whose next one is 2"),
         (Hit(0, 0.0, BOB), "row {}: call 0 does not continue line '31415', whose next one is 2"),
-        (Hit(1, 0.0, BOB), "row {}: call 1 of line '31415' is here, and another one"),
+        (Hit(1, 0.0, BOB), "row {}: the database has another call 1 of line '31415'"),
     ],
 )
 def test_what_does_not_continue_the_numbers_is_refused_with_its_row(
@@ -201,13 +201,13 @@ JSON = {'line': '1', 'number': 1, 'time': '2026-11-25T13:02:44Z', 'caller_id': N
     [
         ('jsonl', b'{', 'row 1 is not a call'),
         ('jsonl', b'[' * 100_000, 'row 1 is not a call'),
-        ('jsonl', b'[]', 'must be an object of line, number'),
+        ('jsonl', b'[]', 'must be an object with line, number'),
         ('jsonl', json.dumps({**JSON, 'number': '1'}).encode(), "'1' is not the number of a call"),
         ('jsonl', json.dumps({**JSON, 'number': True}).encode(), 'True is not the number of a call'),
         ('jsonl', json.dumps({**JSON, 'line': None}).encode(), 'None is not a text'),
         ('jsonl', json.dumps({**JSON, 'name': 5}).encode(), '5 is not a text'),
         ('jsonl', json.dumps({**JSON, 'time': 'now'}).encode(), "'now' is not a time"),
-        ('jsonl', json.dumps({**JSON, 'more': 1}).encode(), 'must be an object of'),
+        ('jsonl', json.dumps({**JSON, 'more': 1}).encode(), 'must be an object with'),
         ('jsonl', json.dumps({**JSON, 'withheld': 1}).encode(), '1 does not say whether the caller was withheld'),
         ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5",perhaps\n', "'perhaps' does not say"),
         ('csv', FORMATS['csv'].header.encode() + b'1,1,2026-11-25T13:02:44Z,,,"5"\n', 'it has 6 fields, not 7'),

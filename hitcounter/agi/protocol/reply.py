@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ...counts import count_of
 from ...errors import ProtocolError
 
 #: Bytes that one reply may have; the longest (a variable, a usage text) have about ten thousand.
@@ -181,9 +182,9 @@ def _shown(data: bytes) -> str:
     word = _FIRST_WORD(data)
     size = len(data.partition(b'\n')[0])
     if word is None:
-        return f'a line of {size} bytes'
+        return f'a line of {count_of(size, "byte")}'
     cause = ' (a value before it contains a newline)' if word[0].startswith(b'agi_') else ''
-    return f'a line of {size} bytes that begins with {_text(word[0])!r}{cause}'
+    return f'a line of {count_of(size, "byte")} that begins with {_text(word[0])!r}{cause}'
 
 
 def _text(data: bytes) -> str:

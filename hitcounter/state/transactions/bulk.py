@@ -7,6 +7,7 @@ from typing import Any
 
 from transaction.interfaces import TransientError
 
+from ...counts import count_of
 from ...errors import BulkStopped, Interrupted, OutcomeUnknown, StateClosed, UpdateFailed
 from ..model.root import Root
 from .interrupts import put_off
@@ -49,12 +50,12 @@ def store(
     stored = 0
     size = AT_ONCE
     while share := arguments.next(size):
-        said = f'{stored} of {label} are stored'
+        said = f'stored {count_of(stored, "update")} of {label}'
         try:
             with put_off() as late:
                 done = run(_some(update, share), f'bulk {label}')
         except KeyboardInterrupt as error:
-            raise Interrupted(f'{said}, and up to {len(share)} more may be') from error
+            raise Interrupted(f'{said}, and perhaps up to {len(share)} more') from error
         except (UpdateFailed, OutcomeUnknown, StateClosed) as error:  # not raised by `update`: that would be _Failed
             raise BulkStopped(stored, f'{said}, and then it stopped: {error}') from error
         except Exception as error:  # noqa: BLE001 -- chained, once it is alone
@@ -67,10 +68,12 @@ def store(
         stored += done
         progress(stored)
         if late.came:
-            raise Interrupted(f'{stored} of {label} are stored')
+            raise Interrupted(f'stored {count_of(stored, "update")} of {label}')
     if arguments.error is not None:
         raise BulkStopped(
-            stored, f'{stored} of {label} are stored, and then the arguments could not be read: {arguments.error}'
+            stored,
+            f'stored {count_of(stored, "update")} of {label}, and then the arguments could not be read: '
+            f'{arguments.error}',
         ) from arguments.error
     return stored
 

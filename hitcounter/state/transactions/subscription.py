@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from ...counts import count_of
 from ...errors import SubscriptionLost
 
 #: Transactions that may wait for a subscriber before its subscription is lost.
@@ -32,7 +33,8 @@ class Subscription:
         self._is_lost = False
 
     def __repr__(self) -> str:
-        return f'<Subscription, {"lost" if self._is_lost else f"{self._transactions.qsize()} transactions waiting"}>'
+        waiting = f'{count_of(self._transactions.qsize(), "transaction")} waiting'
+        return f'<Subscription, {"lost" if self._is_lost else waiting}>'
 
     def __iter__(self) -> Iterator[Stored]:
         while (transaction := self._transactions.get()) is not None:

@@ -194,7 +194,7 @@ def test_an_update_that_does_not_end_is_not_waited_for_for_ever(state: State, mo
 
 def test_bulk_says_how_many_are_stored(state: State) -> None:
     words = ['one', 'press', 'three']
-    with pytest.raises(Interrupted, match=r'^3 of keys\.add are stored$'):
+    with pytest.raises(Interrupted, match=r'^stored 3 updates of keys\.add$'):
         state.bulk(Keys.add, [(word,) for word in words])
     assert state[Keys].all() == words
 

@@ -149,7 +149,7 @@ def test_bulk_ends_a_transaction_when_others_have_waited_long_enough(
 @pytest.mark.parametrize('wrong', ['bad', 'unstorable'])
 def test_bulk_stops_at_the_first_that_fails(state: State, wrong: str) -> None:
     words = [str(number) for number in range(30)]
-    with pytest.raises(BulkStopped, match=r'17 of words\.add are stored, and the next one failed') as stopped:
+    with pytest.raises(BulkStopped, match=r'stored 17 updates of words\.add, and the next one failed') as stopped:
         state.bulk(Words.add, [(word,) for word in [*words[:17], wrong, *words[17:]]])
     assert stopped.value.stored == 17
     assert state[Words].all() == words[:17]
@@ -162,7 +162,7 @@ def test_bulk_stores_what_came_before_its_arguments_failed(state: State) -> None
             yield (str(number),)
         raise OSError('the file ends')
 
-    with pytest.raises(BulkStopped, match=r'17 of .* are stored, and then .* be read: the file ends') as stopped:
+    with pytest.raises(BulkStopped, match=r'stored 17 updates of .*, and then .* be read: the file ends') as stopped:
         state.bulk(Words.add, words())
     assert stopped.value.stored == len(state[Words].all()) == 17
 
@@ -224,14 +224,16 @@ def test_bulk_stores_what_is_before_the_first_that_fails_whatever_it_raises(stat
             raise error
         parts[Words].add(word)
 
-    with pytest.raises(BulkStopped, match=r'17 of .* are stored, and the next one failed: own') as stopped:
+    with pytest.raises(BulkStopped, match=r'stored 17 updates of .*, and the next one failed: own') as stopped:
         state.bulk(add, [(word,) for word in ['word'] * 17 + ['bad'] + ['word'] * 30])
     assert stopped.value.__cause__ is error
     assert stopped.value.stored == len(state[Words].all()) == 17
 
 
 def test_bulk_takes_nothing_from_beyond_what_cannot_be_an_argument(state: State) -> None:
-    with pytest.raises(BulkStopped, match=r'1 of .* are stored, and then the arguments could not be read') as stopped:
+    with pytest.raises(
+        BulkStopped, match=r'stored 1 update of .*, and then the arguments could not be read'
+    ) as stopped:
         state.bulk(Words.add, [('one',), 'two', ('three',)])  # type: ignore[list-item]
     assert stopped.value.stored == 1
     assert state[Words].all() == ['one']
