@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from tempfile import TemporaryDirectory
+from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.oinspect import OInfo
 from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
-from pygments.token import Token  # type: ignore[import-untyped]  # IPython has it, too
+from pygments.token import Token  # type: ignore[import-untyped]  # IPython requires it
 from traitlets.config import Config
 from ZEO.Exceptions import ClientDisconnected
 
@@ -23,13 +25,22 @@ from ..state import Component
 from ..state.model.component import accesses
 from .workspace import COUNT, GONE, OUTDATED, READING, Workspace
 
+#: How the names of the modules of this package begin.
+_PACKAGE = f'{__name__.partition(".")[0]}.'
+
 #: The most keys of a mapping that the Tab key offers.
 _KEYS = 200
 
 _OF_STATE = re.compile(r'state\[(?P<component>\w+)\]\.(?P<begin>\w*)$')
 
-#: What IPython does not look up: it knows no key but a number written out.
+#: Help that IPython does not show by itself: among keys it looks up only literal numbers.
 _HELP = re.compile(r'(?P<before>\?{0,2})(?P<thing>[\w.]+\[[^\[\]]+\][\w.]*)(?P<after>\?{0,2})')
+
+#: Errors that one sentence explains.
+_EXPECTED = (HitcounterError, ClientDisconnected, KeyboardInterrupt)
+
+#: Errors that are the user's where this package raises them; then its own lines explain nothing.
+_WRONG_INPUT = (TypeError, ValueError, LookupError)
 
 _HELP_MAGIC = 'show_help'
 
@@ -79,7 +90,7 @@ def _equip(shell: Any, workspace: Workspace) -> None:
     shell.Completer.custom_matchers += [_key_matcher(shell.user_ns), _access_matcher(workspace)]
     shell.register_magic_function(partial(_show_help, shell), 'line', _HELP_MAGIC)
     shell.input_transformers_cleanup.append(_help_transformed)
-    shell.set_custom_exc((HitcounterError, ClientDisconnected, KeyboardInterrupt), _error_handler(workspace))
+    shell.set_custom_exc((*_EXPECTED, *_WRONG_INPUT), _error_handler(workspace))
     watch = _Watch(workspace)
     shell.events.register('pre_run_cell', watch.begin)
     shell.events.register('post_run_cell', watch.end)
@@ -176,9 +187,13 @@ class _Watch:
 
 
 def _error_handler(workspace: Workspace) -> Callable[..., None]:
-    def show_error(_: Any, kind: type[BaseException], error: BaseException, *__: Any, **___: Any) -> None:
-        """Show an expected error in one sentence."""
-        if isinstance(error, KeyboardInterrupt):
+    def show_error(
+        shell: Any, kind: type[BaseException], error: BaseException, traceback: TracebackType, *_: Any, **__: Any
+    ) -> None:
+        """Show an expected error in one sentence, and wrong input with the lines of the user."""
+        if not isinstance(error, _EXPECTED):
+            shell.showtraceback((kind, error, _of_user(traceback)))
+        elif isinstance(error, KeyboardInterrupt):
             _say(f'interrupted: {error}' if str(error) else 'interrupted')
         elif isinstance(error, ClientDisconnected):
             _say(f'{GONE}.')
@@ -188,6 +203,18 @@ def _error_handler(workspace: Workspace) -> Callable[..., None]:
             _say(f'{kind.__name__}: {error}')
 
     return show_error
+
+
+def _of_user(traceback: TracebackType) -> TracebackType:
+    """The traceback without the lines of this package, if it ends there."""
+    frames = list(walk_tb(traceback))
+    is_ours = [str(frame.f_globals.get('__name__')).startswith(_PACKAGE) for frame, _ in frames]
+    if not is_ours[-1]:
+        return traceback
+    shown = None
+    for frame, line in reversed(frames[: is_ours.index(True)]):
+        shown = TracebackType(shown, frame, frame.f_lasti, line)
+    return shown or traceback
 
 
 def _say(sentence: str) -> None:

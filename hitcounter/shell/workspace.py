@@ -185,7 +185,7 @@ class _LateState:
 
 
 def _user() -> str:
-    """The name by which the user logged in, or the id of one who has none."""
+    """The login name of the user, or the id of a user without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # since Python 3.13 OSError

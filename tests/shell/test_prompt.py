@@ -270,6 +270,23 @@ def test_what_fails_is_said_in_a_sentence(
     assert 'Traceback' not in shown
 
 
+def test_wrong_input_is_shown_with_the_line_of_the_user_and_not_with_ours(
+    counted: None, open_shell: Callable[..., Terminal]
+) -> None:
+    terminal = open_shell('--write')
+    terminal.prompt()
+
+    wrong = terminal.run('state[HitCounter].hit("31415", "Bob")')
+    own = terminal.run('state.query(lambda parts: 1 + "1")')
+
+    assert '----> 1 state[HitCounter].hit("31415", "Bob")' in wrong
+    assert 'TypeError: the caller is a str: give a Caller' in wrong
+    assert '.py' not in wrong
+    assert '----> 1 state.query(lambda parts: 1 + "1")' in own
+    assert "TypeError: unsupported operand type(s) for +: 'int' and 'str'" in own
+    assert 'hitcounter/state/state.py' in own
+
+
 def test_help_shows_the_signature_the_docstring_and_the_source(
     counted: None, open_shell: Callable[..., Terminal]
 ) -> None:
