@@ -13,6 +13,7 @@ from ..errors import HitcounterError
 from ..state import Database, ReadConnection
 from ..state.storage.database import Address
 from ..state.upkeep.migration import is_due, unfit
+from ..state.upkeep.packing import with_cause
 from ..state.upkeep.status import status
 from . import log, options, plugins
 from .advice import advised
@@ -55,10 +56,8 @@ def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if told['packs_from'] is not None:
         yield (
             'next pack',
-            (
-                f'from {_time(told["packs_from"])} on, because the clock was ahead or is behind now: '
-                f'"hitcounter pack --pack-keep 0d" packs it now, and keeps nothing of the history'
-            ),
+            f'not before {with_cause(told["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps '
+            f'nothing of the history',
         )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:

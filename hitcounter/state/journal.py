@@ -84,7 +84,7 @@ class Journal(Persistent):
                 yield f'record {following} should be where record {first} is'
             following = first + len(piece)
         if following != len(self) + 1:
-            yield f'record {following} should be there, for {len(self)} have been appended'
+            yield f'record {following} is missing, although {len(self)} have been appended'
 
 
 class _Piece(Persistent):

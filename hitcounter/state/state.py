@@ -172,7 +172,7 @@ class State:
         self.close()
 
     def close(self) -> None:
-        """Stop the components, let the updates that wait be stored, then take no more. The database stays open.
+        """Stop the components, store the updates that are waiting, and take no more. The database stays open.
 
         Raises ComponentError when a component cannot be stopped; StateError when the updates could not be stored,
         because one did not end or the writer had failed, and at once within an update or a callback of one.
@@ -191,10 +191,10 @@ def _call(component: type[Component], name: str, state: State) -> None:
 
 
 class _NoWriter:
-    """In the place of the writer of a state that is only read."""
+    """Takes the place of the writer in a state that is only read."""
 
     def run(self, *_: object) -> NoReturn:
-        raise ReadOnly('this state is only read: open it for writing to change it')
+        raise ReadOnly('this state is read-only: open it for writing to change it')
 
     def _nothing(self, _: object) -> None:
         pass
@@ -241,7 +241,7 @@ def _described(method: Callable[..., Any], component: type[Component], name: str
     method.__name__ = name
     method.__qualname__ = f'{component.name}.{name}'
     method.__doc__ = original.__doc__
-    with suppress(TypeError, ValueError):  # of what Python cannot look into
+    with suppress(TypeError, ValueError):  # for what Python cannot inspect
         signature = inspect.signature(original)
         without_self = list(signature.parameters.values())[1:]
         method.__signature__ = signature.replace(parameters=without_self)  # type: ignore[attr-defined]  # for inspect

@@ -157,7 +157,7 @@ def test_where_the_clock_was_ahead_the_server_says_so_and_counts(ahead: None, st
 def test_where_the_clock_was_ahead_the_status_names_the_date_and_the_cure(ahead: None, hitcounter: Run) -> None:
     done = hitcounter('status')
     assert done.stderr == ''
-    assert re.search(r'^next pack +from 203.* UTC on, because .*"hitcounter pack --pack-keep 0d" p', done.stdout, re.M)
+    assert re.search(r'^next pack +not before 203.* UTC, .*"hitcounter pack --pack-keep 0d" p', done.stdout, re.M)
     assert json.loads(hitcounter('status', '--json').stdout)['packs_from'] > time.time() + 3600 * 86400
 
 

@@ -599,7 +599,7 @@ def folder(tmp_path: Path) -> Path:
     ('path', 'reason'),
     [
         ('folder', 'directory'),
-        ('text', 'is not a database of ours, and was left as it is'),
+        ('text', 'is not a ZODB database file, and was left as it is'),
         ('text/below.fs', 'cannot be opened'),
         ('/proc/there/is/no.fs', 'cannot be opened'),
         ('/proc/self/none.fs', 'cannot be opened'),

@@ -125,7 +125,7 @@ def test_a_file_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     done = run('shell', '--storage', f'file://{tmp_path}/diary', '-c', '1')
 
     assert done.returncode == 1
-    assert 'is not a database of ours, and was left as it is' in done.stderr
+    assert 'is not a ZODB database file, and was left as it is' in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -226,7 +226,7 @@ for update in (lambda: state[HitCounter].hit("31415", None), lambda: state.updat
 
     done = shell('-c', code)
 
-    refused = 'ReadOnly this state is only read: open it for writing to change it\n'
+    refused = 'ReadOnly this state is read-only: open it for writing to change it\n'
     assert done.stdout == "2 {'31415': 2}\n" + 2 * refused
 
 

@@ -42,7 +42,7 @@ def test_what_cannot_be_opened_is_said_in_a_sentence(hitcounter: Run, tmp_path: 
     (tmp_path / 'hits.fs').write_bytes(b'a letter to somebody\n' * 9)
     done = hitcounter('verify')
     assert (done.returncode, done.stdout) == (1, '')
-    assert 'is not a database of ours' in done.stderr
+    assert 'is not a ZODB database file' in done.stderr
 
 
 def test_missing_code_and_failing_code_each_have_their_verdict(

@@ -141,7 +141,7 @@ def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> Non
     state.update(lambda parts: parts[HitCounter]._lines['31415'].hours.add(0))
     state.update(lambda parts: parts[HitCounter]._lines['27182'].calls._pieces.clear())
     assert state.query(lambda parts: list(parts[HitCounter].check())) == [
-        "line '27182': record 1 should be there, for 1 have been appended",
+        "line '27182': record 1 is missing, although 1 have been appended",
         "line '31415' has 1 call, but its hours count 2",
     ]
 

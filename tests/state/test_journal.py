@@ -102,7 +102,7 @@ def test_a_journal_that_lost_a_piece_says_so() -> None:
     del journal._pieces[PIECE + 1]
     assert list(journal.check()) == [f'record {PIECE + 1} should be where record {2 * PIECE + 1} is']
     del journal._pieces[2 * PIECE + 1]
-    assert list(journal.check()) == [f'record {PIECE + 1} should be there, for {3 * PIECE} have been appended']
+    assert list(journal.check()) == [f'record {PIECE + 1} is missing, although {3 * PIECE} have been appended']
 
 
 @pytest.mark.parametrize('record', [5, 'abc', [1, 2], None])

@@ -101,7 +101,7 @@ def test_a_database_that_is_closed_before_its_state_closes_that_too_and_says_so(
     database = open_database(f'file://{tmp_path}/test.fs', share=True)
     state = State(database, [Notes])
     assert state[Notes].add('one') == 1
-    with pytest.raises(StateError, match=r'test\.fs was closed before the state on it, which now takes no more'):
+    with pytest.raises(StateError, match=r'test\.fs was closed before the state that uses it: close the state first'):
         database.close()
     with pytest.raises(StateClosed):
         state[Notes].add('late')

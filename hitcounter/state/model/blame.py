@@ -93,7 +93,7 @@ def _failing_class(error: BaseException) -> str | None:
 
 
 def _failing(reader: Any, record: bytes) -> Iterator[object]:
-    """What of the code that `record` names fails with it, though its bytes are whole."""
+    """The code, among that which `record` names, that fails with it although its bytes are intact."""
     names: list[tuple[str, str]] = []
 
     def note(*name: str) -> object:
@@ -114,7 +114,7 @@ def _failing(reader: Any, record: bytes) -> Iterator[object]:
 
 
 def is_whole(record: bytes) -> bool:
-    """Whether the bytes of a record can be read, whatever the classes that it names are like."""
+    """Whether the bytes of a record can be read, regardless of the classes that it names."""
     return _can_be_read(record, lambda *_: _Anything)
 
 
@@ -128,7 +128,7 @@ class _AnyMember(type):
 
 
 class _Anything(Persistent, metaclass=_AnyMember):
-    """In the place of a class: it takes any stored state."""
+    """Takes the place of a class, and takes any stored state."""
 
     def __new__(cls, *_: object) -> Any:
         return super().__new__(cls)
@@ -171,7 +171,7 @@ def _is_of_others(kind: Any) -> bool:
 
 
 def _is_missing(kind: object) -> bool:
-    """Whether it is in the place of a class whose code is missing."""
+    """Whether it takes the place of a class whose code is missing."""
     return isinstance(kind, type) and issubclass(kind, Broken)
 
 
@@ -244,7 +244,5 @@ def blaming(what: str) -> Iterator[None]:
         if raised_at(error):
             raise ComponentError(f'{what}, because code fails ({described(error)}): correct that code') from error
         if isinstance(error, UNREADABLE):
-            raise DatabaseRefused(
-                f'{what} ({reason(error)}): check its disk, or to the process that serves it'
-            ) from error
+            raise DatabaseRefused(f'{what} ({reason(error)}): check its disk, or the process that serves it') from error
         raise DatabaseDamaged(f'{what} ({reason(error)}): {RESTORE}') from error

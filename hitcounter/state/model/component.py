@@ -46,7 +46,7 @@ class Component(Persistent):
     #: Components that must be there before this one's first state is made.
     depends: ClassVar[tuple[type['Component'], ...]] = ()
     #: Attributes whose plain lists, dictionaries or sets are not changed in place, or only with `_p_changed`, so that
-    #: the log need not name them. Any persistent class may have it; it may also list classes of collections, such as
+    #: the log does not name them. Any persistent class may have it; it may also list classes of collections, such as
     #: OOBTree, whose values are plain. A subclass adds to it.
     plain_on_purpose: ClassVar[tuple[str | type, ...]] = ()
 
@@ -101,7 +101,7 @@ class Component(Persistent):
 
     @classmethod
     def serve(cls, state: Any) -> None:
-        """Begin what only one process may do, such as to listen on a port; those that this one depends on are serving.
+        """Begin what only one process may do, such as listening on a port; those that this one depends on are serving.
 
         The server alone runs it, once all components have started and before it takes calls; it must return.
         """

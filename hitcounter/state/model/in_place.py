@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _connection_logger = logging.getLogger('ZODB.Connection.of_hitcounter')
 _connection_logger.addFilter(lambda record: not str(record.msg).startswith("Couldn't load state"))
 
-#: What can change without notice to ZODB, subclasses included.
+#: What can change without ZODB noticing, subclasses included.
 _CHANGEABLE = (list, dict, set, bytearray, deque, array)
 
 _MODULES = [module for family in (family32, family64) for module in (family.OO, family.IO, family.UO)]
@@ -35,7 +35,7 @@ _TREES = {kind: module.BTree for module in _MODULES for kind in (module.BTree, m
 
 # What was found so far, an entry for each class, shared by all connections: at worst two threads find it twice.
 
-#: Types whose objects cannot change without notice.
+#: Types whose objects cannot change unnoticed.
 _steady: set[type] = set()
 
 #: For each class, the function that examines its objects.
@@ -186,7 +186,7 @@ def _is_changeable(kind: type) -> bool:
 def _warn(found: str, name: str, owner: type | None) -> None:
     where = f'the plain_on_purpose of {owner.__qualname__}' if owner else 'the plain_on_purpose of its component'
     logger.warning(
-        '%s, and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
+        '%s, and a change within it is not stored: use a persistent kind, or assign a new one to change it; if the '
         'code does that, name %s in %s',
         found,
         name,

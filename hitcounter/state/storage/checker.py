@@ -91,7 +91,7 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
         whole = _whole(path, file, size, reader)
         _check_last(path, stored, _last(file, whole))
         if size > whole and _last(file, size) is not None:
-            todo = remedy(path, f'give up what follows with "truncate -s {whole}"')
+            todo = remedy(path, f'discard what follows with "truncate -s {whole}"')
             raise DatabaseDamaged(
                 f'{path!r} is damaged at byte {whole}, and transactions follow: it was left as it is; {todo}'
             )
@@ -99,13 +99,13 @@ def check(path: str, reader: type[DatabaseFile] = DatabaseFile) -> int:
 
 
 def _check_ours(path: str) -> int:
-    """The size of the file at `path`. Raises DatabaseRefused unless it begins as a database, or there is nothing."""
+    """The size of the file at `path`. Raises DatabaseRefused if what it holds is not a database."""
     size = _size(path)
     if size:
         with open(path, 'rb') as file:
             begin = file.read(len(_MAGIC))
         if begin != _MAGIC:
-            strange = f'{path!r} is not a database of ours, and was left as it is'
+            strange = f'{path!r} is not a ZODB database file, and was left as it is'
             if accepted(path) or _left(path):
                 raise DatabaseDamaged(f'{strange}: {remedy(path, "name another file")}')
             raise DatabaseRefused(f'{strange}: name another file')
@@ -115,14 +115,14 @@ def _check_ours(path: str) -> int:
 def _size(path: str) -> int:
     if not os.path.exists(path):
         return 0
-    if not os.path.isfile(path):  # what is written to a device is gone, and a pipe is waited for
+    if not os.path.isfile(path):  # what is written to a device is lost, and opening a pipe would wait
         raise DatabaseRefused(f'{path!r} is a directory, a device or a pipe: name a file')
     return os.path.getsize(path)
 
 
 def check_new(path: str) -> None:
     """Raise DatabaseRefused unless the missing or empty file at `path` may become a new database."""
-    _size(path)  # a device is not to become one
+    _size(path)  # a device cannot become one
     stored, left = remembered(path), _left(path)
     until = '' if stored in (None, BEFORE_ALL) else f' until {_when(stored)}'
     if left:
@@ -147,7 +147,7 @@ def _check_last(path: str, stored: list[bytes], last: bytes | None) -> None:
 
 
 def remedy(path: str, otherwise: str = '') -> str:
-    """What to do about a damaged database: go on with what a pack left of it, or else restore it, or do `otherwise`."""
+    """What to do about a damaged database: go on with what a pack left of it, or restore it, or do `otherwise`."""
     last = remembered(path) or BEFORE_ALL
     left = {name: tid for name, tid in _left(path).items() if tid >= last}
     return _go_on_with(left, path) if left else f'{RESTORE}, or {otherwise}' if otherwise else RESTORE

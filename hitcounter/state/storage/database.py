@@ -38,12 +38,12 @@ def open_database(uri: str | Address, *, share: bool = False, read_only: bool = 
 
 
 def open_as_stored(uri: str | Address) -> Database:
-    """Open what `uri` names only to read it, as it is now; a file itself, even if a process shares it."""
+    """Open what `uri` names for reading, as it is now; a file is read directly, even if a process shares it."""
     return address_of(uri).open_as_stored()
 
 
 def open_alone(uri: str | Address) -> Database:
-    """Open what `uri` names to change all of it: a file of no other process, which cannot open it meanwhile.
+    """Open what `uri` names to change all of it; meanwhile no other process can open it if it is a file.
 
     Raises DatabaseInUse if one has it open for longer than a moment, or DatabaseRefused.
     """

@@ -105,21 +105,21 @@ def make_private(*paths: str) -> None:
 
 
 def refuse_planted(path: str) -> None:
-    """Raise DatabaseRefused if what is at `path` is a link, or another user's, who could read what is written to it."""
+    """Raise DatabaseRefused if a link is at `path`, or a file of another user, who could read what is written to it."""
     status, folder = os.lstat(path), os.path.dirname(path)
     if not stat.S_ISREG(status.st_mode):
-        raise DatabaseRefused(f'{path!r} is a link, or else not a file: remove it')
+        raise DatabaseRefused(f'{path!r} is a link, or something else that is not a file: remove it')
     if not is_trusted(status.st_uid) and status.st_uid != os.stat(folder).st_uid:
         owner = name_of(status.st_uid)
         raise DatabaseRefused(
-            f'{path!r} belongs to {owner}, and is to be written by {name_of(os.geteuid())}: remove it, or use a '
-            f'folder where {owner} can make no files'
+            f'{path!r} belongs to {owner}, and {name_of(os.geteuid())} is to write to it: remove it, or use a '
+            f'folder where {owner} cannot create files'
         )
 
 
 @contextmanager
 def private(*paths: str) -> Iterator[None]:
-    """The same, but remove those that are still empty after the block."""
+    """As `make_private`, but remove those that are still empty after the block."""
     make_private(*paths)
     try:
         yield

@@ -40,10 +40,10 @@ from .views import Views
 
 logger = logging.getLogger(__name__)
 
-#: For how many seconds another process may take to free the file, or to answer.
+#: Seconds that another process may take to free the file, or to answer.
 OPEN_TIMEOUT = 5.0
 
-#: Seconds that a server waits for a process that has the file open and does not share it, as one that is ending.
+#: Seconds that a server waits for a process that has the file open without sharing it, such as one that is ending.
 ENDING_TIMEOUT = 60.0
 
 _PAUSE = 0.05

@@ -32,7 +32,7 @@ class Guard:
         self._file = os.open(guard_of(path), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def remember(self, tid: bytes) -> None:
-        """Stamp a transaction that is on disk.
+        """Note a transaction that is on disk.
 
         Not synced itself: after a power failure it may be older than the file, which does no harm,
         but never newer.
@@ -41,13 +41,12 @@ class Guard:
             if tid > self._tid:
                 try:
                     self._write(tid)
-                except (
-                    OSError
-                ) as error:  # the transaction is stored all the same, and its callers must not get an error
+                except OSError as error:
+                    # The transaction is stored all the same, and its callers must not get an error.
                     logger.warning('the guard could not note a transaction: %s', error)
 
     def begin(self, tid: bytes) -> None:
-        """Stamp the last transaction of a file that was just opened, and found whole."""
+        """Note the last transaction of a file that was just opened and found intact."""
         with self._lock:
             if tid != BEFORE_ALL:
                 self._write(tid)

@@ -79,7 +79,7 @@ class GuardedFile(DatabaseFile):
             raise
 
     def _finish(self, tid: bytes, *description: Any) -> None:
-        """As in FileStorage, which would close itself when the disk fails: this stays open to be read."""
+        """As in FileStorage, which would close itself when the disk fails; this stays open for reading."""
         self._file.seek(self._pos + 16)
         self._file.write(self._tstatus.encode())
         try:
@@ -107,16 +107,16 @@ class GuardedFile(DatabaseFile):
                 os.remove(f'{self._file_name}.index.index_tmp')
 
     def pack(self, t: float, referencesf: Any, gc: bool | None = None) -> None:
-        """As in FileStorage, but a single rename replaces the file by the packed one, which is on disk by then.
+        """As in FileStorage, but a single rename replaces the file with the packed one, which is on disk by then.
 
-        So a process that is killed leaves either of them, whole, under the database's name. Raises StateClosed if the
-        file is closed meanwhile, PackMetDamage, PackFailed or NoRoom; then the file is as it was.
+        So if the process is killed, the file under the database's name is one of the two, and intact. Raises
+        StateClosed if the file is closed meanwhile, PackMetDamage, PackFailed or NoRoom; then the file is as it was.
         """
         with self.__packing, self.__saying_why():
             self.__go_on()
             if is_mount_point(self._file_name):
                 raise PackFailed(
-                    f'{self._file_name!r} is mounted by itself, so that a packed file cannot replace it: mount its '
+                    f'{self._file_name!r} is mounted by itself, so a packed file cannot replace it: mount its '
                     f'folder instead'
                 )
             if self._index:
@@ -172,7 +172,7 @@ class GuardedFile(DatabaseFile):
         with closing(PeriodicTask('pack sync', _SYNC_PAUSE, lambda: _sync_if_there(f'{self._file_name}.pack'))):
             try:
                 size = packer.pack()
-            except RedundantPackWarning:  # the pack before has removed all there is to remove
+            except RedundantPackWarning:  # an earlier pack has removed everything
                 return
             finally:
                 packer.close()
@@ -219,7 +219,7 @@ class GuardedFile(DatabaseFile):
             ) from error
 
     def close(self) -> None:
-        """Close the file; a pack that is running is abandoned, unless it is just replacing the file."""
+        """Close the file; a pack that is running is abandoned, unless it is already replacing the file."""
         self.end_packing()
         with self.__packing:
             super().close()

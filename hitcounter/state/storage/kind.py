@@ -20,7 +20,7 @@ from .uri import public, without_secrets
 
 S = TypeVar('S', bound=Stamp)
 
-#: So many connections may be open at once before ZODB warns: more than a server has threads.
+#: Connections that may be open at once before ZODB warns: more than a server has threads.
 POOL_SIZE = 10_000
 
 
@@ -33,12 +33,12 @@ class User(Protocol):
 class Database:
     """An open database, and all that was opened for it.
 
-    It answers for its kind of storage; a kind that has another answer has a subclass.
+    These are the answers of most kinds of storage; a kind that has another answer has a subclass.
     """
 
     #: Whether it is a file, and nothing had been stored in it before it was opened.
     is_new = False
-    #: Whether it is to be packed by `pack_if_due`; other storages are packed by their own means.
+    #: Whether `pack_if_due` is to pack it; other storages are packed by their own means.
     is_packed_when_due = False
 
     def __init__(self, db: Any, description: str, resources: ExitStack, *, is_remote: bool = False) -> None:
@@ -83,7 +83,7 @@ class Database:
                 oid, _, data, position = self.db.storage.record_iternext(position)
             except ValueError:  # there is no further one
                 return
-            except POSKeyError:  # an undo took back that it was made
+            except POSKeyError:  # an undo removed it again
                 position = p64(u64(position) + 1)
             except Exception as error:  # noqa: BLE001 -- damaged bytes may raise anything
                 yield position, error
@@ -112,7 +112,7 @@ class Database:
         return None
 
     def pack(self, until: float) -> None:
-        """Remove what it was before that time, in seconds since 1970. Raises StateError, StorageError or OSError."""
+        """Remove its history before that time, in seconds since 1970. Raises StateError, StorageError or OSError."""
         raise_refusal(self.db.storage.pack(until, referencesf))
 
     def end_packing(self) -> None:
@@ -121,7 +121,7 @@ class Database:
     def new_turn(self) -> Turn:
         """A new turn: what a writer holds from its first read until its commit, so that one after the other writes.
 
-        It has open files, which its `close` closes.
+        It holds open files, which its `close` closes.
         """
         return NoTurn()
 
@@ -137,9 +137,7 @@ class Database:
             for user in left:
                 ending.callback(user.close)
         if left:
-            raise StateError(
-                f'{self.description} was closed before the state on it, which now takes no more: close it first'
-            )
+            raise StateError(f'{self.description} was closed before the state that uses it: close the state first')
 
     def _give_back(self) -> None:
         try:
@@ -154,7 +152,7 @@ class Database:
 class Address:
     """What a URI names; it opens itself."""
 
-    #: As it was given, with its passwords: it is not for a message.
+    #: As it was given, passwords included: no message may show it.
     uri: str
 
     def __str__(self) -> str:
@@ -178,12 +176,12 @@ class Address:
             return self._open(share, read_only)
 
     def open_as_stored(self) -> Database:
-        """Open it only to read it, as it is now; a file itself, even if a process shares it."""
+        """Open it for reading, as it is now; a file is read directly, even if a process shares it."""
         with refusing(self.uri):
             return self._open_as_stored()
 
     def open_alone(self) -> Database:
-        """Open it to change all of it: a file of no other process, which cannot open it meanwhile.
+        """Open it to change all of it; meanwhile no other process can open it if it is a file.
 
         Raises DatabaseInUse if one has it open for longer than a moment, or DatabaseRefused.
         """

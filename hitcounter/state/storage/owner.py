@@ -61,13 +61,13 @@ def refuse_strangers(path: str) -> None:
         if not is_trusted(status.st_uid):
             owner = name_of(status.st_uid)
             raise ForeignDatabase(
-                f'{name!r} belongs to {owner}, and this runs as {name_of(os.geteuid())}: to open the database would '
+                f'{name!r} belongs to {owner}, and this runs as {name_of(os.geteuid())}: opening the database would '
                 f'run what {owner} stored in it',
                 owner,
             )
         if status.st_mode & stat.S_IWOTH and not _is_sticky(status):
             raise ForeignDatabase(
-                f'every user can write to {name!r}, and to open the database would run what they stored in it: take '
+                f'every user can write to {name!r}, and opening the database would run what they stored in it: take '
                 f'that right from others (chmod o-w), or use a folder of your own'
             )
 

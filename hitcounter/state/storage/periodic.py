@@ -1,4 +1,4 @@
-"""What is done again and again while a program runs."""
+"""Periodic tasks: work that is repeated while a program runs."""
 
 import logging
 import threading
@@ -13,7 +13,6 @@ logger = logging.getLogger(__name__)
 #: up to MOST_AFTER_FAILURE.
 AFTER_FAILURE = 3600.0
 MOST_AFTER_FAILURE = 24 * 3600.0
-
 
 #: It pauses at least this many times as long as it ran, so that it takes only a small part of the processor.
 _PAUSES = 10
@@ -54,7 +53,7 @@ class PeriodicTask:
         except (HitcounterError, OSError) as error:
             logger.warning('%s failed, and is tried again later: %s', self._name, error)
             return False
-        except (Exception, SystemExit):  # the latter would end the thread without a word
+        except (Exception, SystemExit):  # the latter would end the thread silently
             logger.exception('%s failed, and is tried again later', self._name)
             return False
         return True

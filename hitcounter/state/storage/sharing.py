@@ -30,10 +30,10 @@ from .uri import public
 
 logger = logging.getLogger(__name__)
 
-#: For how many seconds a process that shares the database may keep everyone else from committing.
+#: Seconds for which a process that shares the database may keep everyone else from committing.
 COMMIT_TIMEOUT = 10.0
 
-#: For how many seconds it may leave unread what the server sends it.
+#: Seconds for which it may leave unread what the server sends it.
 READ_TIMEOUT = 60.0
 
 _SOCKET = 'socket'
@@ -69,7 +69,7 @@ class PrivateFolder:
 
     @property
     def socket(self) -> str:
-        """A short name of the socket: the system binds none above 107 bytes, and paths may be longer."""
+        """A short name of the socket: the system binds no name of more than 107 bytes, and paths may be longer."""
         return f'/proc/self/fd/{self._file}/{_SOCKET}'
 
     def is_served(self) -> bool:
@@ -146,7 +146,7 @@ def always_fresh(storage: Any) -> Any:
 
     ZEO would let it begin with an older state. It would go on to use the object ids that the last server gave out: the
     next one gives them out again, and two objects would be one. And it would keep its cache, though the next server may
-    serve a restored backup, or have less than the last one sent.
+    serve a restored backup, or lack what the last one sent.
     """
     storage.server_sync = True  # for each connection from the next
     storage.sync = storage.ping
@@ -196,7 +196,7 @@ class _Server(StorageServer):
 
 
 class _Acceptor(Acceptor):
-    """Knows every connection, also one that has not said yet which storage it wants."""
+    """Knows every connection, even one that has not yet said which storage it wants."""
 
     def __init__(self, *arguments: Any) -> None:
         self.connections: WeakSet[Any] = WeakSet()
@@ -259,7 +259,7 @@ class _Client(ZEOStorage):
 
     def notify_connected(self, connection: Any) -> None:
         super().notify_connected(connection)
-        # The connection calls these by name; ZEO offers no place to say it otherwise.
+        # The connection calls these by name; ZEO offers no other hook.
         self._close, connection.close = connection.close, self.close
         self._pause, connection.pause_writing = connection.pause_writing, self.pause_writing
         self._resume, connection.resume_writing = connection.resume_writing, self.resume_writing
@@ -270,7 +270,7 @@ class _Client(ZEOStorage):
         super().notify_disconnected()
 
     def close(self) -> Any:
-        """Close the connection, and abort its transaction: ZEO would leave it the commit lock for ever."""
+        """Close the connection, and abort its transaction: ZEO would let it keep the commit lock forever."""
         if self.connected:
             self.notify_disconnected()
         return self._close()
@@ -316,7 +316,7 @@ class _Client(ZEOStorage):
         return super().pack(*options)
 
     def _pack_impl(self, time: float) -> tuple[str, str] | None:
-        """As in ZEO, in a thread of its own, but the client gets the class and message of a foreseen failure."""
+        """As in ZEO, in a thread of its own, but the client gets the class and message of an expected failure."""
         try:
             super()._pack_impl(time)
         except StateError as error:

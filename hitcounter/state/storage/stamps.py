@@ -32,7 +32,7 @@ class Stamp:
             return None
 
     def write(self, path: str) -> None:
-        """Replace the stamp before, with the owner of the database. A failure is only logged: the work is done."""
+        """Replace the previous stamp; its owner is that of the database. A failure is only logged: the work is done."""
         new = f'{path}{self.SUFFIX}.new'
         try:
             with suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that one turn may take: a process that holds it longer is taken for stopped.
+#: Seconds that one turn may take: a process that holds it longer is considered stopped.
 TURN_TIMEOUT = 0.25
 
 #: Seconds that a process waits for its turn at most, however fast others come and go.
@@ -84,8 +84,8 @@ class Advice:
 class FileTurn:
     """Turns of the processes on one machine, by two locks in the folder with this file descriptor.
 
-    A process that wants a turn locks the door until the process inside has left. So none that has just left
-    can pass the one at the door. Each turn has a name, which is in the file of its lock: as long as the name
+    A process that wants a turn locks the door until the process inside has left. So one that has just left
+    cannot overtake the one at the door. Each turn has a name, which is in the file of its lock: as long as the name
     changes, turns are ending, and it is worth waiting.
     """
 
@@ -108,7 +108,7 @@ class FileTurn:
         fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the descriptors. To take a turn then fails, and cannot lock a file that reuses one of their numbers."""
+        """Close the descriptors. Taking a turn then fails, and cannot lock a file that reuses one of their numbers."""
         files = {self._door, self._turn} - {-1}
         self._door = self._turn = -1
         for file in files:

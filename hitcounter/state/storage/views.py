@@ -17,7 +17,7 @@ from zope.interface import directlyProvides, providedBy
 
 
 class Views:
-    """The views of one storage, which stays its opener's to close."""
+    """The views of one storage; whoever opened the storage closes it."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -25,7 +25,7 @@ class Views:
         self._databases: dict[View, Any] = {}
 
     def open(self) -> View:
-        """A further view, for one more database."""
+        """Another view, for one more database."""
         return View(self._storage, self)
 
     def register(self, view: View, database: Any) -> None:

@@ -20,9 +20,9 @@ R = TypeVar('R')
 
 
 class ReadConnection:
-    """Shows the database as it was when it was opened or last refreshed; what others commit does not show.
+    """Shows the database as it was when this was opened or last refreshed; later commits by others do not show.
 
-    It is for reading: to change an object is an error at the very line that tries, ReadOnly.
+    It is for reading: changing an object raises ReadOnly, at the very line that tries.
     """
 
     def __init__(self, database: ZODB.DB) -> None:
@@ -31,7 +31,7 @@ class ReadConnection:
         self._database = database
         self._transactions = transaction.TransactionManager(explicit=True)
         self._connection = database.open(transaction_manager=self._transactions)
-        #: True once an object was changed, or code tried to.
+        #: True once an object was changed, or code tried to change one.
         self.is_changed = False
         try:
             self._begin()

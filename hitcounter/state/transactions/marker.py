@@ -81,7 +81,7 @@ class Marker:
                 self._abort()
                 raise OutcomeUnknown(
                     'the storage went away while it stored, and the mark of this writer was removed, which nothing '
-                    'does within a day: set the clocks, and look into the database'
+                    'does within a day: check the clocks and the database'
                 ) from None
             except Exception as error:  # nothing is known yet; a conflict: it was stored just now, or marks changed
                 self._abort()
@@ -106,7 +106,7 @@ class Marker:
             return True
         if mark is None and self._is_there:
             raise _MarkGone
-        # It may still be on its way: another mark in its place, and it conflicts.
+        # It may still be on its way: with another mark in its place, it conflicts.
         self.mark()
         self._transactions.commit()
         return False

@@ -48,7 +48,7 @@ class Backup:
 
 
 def full_backup(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
-    """Copy the whole database file at `path` into `folder`, which is made; returns the name of the verified copy.
+    """Copy the whole database file at `path` into `folder`, made if missing; returns the name of the verified copy.
 
     Raises BackupFailed or DatabaseRefused.
     """

@@ -44,7 +44,7 @@ _HEADING = f'{"id":16}  {"time (UTC)":19}  {"user":8}  {"bytes":>9}  what'
 
 
 class Transactions(tuple[Transaction, ...]):
-    """Transactions, the newest first; as text, one a line, and at a prompt below a heading."""
+    """Transactions, newest first; as text, one per line, and at a prompt below a heading."""
 
     __slots__ = ()
 
@@ -135,7 +135,7 @@ def _check(database: ZODB.DB, record: Any) -> None:
         )
     try:
         _, current = load_current(database.storage, record.oid)
-    except POSKeyError:  # its making was undone
+    except POSKeyError:  # an undo removed it again
         return
     with blaming(f'transaction {record.tid.hex()} was not undone'):
         kind = find_global(module, name)

@@ -35,7 +35,7 @@ from ..transactions.commit import Raised, commit
 
 logger = logging.getLogger(__name__)
 
-#: Objects of moved classes between two times that the cache is brought back to its size.
+#: Objects of moved classes after which the cache is trimmed to its size.
 _BREATH = 1000
 
 Class = tuple[str, str]  # its module and its name
@@ -185,7 +185,10 @@ def _commit(manager: Any) -> None:
 def _migrated(
     storage: Any, stored: Database, components: Iterable[type[Component]], drop: Iterable[str]
 ) -> Iterator[tuple[Any, Changes]]:
-    """A connection to `storage` on which the migration was done and not committed; `stored` lists the objects."""
+    """A connection to `storage` on which the migration was done and not committed; `stored` lists the objects.
+
+    What is there is compared just before, whatever the caller found: a step that ran twice would spoil the data.
+    """
     ordered = in_order(components)
     moves = moved_classes(ordered)
     with _connected(storage) as connection:

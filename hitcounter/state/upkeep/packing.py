@@ -38,10 +38,14 @@ def check_clock(database: Database) -> None:
     when = to_come(database)
     if when is not None:
         raise ClockAhead(
-            f'{database.description} has transactions until {datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC, '
-            f'because the clock was ahead or is behind now: until then nothing can be packed, unless nothing of the '
-            f'history is kept'
+            f'{database.description} has transactions until {with_cause(when)}: until then nothing can be packed, '
+            f'unless nothing of the history is kept'
         )
+
+
+def with_cause(when: float) -> str:
+    """What `to_come` returned, as text, and why it is in the future."""
+    return f'{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC, because the clock was ahead or is behind now'
 
 
 def pack(database: Database, keep: float) -> PackStamp:

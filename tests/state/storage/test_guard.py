@@ -149,7 +149,7 @@ def test_a_file_without_a_guard_is_opened_and_gets_one(filled: Path) -> None:
 
 def test_a_file_that_was_overwritten_is_to_be_restored(filled: Path) -> None:
     filled.write_bytes(bytes(4096))
-    assert 'is not a database of ours, and was left as it is: restore a backup' in refusal(filled)
+    assert 'is not a ZODB database file, and was left as it is: restore a backup' in refusal(filled)
 
 
 @pytest.mark.parametrize('content', [b'a letter to somebody\n' * 9, b'FS', b'\0' * 4096])
@@ -302,7 +302,7 @@ def test_nothing_is_left_beside_what_is_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / 'passwd'
     path.write_text('root:x:0:0\n')
     for open_it in partial(open_database, share=True), open_database, open_alone:
-        with pytest.raises(DatabaseRefused, match='is not a database of ours'):
+        with pytest.raises(DatabaseRefused, match='is not a ZODB database file'):
             open_it(f'file:{path}')
     assert list(tmp_path.iterdir()) == [path]
 

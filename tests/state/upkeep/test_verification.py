@@ -109,7 +109,7 @@ def test_what_a_component_says_of_itself_is_found(path: Path) -> None:
         State(database, [Diary]) as state,
     ):
         state.update(lambda parts: parts[Diary].notes._pieces.clear())
-    assert found(path) == ['diary: record 1 should be there, for 40 have been appended']
+    assert found(path) == ['diary: record 1 is missing, although 40 have been appended']
 
 
 def test_flipped_bits_are_found_where_anything_depends_on_them(path: Path) -> None:
