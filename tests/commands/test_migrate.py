@@ -190,6 +190,7 @@ def test_a_database_that_fits_is_left_as_it_is(hitcounter: Run, count: Callable[
         (('--status', '--dry-run'), '--status goes with no other option'),
         (('--status', '--drop', 'polls'), '--status goes with no other option'),
         (('--backup', 'kept', '--no-backup'), '--backup and --no-backup contradict each other'),
+        (('--status', '--drop', 'polls', '--storage', 'not-a-uri'), '--status goes with no other option'),
         (('now',), 'unexpected extra argument (now)'),
     ],
 )

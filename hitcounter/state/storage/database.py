@@ -1,11 +1,12 @@
 """Opening a database by its URI. What is particular to one kind of storage is in its own module, named here."""
 
+from dataclasses import dataclass
+
 from ...errors import DatabaseRefused
 from .file import FileAddress
 from .kind import Address, Database, refusing
 from .memory import MemoryAddress
 from .resolved import ResolvedAddress
-from .uri import public
 
 __all__ = ['Address', 'Database', 'address_of', 'open_alone', 'open_as_stored', 'open_database']
 
@@ -17,15 +18,31 @@ _KINDS: dict[str, type[FileAddress | ResolvedAddress]] = {
 
 
 def address_of(uri: str | Address) -> Address:
-    """What `uri` names; nothing is opened yet. Raises DatabaseRefused."""
+    """What `uri` names; nothing is opened yet. Raises DatabaseRefused for a file: URI that is wrong."""
     if isinstance(uri, Address):
         return uri
-    scheme, colon, _ = uri.partition(':') if isinstance(uri, str) else ('', '', '')
+    if not isinstance(uri, str):
+        raise _not_a_uri(uri)
+    scheme, colon, _ = uri.partition(':')
     if not scheme or not colon:
-        shown = public(uri) if isinstance(uri, str) else uri
-        raise DatabaseRefused(f'{shown!r} is not a URI of a database: write it like file:var/hitcounter.fs')
+        return NoAddress(uri)
     with refusing(uri):
         return _KINDS.get(scheme, ResolvedAddress).parse(uri)
+
+
+@dataclass(frozen=True, repr=False)
+class NoAddress(Address):
+    """What is not a URI. As with an unknown scheme, that is an error only once it is used."""
+
+    def file(self) -> str:
+        raise _not_a_uri(str(self))
+
+    def _open(self, share: bool, read_only: bool) -> Database:
+        raise _not_a_uri(str(self))
+
+
+def _not_a_uri(uri: object) -> DatabaseRefused:
+    return DatabaseRefused(f'{uri!r} is not a URI of a database: write it like file:var/hitcounter.fs')
 
 
 def open_database(uri: str | Address, *, share: bool = False, read_only: bool = False) -> Database:

@@ -116,3 +116,11 @@ def test_an_address_shows_no_password() -> None:
     address = address_of('zeo://host:1?username=me&password=secret')
     assert 'secret' not in f'{address!r} {address}'
     assert 'host:1' in str(address)
+
+
+@pytest.mark.parametrize('uri', ['nonsense', '', ':x'])
+def test_what_is_not_a_uri_is_refused_when_it_is_used(uri: str) -> None:
+    address = address_of(uri)
+    for use in address.open, address.open_as_stored, address.open_alone, address.file:
+        with pytest.raises(DatabaseRefused, match='is not a URI of a database: write it like file:'):
+            use()
