@@ -162,7 +162,7 @@ class State:
             yield
 
     def __repr__(self) -> str:
-        names = ', '.join(component.name for component in self._handles)
+        names = ', '.join(component.name for component in self._handles) or 'no components'
         return f'<State of {names} in {self._database.description}>'
 
     def __enter__(self) -> Self:

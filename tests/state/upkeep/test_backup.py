@@ -248,7 +248,7 @@ def test_one_backup_at_a_time(path: Path, folder: Path) -> None:
 @pytest.mark.parametrize('content', [b'', b'a letter to somebody\n' * 9])
 def test_what_is_no_database_is_not_backed_up(path: Path, folder: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises((BackupFailed, DatabaseRefused), match='is not a (ZODB )?database'):
+    with pytest.raises((BackupFailed, DatabaseRefused), match=r'is not a (ZODB )?database'):
         back_up(path, folder)
     assert not folder.exists()
 
