@@ -69,6 +69,7 @@ class State:
         if not isinstance(database, Database):
             raise TypeError(f'{database!r} is not an open database: give what open_database returned')
         self._database = database
+        self._is_read_only = read_only
         self._writer: Writer | _NoWriter = _NoWriter()
         with ExitStack() as started:
             if not read_only:
@@ -153,8 +154,11 @@ class State:
         """Have the components serve within this block, each after those that it depends on.
 
         hitcounter-serve does so around its calls, and so does a program that runs a Server of its own; no other process
-        of the same database should. Raises ComponentError if one cannot: those that did are stopped.
+        of the same database should. Raises ComponentError if one cannot: those that did are stopped;
+        ReadOnly from a state that is only read.
         """
+        if self._is_read_only:
+            raise ReadOnly('this state is read-only, and its components have not started: open it for writing to serve')
         with ExitStack() as serving:
             for component in self._handles:
                 _call(component, 'serve', self)

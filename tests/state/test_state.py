@@ -129,6 +129,13 @@ def test_a_method_of_a_state_has_the_docstring_and_the_signature_of_the_componen
             refused('1', CALLER)
 
 
+def test_a_state_that_is_only_read_serves_nothing() -> None:
+    with open_database('memory:') as database, State(database, [HitCounter], read_only=True) as reading:
+        with pytest.raises(ReadOnly, match='its components have not started'), reading.serving():
+            pytest.fail('it serves')
+        assert repr(State(database, [], read_only=True)) == '<State of no components in memory://>'
+
+
 def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / 'hits.fs'
     with open_database(f'file:{path}', share=True) as database, State(database, [HitCounter]) as state:
