@@ -109,7 +109,7 @@ def test_a_file_that_is_mounted_by_itself_is_not_packed(
     before = path.read_bytes()
     done = hitcounter('pack', '--pack-keep', '0s', '--storage', f'file:{path}', inside=mounted)
     assert (done.returncode, done.stdout) == (1, '')
-    assert "a file.fs' is mounted by itself, so that a packed file cannot replace it: mount its folder" in done.stderr
+    assert "a file.fs' is mounted by itself, so a packed file cannot replace it: mount its folder" in done.stderr
     assert path.read_bytes() == before
 
 

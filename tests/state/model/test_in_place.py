@@ -16,7 +16,7 @@ from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import Component, State, open_database, query, update
 from hitcounter.state.model import in_place
 
-REMEDY = ', and a change within it is not stored: use a persistent kind, or assign another one to change it; if the '
+REMEDY = ', and a change within it is not stored: use a persistent kind, or assign a new one to change it; if the '
 
 
 class Shelf(Persistent):
