@@ -50,7 +50,7 @@ def store(
     stored = 0
     size = AT_ONCE
     while share := arguments.next(size):
-        said = f'stored {count_of(stored, "update")} of {label}'
+        said = _said(stored, label)
         try:
             with put_off() as late:
                 done = run(_some(update, share), f'bulk {label}')
@@ -68,14 +68,16 @@ def store(
         stored += done
         progress(stored)
         if late.came:
-            raise Interrupted(f'stored {count_of(stored, "update")} of {label}')
+            raise Interrupted(_said(stored, label))
     if arguments.error is not None:
         raise BulkStopped(
-            stored,
-            f'stored {count_of(stored, "update")} of {label}, and then the arguments could not be read: '
-            f'{arguments.error}',
+            stored, f'{_said(stored, label)}, and then the arguments could not be read: {arguments.error}'
         ) from arguments.error
     return stored
+
+
+def _said(stored: int, label: str) -> str:
+    return f'stored {count_of(stored, "update")} of {label}'
 
 
 class _Arguments:
