@@ -106,7 +106,7 @@ def test_the_line_says_what_to_do(uri: str, caplog: pytest.LogCaptureFixture) ->
         State(database, [Tags]).close()
     assert [record.levelname for record in caplog.records] == ['WARNING'] * 2
     assert (
-        'Tags.plain is a plain list, and a change within it is not stored: use a persistent kind, or assign another '
+        'Tags.plain is a plain list, and a change within it is not stored: use a persistent kind, or assign a new '
         "one to change it; if the code does that, name 'plain' in the plain_on_purpose of Tags"
     ) in caplog.messages
 
