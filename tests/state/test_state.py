@@ -141,7 +141,7 @@ def test_what_a_state_is_and_offers_is_shown_in_a_line(tmp_path: Path) -> None:
     with open_database(f'file:{path}', share=True) as database, State(database, [HitCounter]) as state:
         assert repr(database) == f'<Database {path}>'
         assert repr(state) == f'<State of hits in {path}>'
-        assert repr(state[HitCounter]).startswith('<HitCounter (update: forget, hit, take; query: ')
+        assert repr(state[HitCounter]).startswith('<HitCounter (update: forget, hit, import_hit; query: ')
         reading = State(database, [HitCounter], read_only=True)
         assert repr(reading) == f'<State of hits in {database.description}>'
         assert repr(reading[HitCounter]) == repr(state[HitCounter])
