@@ -129,7 +129,7 @@ def test_a_file_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_script_finds_its_arguments_and_what_lies_beside_it(counted: None, shell: Run, tmp_path: Path) -> None:
+def test_a_script_finds_its_arguments_and_what_is_in_its_folder(counted: None, shell: Run, tmp_path: Path) -> None:
     (tmp_path / 'reports').mkdir()
     (tmp_path / 'reports' / 'wording.py').write_text('TEXT = "calls"\n')
     (tmp_path / 'reports' / 'report.py').write_text(

@@ -1,4 +1,4 @@
-"""hitcounter-shell, which changes what is stored, and takes changes back."""
+"""hitcounter-shell, which changes what is stored, and undoes changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LAST = 'one = transactions(1)[0]; '
 
 
 @WITH_SERVER
-def test_a_transaction_tells_who_stored_what_and_is_taken_back(
+def test_a_transaction_shows_who_stored_what_and_is_undone(
     shell: Run, beside: Callable[[bool], None], shared: bool
 ) -> None:
     beside(shared)
@@ -62,7 +62,7 @@ def test_a_transaction_tells_who_stored_what_and_is_taken_back(
     assert undone.stdout.endswith(': shell: a better note\n')
 
 
-def test_what_changed_an_object_is_told(counted: None, shell: Run) -> None:
+def test_the_transactions_that_changed_an_object_are_listed(counted: None, shell: Run) -> None:
     shell('--write', '-c', 'root["note"] = 1; commit("a note")')
 
     done = shell(
@@ -111,7 +111,7 @@ for which in ({', '.join(REFUSED_UNDO)}):
     assert done.stderr == ''
 
 
-def test_undo_comes_not_between_a_change_and_its_commit(counted: None, shell: Run) -> None:
+def test_nothing_is_undone_between_a_change_and_its_commit(counted: None, shell: Run) -> None:
     reading = shell('-c', f'{LAST}undo(one.id)')
     changed = shell(
         '--write',
