@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from typing import Any
 
 import click
@@ -11,21 +12,23 @@ from ..errors import DatabaseRefused, HitcounterError
 from ..owners import other_owners
 from ..state.storage.database import Address, address_of
 from ..state.storage.owner import trust
+from . import log
 from .advice import advised
 from .ending import Ending
 from .user import act_as_owner
 
 
 class Command(Ending):
-    """A command that says a foreseen error in its one sentence, and ends with status 1."""
+    """A command that reports a foreseen error in one sentence, and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        is_json = ctx.params.get('log_format') == 'json'
         for other in other_owners():
-            click.echo(
-                f'Warning: {other} has installed files into the package hitcounter, too: uninstall it, '
-                'then install hitcounter-agi again by "pip install --force-reinstall --no-deps"',
-                err=True,
+            warning = (
+                f'{other} has installed files into the package hitcounter, too: uninstall it, then install '
+                f'hitcounter-agi again by "pip install --force-reinstall --no-deps"'
             )
+            click.echo(log.as_json('WARNING', warning) if is_json else f'Warning: {warning}', err=True)
         try:
             trusted = ctx.params.pop('trust_owner', None)
             if trusted is not None:
@@ -36,7 +39,10 @@ class Command(Ending):
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
                 handler.flush()  # so that the error is the last line
-            raise click.ClickException(advised(error)) from error
+            if not is_json:
+                raise click.ClickException(advised(error)) from error
+            click.echo(log.as_json('CRITICAL', advised(error)), err=True)
+            sys.exit(1)
 
     def prepare(self, ctx: click.Context, storage: Address) -> Address:
         """Become the user who may open `storage`, before it is touched."""
@@ -56,6 +62,6 @@ def check_folder(path: str) -> None:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise DatabaseRefused(
-            f'{path!r} cannot be opened: {folder!r} is not an existing folder: make it, mount its disk, or name '
+            f'{path!r} cannot be opened: {folder!r} is not an existing folder: create it, mount its disk, or name '
             f'another file'
         )

@@ -1,6 +1,6 @@
 """Entry points: what other packages offer to hitcounter, in three groups, each loaded when it is asked for."""
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 from ..errors import EntryPointError
@@ -18,8 +18,18 @@ def offers(group: str) -> list[EntryPoint]:
         from ..state.model.blame import reason  # it imports ZODB, which only this error needs
 
         raise EntryPointError(
-            f'the entry_points.txt of an installed package cannot be read ({reason(error)}): fix or uninstall it'
+            f'the entry_points.txt of {_unreadable()} cannot be read ({reason(error)}): fix or uninstall it'
         ) from error
+
+
+def _unreadable() -> str:
+    """The package whose entry points cannot be read."""
+    for package in distributions():
+        try:
+            package.entry_points  # noqa: B018 -- it is read now
+        except Exception:  # noqa: BLE001 -- as `offers` does
+            return f'the package {package.name}'
+    return 'an installed package'
 
 
 def load(offer: EntryPoint) -> Any:  # Any: whatever a package may offer

@@ -67,7 +67,7 @@ class Group(Ending, click.Group):
 def command_of(offer: EntryPoint, others: list[EntryPoint], own: Mapping[str, object]) -> click.Command:
     """The command that `offer` names, one of `others`. Raises EntryPointError, also if its name is not its own."""
     if offer.name in own:
-        raise refusal(offer, 'has the name of a command of hitcounter, which is run: rename it')
+        raise refusal(offer, 'has the name of a hitcounter command, which runs instead: rename it')
     if [other.name for other in others].count(offer.name) > 1:
         raise refusal(offer, 'has the name of a command of another package: uninstall one of them')
     command = load(offer)
@@ -77,13 +77,13 @@ def command_of(offer: EntryPoint, others: list[EntryPoint], own: Mapping[str, ob
 
 
 def _others(own: Mapping[str, object], width: int) -> Iterator[tuple[str, str]]:
-    """The commands of other packages: a name and a sentence each, which says what it does or why it cannot be run."""
+    """The commands of other packages, each with a sentence that says what it does, or why it cannot be run."""
     try:
         found = offers(COMMANDS)
     except EntryPointError as error:
         yield '', str(error)
         return
-    for offer in found:
+    for offer in sorted(found):
         try:
             yield offer.name, command_of(offer, found, own).get_short_help_str(width)
         except EntryPointError as error:

@@ -100,9 +100,10 @@ def _loaded(
     try:
         found = offers(group)
     except HitcounterError as error:
-        refusals.append(str(error))
+        if str(error) not in refusals:  # the same file for every group
+            refusals.append(str(error))
         return loaded
-    for offer in found:
+    for offer in sorted(found):
         try:
             loaded.append((offer, load(offer, found)))
         except HitcounterError as error:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from sys import getsizeof
 from typing import Any, TextIO
 
-#: Libraries that say much about themselves, at every --log-level, and the least that is logged of each.
+#: Libraries that log much about themselves, and the lowest level that is logged of each, whatever --log-level is.
 _TALKATIVE = {'ZEO': logging.WARNING, 'ZODB': logging.ERROR, 'asyncio': logging.WARNING, 'txn': logging.WARNING}
 
-#: The end of a message of ZODB's that the commands replace by one of their own, which says what to do.
+#: The end of a message from ZODB that the commands replace with one of their own, which says what to do.
 _SAID_BY_US = ' seconds in the future'
 
 #: Bytes of memory for lines that wait to be written; beyond that, the oldest are dropped.
@@ -32,8 +32,8 @@ _DELAY = 0.05
 
 
 def set_up(level: str, form: str = 'text') -> None:
-    """Log what is `level` or worse, as `text` or as `json`. Of a library only what is said in _TALKATIVE is logged."""
-    # Nobody reads these, and to find them out costs more than to write the line.
+    """Log what is `level` or worse, as `text` or as `json`; of the libraries in _TALKATIVE only what is said there."""
+    # Nobody reads these, and finding them out costs more than writing the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # the documented way not to look for the caller
     stream = sys.stderr or open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 -- None if it was closed before
@@ -78,14 +78,22 @@ def _json(values: dict[str, object]) -> str:
 
 
 def _shortened(value: object, longest: int) -> object:
-    return f'{value[:longest]}[...]' if isinstance(value, str) and len(value) > longest + 5 else value
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return f'{text[:longest]}[...]' if len(text) > longest + 5 else value
+
+
+def as_json(level: str, message: str) -> str:
+    """The line of a record that no logger wrote, such as the error that ends a command."""
+    record = logging.LogRecord(__package__, logging.getLevelNamesMapping()[level], '', 0, message, None, None)
+    return _FORMATS['json'].format(record)
 
 
 class GatheringHandler(logging.Handler):
     """Writes the lines of many threads in a thread of its own, so that no call waits for a write.
 
-    A line is written a twentieth of a second late, and all of them at the exit; `kill -9` takes the last ones.
+    A line is written a twentieth of a second late, and all of them at the exit; `kill -9` loses the last ones.
     Lines that nobody reads in time, or that cannot be written, are counted, and the log says how many.
+    The QueueListener of the library does not, nor does it bound its memory; it takes 19 µs of CPU a line, not 11.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -95,7 +103,7 @@ class GatheringHandler(logging.Handler):
         self._lines: collections.deque[str] = collections.deque()
         # The first two are changed under the handler's own lock, the others under _writing.
         self._put = self._dropped = 0
-        self._taken = self._told = self._unwritten = 0
+        self._taken = self._reported = self._unwritten = 0
         self._why = ''
         self._in_a_line = False
         self._some = threading.Event()
@@ -108,8 +116,7 @@ class GatheringHandler(logging.Handler):
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 -- as every handler of logging: a line is not worth a call
-            self.handleError(record)
-            return
+            line = self.format(_instead_of(record))
         if len(line) > _LONGEST:
             line = _without_its_middle(line)
         self._lines.append(line)
@@ -151,8 +158,8 @@ class GatheringHandler(logging.Handler):
         if not lines:
             return
         dropped = self._dropped
-        if not self._put_out(self._losses(dropped - self._told)):
-            self._told, self._unwritten = dropped, 0
+        if not self._put_out(self._losses(dropped - self._reported)):
+            self._reported, self._unwritten = dropped, 0
         self._unwritten += self._put_out(lines)
 
     def _losses(self, dropped: int) -> list[str]:
@@ -201,6 +208,14 @@ class GatheringHandler(logging.Handler):
             self._closing.wait(_DELAY)
             self._some.clear()
             self.flush()
+
+
+def _instead_of(record: logging.LogRecord) -> logging.LogRecord:
+    """What is logged in place of a record that cannot be formatted, within the `except` that found it."""
+    message = f'a record of {record.name} cannot be formatted'
+    if isinstance(record.msg, str):
+        message += f': {record.msg!r}'
+    return logging.LogRecord(__name__, logging.ERROR, '', 0, message, None, sys.exc_info())
 
 
 def _without_its_middle(line: str) -> str:

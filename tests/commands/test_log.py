@@ -91,14 +91,14 @@ def test_a_disk_that_is_full_is_no_end_of_the_log() -> None:
         assert handler._thread.is_alive()
 
 
-def test_a_line_that_cannot_be_made_is_no_error() -> None:
+def test_a_record_that_cannot_be_formatted_is_logged_as_such_and_stops_no_other() -> None:
     stream = Stream()
     handler = GatheringHandler(stream)
-    handler.handleError = lambda record: None  # type: ignore[method-assign]
     handler.handle(logging.LogRecord('test', logging.INFO, __file__, 1, '%d', ('no number',), None))
     log(handler, 'next')
     handler.close()
-    assert stream.lines == ['next']
+    assert stream.lines[0] == "a record of test cannot be formatted: '%d'"
+    assert stream.lines[-2:] == ['TypeError: %d format: a real number is required, not str', 'next']
 
 
 class Unread:

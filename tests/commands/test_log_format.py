@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.support.servers import Start
+    from tests.support.servers import Run, Start
 
 
 def logged(code: str, level: str = 'info', form: str = 'json') -> list[str]:
@@ -54,6 +54,22 @@ def test_a_long_record_is_shortened_and_stays_an_object() -> None:
     assert record['message'].endswith('\x01[...]')
 
 
+def test_a_long_record_whose_field_holds_more_than_a_text_stays_an_object() -> None:
+    (line,) = logged("logging.warning('lists', extra={'fields': {'many': ['x' * 100_000], 'few': [1, 2]}})")
+    assert len(line) <= 8192
+    record = json.loads(line)
+    assert record['many'].startswith('["xxx')
+    assert record['few'] == [1, 2]
+
+
+def test_a_record_that_cannot_be_formatted_is_an_object_that_says_so() -> None:
+    first, second = logged("logging.getLogger('votes').info('%d votes', 'no')\nlogging.info('after')")
+    record = json.loads(first)
+    assert (record['level'], record['message']) == ('ERROR', "a record of votes cannot be formatted: '%d votes'")
+    assert 'TypeError' in record['exception']
+    assert json.loads(second)['message'] == 'after'
+
+
 def test_debug_is_of_the_project_and_not_of_the_libraries() -> None:
     code = "for name in 'hitcounter.agi', 'votes', 'ZEO.asyncio', 'ZODB.Connection', 'asyncio':\n"
     code += "    logging.getLogger(name).debug('%s', name)"
@@ -68,3 +84,11 @@ def test_every_line_of_a_server_is_an_object(start: Start) -> None:
     (call,) = (record for record in records if record.get('agistatus'))
     assert (call['script'], call['line'], call['agistatus']) == ('hits', '31415', 'SUCCESS')
     assert {record['logger'].partition('.')[0] for record in records} == {'hitcounter', 'txn'}
+
+
+def test_the_error_that_ends_a_command_is_an_object_too(hitcounter: Run) -> None:
+    done = hitcounter('serve', '--log-format', 'json', '--storage', 'nonsense')
+    assert (done.returncode, done.stdout) == (1, '')
+    record = json.loads(done.stderr)
+    assert record['level'] == 'CRITICAL'
+    assert record['message'].startswith("'nonsense' is not a URI of a database")
