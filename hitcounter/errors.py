@@ -1,12 +1,12 @@
-"""Every error of hitcounter, one tree, named by what its catcher can do."""
+"""Every error of hitcounter, in one tree; each is named by what the code that catches it can do."""
 
 from typing import ClassVar
 
 
 class HitcounterError(Exception):
-    """Something that hitcounter foresaw; its message is one sentence: what, where, what to do."""
+    """An error that hitcounter foresaw; its message is one sentence: what, where, what to do."""
 
-    #: Whether the code that met it is wrong, so that a log shows where it was.
+    #: Whether the calling code is wrong, so that a log shows its traceback.
     is_programming_error: ClassVar[bool] = False
 
 
@@ -14,11 +14,11 @@ class HitcounterError(Exception):
 
 
 class CallError(HitcounterError):
-    """A call could not go on as the script meant."""
+    """A call could not go on as the script intended."""
 
 
 class Hangup(CallError):
-    """The caller is gone: commands that need a live channel fail, those that run dead go on working."""
+    """The caller is gone: commands that need a live channel fail, but those for a dead channel still work."""
 
 
 class ConnectionLost(CallError):
@@ -26,7 +26,7 @@ class ConnectionLost(CallError):
 
 
 class ProtocolError(CallError):
-    """The other side does not speak AGI: the connection is of no more use."""
+    """The other side does not speak AGI: the connection cannot be used any more."""
 
 
 class CommandRefused(CallError, ValueError):
@@ -42,11 +42,11 @@ class CommandFailed(CallError):
 
 
 class ListenError(HitcounterError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen on the address that it was given."""
 
 
 class ScriptError(HitcounterError):
-    """A script cannot be served: its path is wrong or another's, or it takes more than a call."""
+    """A script cannot be served: its path is wrong or taken, or it has more parameters than a call."""
 
     is_programming_error = True
 
@@ -66,14 +66,14 @@ class ExportFailed(HitcounterError):
 
 
 class ImportRefused(HitcounterError):
-    """A row is not a call, or does not continue its line's numbers; rows before it may have been taken."""
+    """A row is not a call, or does not continue its line's numbers; rows before it may have been imported."""
 
 
 # The database: raised by hitcounter.state.
 
 
 class StateError(HitcounterError):
-    """The state could not do as asked; what was stored before is unchanged."""
+    """The state could not do what was asked; what was stored before is unchanged."""
 
 
 class DatabaseInUse(StateError):
@@ -122,7 +122,7 @@ class ForeignDatabase(DatabaseRefused):
 
 
 class ComponentError(StateError):
-    """A component is missing, doubled, in a circle, or asked for what it does not offer."""
+    """A component is missing, duplicated, part of a circle, or asked for what it does not offer."""
 
     is_programming_error = True
 
@@ -138,7 +138,7 @@ class ReadOnly(StateError):
 
 
 class LostChange(StateError):
-    """A test found a persistent object that was changed where ZODB does not see it: use a persistent kind there."""
+    """A test found a persistent object that was changed where ZODB does not see it: use a persistent type there."""
 
     is_programming_error = True
 
@@ -148,22 +148,22 @@ class LineRefused(StateError):
 
 
 class UpdateFailed(StateError):
-    """An update was not stored: nothing of it happened."""
+    """An update was not stored, nor any part of it."""
 
 
 class OutcomeUnknown(StateError):
-    """The storage went away while it stored, and did not come back in time: it may or may not have happened."""
+    """The storage went away during a commit, and did not come back in time: the update may or may not be stored."""
 
 
 class BulkStopped(StateError):
     """One of many updates failed: those before it are stored, it and those after it are not.
 
-    Unless it is raised from OutcomeUnknown: then some after `stored` may be stored.
+    If it is raised from OutcomeUnknown, some after the first `stored` may be stored as well.
     """
 
     def __init__(self, stored: int, message: str) -> None:
         super().__init__(message)
-        #: How many are stored, which is also the place of the one that failed, counted from 0.
+        #: How many are stored; also the position of the one that failed, counted from 0.
         self.stored = stored
 
 
@@ -176,7 +176,7 @@ class StateClosed(StateError):
 
 
 class NoRoom(StateError):
-    """The disk has too little room for what was to be done: make some."""
+    """There is too little room on the disk: free some."""
 
 
 class BackupFailed(StateError):
@@ -184,7 +184,7 @@ class BackupFailed(StateError):
 
 
 class PackFailed(StateError):
-    """The database was not packed, as far as can be told; what is stored in it is unchanged."""
+    """The database was not packed, as far as is known; what is stored in it is unchanged."""
 
 
 class ClockAhead(PackFailed):

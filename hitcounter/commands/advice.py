@@ -1,4 +1,4 @@
-"""Advice: what the commands tell their user to do about an error. The libraries' own messages name no commands."""
+"""Advice: what a user of the commands can do about an error. The messages of the library itself name no commands."""
 
 from ..errors import (
     RESTORE,
@@ -14,14 +14,14 @@ from ..errors import (
 
 _ADVICE: dict[type[HitcounterError], str] = {
     ClockAhead: 'check the clock; "hitcounter pack --pack-keep 0d" packs it now',
-    DatabaseMissing: 'start hitcounter-serve, which makes it',
-    DatabaseOutdated: 'run "hitcounter migrate", after trying it with --status and --dry-run',
-    PackMetDamage: '"hitcounter verify" lists what is damaged',
+    DatabaseMissing: 'start hitcounter-serve, which creates it',
+    DatabaseOutdated: 'run "hitcounter migrate" (try --status and --dry-run first)',
+    PackMetDamage: '"hitcounter verify" lists the damage',
 }
 
 
 def advised(error: HitcounterError) -> str:
-    """The message of `error`, and what to do."""
+    """The message of `error`, followed by what to do."""
     match error:
         case DatabaseDamaged():
             return with_restore(str(error))
@@ -29,7 +29,7 @@ def advised(error: HitcounterError) -> str:
             return f'{error} ("hitcounter migrate --drop {error.component}")'
         case ForeignDatabase(owner=str(owner)):
             run_as = '' if owner.isdecimal() else f' (runuser -u {owner} -- COMMAND)'
-            return f'{error}: run this as {owner}{run_as}, or, if you trust that user, give --trust-owner {owner}'
+            return f'{error}: run this as {owner}{run_as}, or, if you trust that user, add --trust-owner {owner}'
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), '')
     return f'{error}: {advice}' if advice else str(error)
 

@@ -66,11 +66,11 @@ def main(
     script: str | None,
     arguments: tuple[str, ...],
 ) -> None:
-    """Take one call on standard input and output: count it, durably, and tell the caller the number.
+    """Take one call on standard input and output: count it durably, and say its number to the caller.
 
     In the dialplan:  exten => 31415,1,AGI(/path/to/hitcounter-agi,hits)
 
-    SCRIPT is what the caller gets, 'hits' if none is named. The exit status is 0, or 1 if the call failed.
+    SCRIPT is the path of the script to run; the default is 'hits'. Exit status 1: the call failed.
     """
     with standard_stream() as stream:
         log.set_up(log_level, log_format)

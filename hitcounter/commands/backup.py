@@ -20,7 +20,7 @@ class _Backup(Command):
 
 
 class _Restore(_Backup):
-    """The same; but what it copies will be opened, so it must not be a stranger's."""
+    """The same; but the copy will be opened, so the backup must not belong to a stranger."""
 
     def act(self, ctx: click.Context, path: str) -> None:
         super().act(ctx, path)
@@ -33,18 +33,19 @@ class _Restore(_Backup):
 @click.option('--full', is_flag=True, help='Make a full copy even if an incremental one would do.')
 @click.argument('folder', type=click.Path(file_okay=False))
 def main(storage: Address, full: bool, folder: str) -> None:
-    """Add to FOLDER what is new in the database, and verify it, while the server runs or not.
+    """Add the new part of the database to FOLDER, and verify it. The server may be running.
 
-    The first time, and after a pack, all of the database is new. "hitcounter restore" makes it a database again.
+    The first backup, and the first one after a pack, copy the whole database. "hitcounter restore" makes a database
+    from the folder.
     """
     log.set_up('error')
     made = back_up(storage.file(), folder, full=full)
-    kind = 'full' if made.is_full else 'what was added'
-    click.echo(f'{made.file}: {kind}, verified' if made.is_new else f'{made.file}: nothing is new, verified')
+    kind = 'full' if made.is_full else 'incremental'
+    click.echo(f'{made.file}: {kind}, verified' if made.is_new else f'{made.file}: nothing new, verified')
     if made.is_unlike:
         click.echo(
-            'The database is not what was backed up here before, though nobody packed it: keep the older files, and '
-            'look with "hitcounter verify".',
+            'The database no longer matches what was backed up here, although nobody packed it: keep the older files, '
+            'and run "hitcounter verify".',
             err=True,
         )
 
@@ -57,7 +58,7 @@ def main(storage: Address, full: bool, folder: str) -> None:
 @options.storage
 @click.argument('folder', type=click.Path(file_okay=False))
 def restore_main(storage: Address, folder: str) -> None:
-    """Put the database that was last backed up to FOLDER where --storage says, byte by byte.
+    """Restore the last backup in FOLDER, byte for byte, as the new file that --storage names.
 
     It never overwrites: stop the server and move the damaged file away first.
     """

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil, inf
 from queue import SimpleQueue
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r'[^/\s]+:\d+')
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server to call, and the URL that it is told."""
+    """The server to call, and the URL that it is given."""
 
     url: str
     address: tuple[str, int]
@@ -57,15 +57,22 @@ class _TargetType(click.ParamType[Target]):
 
 
 def parse_target(url: str) -> Target:
-    """The target of an AGI URL; Raises ValueError that says what is wrong with it."""
+    """The target of an AGI URL. Raises ValueError, whose message completes a sentence about the URL."""
     parts = urlsplit(url)
     if parts.scheme != 'agi' or not parts.hostname:
-        raise ValueError('is not an AGI URL: write agi://HOST:PORT/SCRIPT')
+        raise ValueError('is not an AGI URL: write agi://HOST:PORT/SCRIPT, or HOST:PORT for the script "hits"')
     if not parts.path and (parts.query or parts.fragment):
         raise ValueError('has no path, and Asterisk would take the rest for the port: put a / after it')
     if not url.isprintable():
         raise ValueError('holds characters that would break the lines of the environment block')
-    return Target(url, (parts.hostname, parts.port or PORT))
+    return Target(url, (parts.hostname, _port(parts)))
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        return parts.port or PORT
+    except ValueError as error:
+        raise ValueError('has a port that is not a number up to 65535') from error
 
 
 def _command_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -77,7 +84,7 @@ def _command_name(ctx: click.Context, param: click.Parameter, value: str | None)
 
 def _keys(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if strange := set(value) - set(KEYPAD):
-        raise click.BadParameter(f'no telephone has the key {min(strange)!r}: use {KEYPAD}')
+        raise click.BadParameter(f'{min(strange)!r} is not a telephone key: use {KEYPAD}')
     return value
 
 
@@ -115,14 +122,16 @@ def _assignments(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 @click.option(
     '--extension', default='31415', show_default=True, callback=_one_line, help='The extension that was dialled.'
 )
-@click.option('--caller-id', default='', callback=_one_line, help='Who calls: a number, or "NAME" <NUMBER>')
-@click.option('--digits', default='', callback=_keys, help='Keys the caller presses, each when asked for')
+@click.option('--caller-id', default='', callback=_one_line, help='The caller ID: a number, or "NAME" <NUMBER>.')
+@click.option(
+    '--digits', default='', callback=_keys, help='Keys that the caller presses, each as soon as a command listens.'
+)
 @click.option(
     '--hangup-after',
     'patience',
     type=click.FloatRange(min=0),
     metavar='SECONDS',
-    help='The caller hangs up after this many seconds of call time; audio counts in full at any pace.',
+    help='The caller hangs up after this many seconds of call time, in which audio counts in full.',
 )
 @click.option(
     '--hangup-at',
@@ -147,22 +156,22 @@ def _assignments(ctx: click.Context, param: click.Parameter, values: tuple[str, 
     callback=_one_line_each,
     help='The next argument of the script, agi_arg_1 and so on; repeatable.',
 )
-@click.option('--missing', multiple=True, metavar='NAME', help='A prompt that Asterisk does not have; repeatable.')
+@click.option('--missing', multiple=True, metavar='NAME', help='A sound file that Asterisk does not have; repeatable.')
 @click.option(
     '--pace',
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help='Playback speed: 1 is real time, 0 does not wait.',
+    help='Seconds to wait for each second of audio: 1 is real time, 0 does not wait.',
 )
 @click.option(
     '--timeout',
     type=click.FloatRange(min=0, min_open=True),
     default=10,
     show_default=True,
-    help='How many seconds the server may be silent.',
+    help='How many seconds to wait for the server when it is silent.',
 )
-@click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it')
+@click.option('-v', '--verbose', is_flag=True, help='Show the lines: < from Asterisk, > to it.')
 @click.option(
     '--calls',
     type=click.IntRange(min=1),
@@ -193,6 +202,7 @@ def main(
     """Call the server as Asterisk would, and show what the caller would hear.
 
     With --calls, make many calls, and show how fast they were and whether all numbers that were said differ.
+
     Exit status 1: a call failed, or a number was said twice.
     """
     if verbose and calls > 1:
@@ -303,7 +313,7 @@ def _measure(dial: Dial, speak: Speak) -> Measured:
 
 
 def report(measured: Sequence[Measured], seconds: float) -> Iterator[str]:
-    """What is worth knowing of many calls that took `seconds` together, line by line."""
+    """Statistics of many calls that took `seconds` together, line by line."""
     yield f'{count_of(len(measured), "call")} in {seconds:.1f} s: {len(measured) / seconds:.0f} calls/s'
     yield from _latencies('until the call ended', [call.seconds for call in measured if not call.failure])
     waits = [call.until_said for call in measured if call.until_said is not None]

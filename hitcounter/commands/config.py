@@ -15,7 +15,7 @@ F = TypeVar('F', bound=Callable[..., Any])
 #: The beginning of each variable.
 PREFIX = 'HITCOUNTER_'
 
-#: What the file may hold, so that one file serves all commands: each takes its own options from it.
+#: The keys that the file may have. One file serves all commands: each takes its own options from it.
 KEYS: set[str] = set()
 
 
@@ -49,7 +49,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     values = {key.replace('_', '-'): value for key, value in values.items()}
     unknown = sorted(set(values) - KEYS)
     if unknown:
-        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is none of {", ".join(sorted(KEYS))}')
+        raise click.BadParameter(f'{str(path)!r} has {unknown[0]!r}, which is not one of {", ".join(sorted(KEYS))}')
     own = {parameter.envvar: parameter for parameter in ctx.command.params}
     ctx.default_map = {}
     for key, value in values.items():
@@ -61,7 +61,7 @@ def _checked(ctx: click.Context, parameter: click.Parameter, where: str, value: 
     """A value of the file as an option takes it: text, or several for an option that may be repeated."""
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
-        raise click.BadParameter(f'{where}: write a text or a number')
+        raise click.BadParameter(f'{where}: write a string or a number')
     if isinstance(value, list) and not parameter.multiple:
         raise click.BadParameter(f'{where}: write one value, without brackets')
     texts = [str(one) for one in values]

@@ -40,7 +40,7 @@ def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> Format:
     """The format that was named, or the one that the file's name ends with."""
     name = name or str(ctx.params.get('file', '')).rpartition('.')[2]
     if name not in FORMATS:
-        raise click.UsageError('say --format csv or --format jsonl, or name a file that ends so')
+        raise click.UsageError('give --format csv or --format jsonl, or a file whose name ends in .csv or .jsonl')
     return FORMATS[name]
 
 
@@ -69,24 +69,24 @@ def _exchange(command: F) -> F:
     type=click.IntRange(1, HitCounter.schema),
     default=HitCounter.schema,
     show_default=True,
-    help='Write calls for programs that have this schema of "hits".',
+    help='Write calls for programs with this schema of "hits".',
 )
 @click.option(
     '--forgotten',
     is_flag=True,
-    help='Also write a row without a caller for each forgotten call, so that an empty database can import all.',
+    help='Also write a row without a caller for each forgotten call, so that an empty database can import the file.',
 )
 @click.option(
     '--component',
     'name',
     default=HitCounter.name,
     show_default='the calls of the hit counter',
-    help='Write the records of this component.',
+    help='Write the records of this component instead.',
 )
 def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
-    """Write a row for each call that is not forgotten to FILE, or to standard output for "-".
+    """Write to FILE, or to standard output for "-", a row for each call that is not forgotten.
 
-    It may run beside the server, and writes what was counted when it began.
+    The server may be running. The export contains the calls that were counted before it began.
     """
     log.set_up('error')
     calls = name == HitCounter.name
@@ -108,10 +108,10 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
 @click.command(cls=Command, epilog='Example: hitcounter import calls.csv')
 @_exchange
 def import_main(storage: Address, file: str, form: Format) -> None:
-    """Import the calls of FILE, or of standard input for "-", as "hitcounter export" wrote them.
+    """Import the calls in FILE, or in standard input for "-", as "hitcounter export" wrote them.
 
-    Each must have the next number of its line. Calls that are there are passed over: what ended in the middle, for
-    a wrong row, say, goes on when the whole file is imported again.
+    Each call must have the next number of its line. Calls that are already there are skipped. So after an import that
+    stopped in the middle, for example at a wrong row, import the whole file again.
     """
     log.set_up('error')
     progress = Progress('call', 'read')
@@ -146,12 +146,12 @@ def _refuse_without_records(root: Mapping[str, Any], name: str, description: str
             f'install the version that wrote it'
         )
     if type(component).export is Component.export:
-        raise HitcounterError(f'the component {name!r} exports nothing: give its class an export()')
+        raise HitcounterError(f'the component {name!r} has no export: give its class an export()')
 
 
 @contextmanager
 def _new(file: str) -> Iterator[BinaryIO]:
-    """A file that was not there, for its owner alone; it gets its name once it is whole."""
+    """A new file, for its owner alone; it gets its name once it is complete."""
     if file == _STANDARD:
         if sys.stdout is None:
             raise HitcounterError('standard output is closed: name a file')
@@ -188,7 +188,7 @@ def _taken(file: str) -> HitcounterError:
 def _written(what: str) -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:  # who read it has had enough
+    except BrokenPipeError:  # its reader has closed it
         raise
     except OSError as error:
         raise HitcounterError(
@@ -214,5 +214,5 @@ def _old(file: str) -> Iterator[BinaryIO]:
 
 
 def _as_whom(error: OSError) -> str:
-    """The user who may not: a command that root started runs as the owner of the database."""
+    """The user without permission, for a message: a command of root runs as the owner of the database."""
     return f' by {name_of(os.geteuid())}' if isinstance(error, PermissionError) else ''

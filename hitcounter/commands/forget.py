@@ -21,10 +21,10 @@ from .base import Command
 @options.storage
 @options.required_keep_calls
 def main(storage: Address, keep_calls: float) -> None:
-    """Forget who called, and when, longer than --keep-calls ago, while the server runs or not.
+    """Forget who called, and when, for calls older than --keep-calls. The server may be running.
 
-    Counts, hours and the numbers of later calls stay. The bytes leave the file when it is packed: see "hitcounter
-    pack", and --pack-keep. Components of other packages forget what they have of that age.
+    Counts, hours and numbers stay. The bytes leave the file when a pack no longer keeps that history: see "hitcounter
+    pack" and --pack-keep. Components of other packages forget their records of that age as well.
     """
     log.set_up('error')
     components = plugins.components()
@@ -36,11 +36,11 @@ def main(storage: Address, keep_calls: float) -> None:
         for component in filter(can_forget, components):
             try:
                 forgotten = forget(state, component, time.time() - keep_calls)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, and stops no other
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
                 failures.append(f'{component.name} ({described(error)})')
                 continue
             is_ours = component is HitCounter
             what = count_of(forgotten, 'call') if is_ours else f'{count_of(forgotten, "record")} of {component.name}'
             click.echo(f'{what} forgotten')
     if failures:
-        raise HitcounterError(f'not all is forgotten of {", ".join(failures)}: fix that, and do it again')
+        raise HitcounterError(f'some components could not forget: {", ".join(failures)}: fix them, and run this again')

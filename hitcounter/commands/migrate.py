@@ -38,30 +38,33 @@ _NEEDED = 3
 )
 @click.option('--no-backup', is_flag=True, help='Skip the backup; needed for a storage that is not a file.')
 @click.option(
-    '--drop', metavar='NAME', multiple=True, help='Delete what a component stored whose code is missing; repeatable.'
+    '--drop',
+    metavar='NAME',
+    multiple=True,
+    help='Delete everything that this component stored; its code must be missing; repeatable.',
 )
 def main(
     storage: Address, is_asked: bool, dry_run: bool, backup: str | None, no_backup: bool, drop: tuple[str, ...]
 ) -> None:
-    """Migrate the database to the schemas of the code that is installed, backed up before, while no server runs.
+    """Migrate the database to the schemas of the installed code, after a backup. Stop the server first.
 
-    All of it is one transaction: what fails changes nothing. --status and --dry-run only read, and work beside a
-    server, too.
+    The migration is one transaction: if it fails, nothing is changed. --status and --dry-run only read, and also work
+    while the server runs.
     """
     if is_asked and (dry_run or backup or no_backup or drop):
-        raise click.UsageError('--status goes with no other option: it changes nothing')
+        raise click.UsageError('--status cannot be combined with other options: it changes nothing')
     if backup and no_backup:
         raise click.UsageError('--backup and --no-backup contradict each other: leave one out')
     log.set_up('warning')
     components = plugins.components()
     if is_asked:
         with closing(storage.open_as_stored()) as database:
-            sys.exit(_tell(compare(database, components)))
+            sys.exit(_show(compare(database, components)))
     with closing(storage.open_as_stored() if dry_run else storage.open_alone()) as database:
         comparison = compare(database, components)
         comparison.refuse_strange(drop)
         if comparison.is_current and not drop:
-            click.echo('nothing is to be migrated')
+            click.echo('nothing to migrate')
             return
         if not (dry_run or no_backup):
             click.echo(f'backed up: {_back_up(storage, backup)}')
@@ -69,7 +72,7 @@ def main(
         for line in _done(comparison, drop, changes):
             click.echo(line)
         if dry_run:
-            click.echo('nothing of it is stored: this was a dry run')
+            click.echo('nothing was stored: this was a dry run')
 
 
 def _back_up(storage: Address, folder: str | None) -> str:
@@ -80,8 +83,8 @@ def _back_up(storage: Address, folder: str | None) -> str:
     return full_backup(path, folder or f'{path}.backups')
 
 
-def _tell(comparison: Comparison) -> int:
-    """Say how each component stands; gives the exit status."""
+def _show(comparison: Comparison) -> int:
+    """Show the schema of each component; returns the exit status."""
     for component in comparison.components:
         click.echo(f'{component.name}: {_standing(component, comparison)}')
     for name in comparison.missing:
@@ -111,7 +114,7 @@ def _done(comparison: Comparison, drop: Iterable[str], changes: Changes) -> Iter
     for name in drop:
         yield f'{name}: removed'
     yield f'objects changed: {_counted(changes.changed)}'
-    yield f'objects made: {_counted(changes.new)}'
+    yield f'objects created: {_counted(changes.new)}'
 
 
 def _first_line(method: object) -> str:

@@ -143,7 +143,7 @@ def storage(command: F) -> F:
 def _default_storage() -> str:
     """The file in the `var/` of the folder that HITCOUNTER_HOME names, or of the working directory."""
     home = os.environ.get(f'{PREFIX}HOME', '.')
-    with suppress(OSError):  # the working directory is gone, which matters only if the database is to be found there
+    with suppress(OSError):  # the working directory is gone, which matters only if the database is in it
         home = os.path.abspath(home)
     return f'file://{quote(home)}/var/hitcounter.fs'
 
@@ -153,14 +153,14 @@ _storage = option(
     metavar='URI',
     default=_default_storage,
     show_default='the file var/hitcounter.fs',
-    help='The database: file:///srv/hits.fs, memory:, or another URI of zodburi.',
+    help='The database: file:///srv/hits.fs, memory:, or any other URI that zodburi opens.',
 )
 
 _trust_owner = option(
     '--trust-owner',
     metavar='USER',
     type=User(),
-    help='Also open a database of this user, a name or an id: what that user stored in it can run any code.',
+    help='Also open a database that belongs to this user (a name or an id), who can then run any code as you.',
 )
 
 line_limit = option(
@@ -168,19 +168,17 @@ line_limit = option(
     metavar='BYTES',
     type=click.IntRange(128),
     default=LINE_LIMIT,
-    help='What Asterisk takes in one command; 2047 for Asterisk 16.',
+    help='The longest command that Asterisk accepts; 2047 for Asterisk 16.',
 )
 
 pack_every = option(
     '--pack-every',
     type=Duration(),
     default='7d',
-    help='How often to pack the database file, in addition to whenever it has doubled; 0d: never.',
+    help='How often to pack the database file; it is also packed when it has doubled. 0d: never.',
 )
 
-pack_keep = option(
-    '--pack-keep', type=Duration(), default='7d', help='How much of its history the database keeps when it is packed.'
-)
+pack_keep = option('--pack-keep', type=Duration(), default='7d', help='How much history a pack keeps.')
 
 
 _keep_calls = partial(
@@ -188,40 +186,40 @@ _keep_calls = partial(
     '--keep-calls',
     type=Duration(),
     show_default=False,
-    help='How long records of calls are kept; their numbers and the counts stay.',
+    help='How long to keep who called; numbers and counts stay for ever.',
 )
 
 keep_calls = _keep_calls()
 
 required_keep_calls = _keep_calls(required=True)
 
-max_calls = option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='Calls at the same time.')
+max_calls = option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='The most calls at the same time.')
 
 max_calls_per_peer = option(
     '--max-calls-per-peer',
     type=click.IntRange(1),
-    help='Calls at the same time from one address; any number if not given.',
+    help='The most calls at the same time from one address; default: any number.',
 )
 
 max_lines = option(
     '--max-lines',
     type=click.IntRange(0),
     default=0,
-    help='The most lines; calls to a further one are refused. 0: any number.',
+    help='How many lines there may be; calls to a further one are refused. 0: any number.',
 )
 
 withheld = option(
     '--withheld',
     type=click.Choice(['hide', 'keep']),
     default='hide',
-    help='What to do about callers who withhold their number: hide who they are, or keep it, as an emergency line may.',
+    help='What to do with callers who withhold their number: hide who they are, or keep it, as an emergency line may.',
 )
 
 call_timeout = option('--call-timeout', type=Seconds(), default=3600.0, help='How long one call may last.')
 
 drain = option('--drain', type=Seconds(), default=30.0, help='How long calls may go on after a signal to stop.')
 
-cpu = option('--cpu', type=click.IntRange(0), help='The one core to run on: twice as fast as on several.')
+cpu = option('--cpu', type=click.IntRange(0), help='The one core to run on, which is twice as fast as several.')
 
 log_level = option(
     '--log-level',

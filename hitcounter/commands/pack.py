@@ -15,9 +15,9 @@ from .base import Command
 @options.storage
 @options.pack_keep
 def main(storage: Address, pack_keep: float) -> None:
-    """Remove from the database what it was before --pack-keep, while the server runs or not.
+    """Remove history older than --pack-keep from the database file. The server may be running.
 
-    Undo and the shell's view of the past reach back to there. It needs room on the disk for a second file.
+    Undo, and the shell's view of the past, reach back that far. A pack needs free disk space for a second file.
     """
     log.set_up('warning')
     with closing(storage.open()) as database:

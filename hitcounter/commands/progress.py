@@ -15,7 +15,7 @@ _PAUSE = 0.2
 
 
 class Progress:
-    """Shows now and then how many are done, and once more at the end."""
+    """Shows now and then how many are done, and once more at the end. A click.progressbar would need a length."""
 
     def __init__(self, noun: str, done: str) -> None:
         self._noun = noun

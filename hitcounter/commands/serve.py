@@ -79,11 +79,11 @@ def main(
     log_format: str,
     **limits: Any,  # of a Server, which has them under these names
 ) -> None:
-    """Serve calls: count each one, durably, and tell the caller the number.
+    """Serve calls: count each one durably, and say its number to the caller.
 
     In the dialplan:  exten => 31415,1,AGI(agi://127.0.0.1)
 
-    SIGTERM, SIGHUP or Ctrl-C lets the calls end, for --drain seconds at most; a second one ends them at once.
+    After SIGTERM, SIGHUP or Ctrl-C, calls may go on for --drain seconds; a second signal ends them at once.
     """
     os.umask(0o077)
     _choose_core(cpu)

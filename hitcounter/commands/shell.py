@@ -42,7 +42,7 @@ class _ScriptFile(click.Path):
 @options.config
 @options.storage
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() discards them.')
-@click.option('--unmigrated', is_flag=True, help='With --write: allow changes although the database needs a migration.')
+@click.option('--unmigrated', is_flag=True, help='With --write: allow changes even if a migration is due.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of opening a prompt.')
 @click.argument('script', type=_ScriptFile(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)

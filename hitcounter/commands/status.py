@@ -23,13 +23,15 @@ from .base import Command
 @click.command(cls=Command, epilog='Example: hitcounter status --json')
 @options.config
 @options.storage
-@click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object; times are seconds since 1970.')
+@click.option(
+    '--json', 'as_json', is_flag=True, help='Print one JSON object for programs, with times in seconds since 1970.'
+)
 def main(storage: Address, as_json: bool) -> None:
     """Show how large the database is, what was last done to it, and which processes use it."""
     log.set_up('error')
     with closing(storage.open(read_only=True)) as database:
-        told = {**status(database), **_fit(database)}
-    click.echo(json.dumps(told) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(told)))
+        shown = {**status(database), **_fit(database)}
+    click.echo(json.dumps(shown) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(shown)))
 
 
 def _fit(database: Database) -> dict[str, Any]:
@@ -44,27 +46,27 @@ def _fit(database: Database) -> dict[str, Any]:
         return {'migration_due': due, 'refusal': advised(error) if error else None}
 
 
-def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    last, packed, backed_up, server = (told[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
-    yield 'database', told['database']
-    yield 'size', f'{told["bytes"]:,} bytes, {count_of(told["objects"], "object")}'
-    yield 'last change', f'{_time(last["time"])}, {last["what"] or "without a word"}' if last else 'none'
-    yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in told['schemas'].items())
-    if told['refusal']:
-        yield 'migration due' if told['migration_due'] else 'does not fit', told['refusal']
-    yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes were left' if packed else 'none'
-    if told['packs_from'] is not None:
+def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    last, packed, backed_up, server = (shown[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
+    yield 'database', shown['database']
+    yield 'size', f'{shown["bytes"]:,} bytes, {count_of(shown["objects"], "object")}'
+    yield 'last change', f'{_time(last["time"])}, {last["what"] or "no description"}' if last else 'none'
+    yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in shown['schemas'].items())
+    if shown['refusal']:
+        yield 'migration due' if shown['migration_due'] else 'does not fit', shown['refusal']
+    yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes left' if packed else 'none'
+    if shown['packs_from'] is not None:
         yield (
             'next pack',
-            f'not before {with_cause(told["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps '
-            f'nothing of the history',
+            f'not before {with_cause(shown["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps no '
+            f'history',
         )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:
         yield 'server', 'not running'
         return
     since = '' if server['started'] is None else f' since {_time(server["started"])}'
-    yield 'server', f'runs{since}, {count_of(server["commits"], "commit")} by other processes'
+    yield 'server', f'running{since}, {count_of(server["commits"], "commit")} by other processes'
     for process in server['processes']:
         yield 'connected', f'{process["id"]} {process["command"]}'
     if server['unseen']:

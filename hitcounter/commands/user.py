@@ -39,8 +39,8 @@ def act_between(path: str, backups: str) -> None:
         owner = name_of(of_backups.st_uid)
         raise ForeignDatabase(
             f'{backups!r} belongs to {owner}, and the database {path!r} to {name_of(of_database.st_uid)}: name a '
-            f'folder of root, or one of the user whose database it is, or, if you trust {owner}, give --trust-owner '
-            f'{owner}'
+            f'folder that belongs to root or to the owner of the database, or, if you trust {owner}, add '
+            f'--trust-owner {owner}'
         )
 
 
@@ -61,7 +61,7 @@ def _become(status: os.stat_result, path: str) -> None:
     _put_off(groups)
     if not is_trusted(status.st_uid):
         raise ForeignDatabase(
-            f'{path!r} belongs to {owner}, and to open the database as root would run what {owner} stored in it '
+            f'{path!r} belongs to {owner}, and opening the database as root would run what {owner} stored in it '
             f'({reason})',
             owner,
         )

@@ -18,12 +18,11 @@ from .base import Command
 #: What to say about the findings of each kind.
 _VERDICTS = {
     Verdict.DAMAGE: f'is damaged: {{}}; {RESTORE}',
-    Verdict.DISK: 'cannot be read from its disk: {}; check the disk, and verify it once more',
-    Verdict.MISSING: 'needs code that is missing here: {}; install the packages that stored it, in a version '
-    'that has that code',
-    Verdict.FAILING: 'meets code that fails: {}; correct that code, where they say',
-    Verdict.DISAGREES: 'does not agree with itself: {}; correct what was stored (hitcounter-shell --write), '
-    f'or {RESTORE}',
+    Verdict.DISK: 'cannot be read from its disk: {}; check the disk, and verify again',
+    Verdict.MISSING: 'needs code that is missing here: {}; install the packages that stored it, in versions '
+    'that have that code',
+    Verdict.FAILING: 'meets code that fails: {}; fix that code, in the places that they name',
+    Verdict.DISAGREES: f'does not agree with itself: {{}}; fix the data (hitcounter-shell --write), or {RESTORE}',
 }
 
 
@@ -34,10 +33,10 @@ _VERDICTS = {
 @options.config
 @options.storage
 def main(storage: Address) -> None:
-    """Read every transaction, load every object, and let each component check itself, while the server runs or not.
+    """Read every transaction, load every object, and let each component check itself. The server may be running.
 
-    One line for each finding, and exit status 1 if there are any. Damage, code that is missing, code that fails, and
-    a component that does not agree with itself are reported separately.
+    Print a line for each finding; exit status 1 if there are any. Damage, missing code, code that fails, and components
+    that do not agree with themselves are reported separately.
     """
     log.set_up('error')
     logging.getLogger('ZODB').setLevel(logging.CRITICAL)  # what it logs as an error is a finding

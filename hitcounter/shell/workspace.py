@@ -25,7 +25,7 @@ OUTDATED = 'the file has changed since this shell opened it, which shows it as i
 READING = 'this shell only reads: start it with --write to change the database'
 
 #: The message when the process that serves the database is gone.
-GONE = 'the process that serves the database is gone, or hangs: go on when it is back'
+GONE = 'the process that serves the database is gone or not responding: try again when it is back'
 
 
 class Answer(str):

@@ -139,7 +139,7 @@ def test_without_a_database_the_call_fails_with_a_sentence(begin: Begin) -> None
 
     assert call.asterisk.status == 'FAILURE'
     assert call.status == 1
-    assert 'is not a database yet: start hitcounter-serve, which makes it' in call.said
+    assert 'is not a database yet: start hitcounter-serve, which creates it' in call.said
     assert 'Traceback' not in call.said
 
 

@@ -31,8 +31,8 @@ def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
     again = hitcounter('backup', 'backups')
     assert [done.returncode for done in (full, added, again)] == [0, 0, 0]
     assert full.stdout.endswith('.fs: full, verified\n')
-    assert added.stdout.endswith('.deltafs: what was added, verified\n')
-    assert again.stdout.endswith('.deltafs: nothing is new, verified\n')
+    assert added.stdout.endswith('.deltafs: incremental, verified\n')
+    assert again.stdout.endswith('.deltafs: nothing new, verified\n')
 
     refused = hitcounter('restore', 'backups')
     assert (refused.returncode, refused.stdout) == (1, '')
@@ -55,7 +55,7 @@ def test_backups_are_made_beside_the_server_and_restored_byte_by_byte(
 def test_what_cannot_be_backed_up_or_restored_is_said_in_a_sentence(hitcounter: Run, tmp_path: Path) -> None:
     for arguments, said in [
         (('backup', 'backups'), 'is not a database yet: name the file of one'),
-        (('restore', 'backups'), 'is not a folder: name the one of the backups'),
+        (('restore', 'backups'), 'is not a folder: name the folder of the backups'),
         (('backup', 'backups', '--storage', 'hits.fs'), "'hits.fs' is not a URI of a database: write it like file:"),
         (('backup', 'backups', '--storage', 'memory:'), "'memory:' is not a file: use what its own storage offers"),
     ]:

@@ -169,7 +169,11 @@ def test_an_existing_file_is_not_replaced(hitcounter: Run, count: Callable[..., 
 def test_wrong_arguments_are_said(hitcounter: Run, count: Callable[..., None]) -> None:
     count('31415')
     for arguments, status, said in [
-        (('export', 'calls.txt'), 2, 'say --format csv or --format jsonl, or name a file that ends so'),
+        (
+            ('export', 'calls.txt'),
+            2,
+            'give --format csv or --format jsonl, or a file whose name ends in .csv or .jsonl',
+        ),
         (('import', 'nosuch.csv'), 1, "'nosuch.csv' cannot be read (No such file or directory): name another file"),
     ]:
         done = hitcounter(*arguments)

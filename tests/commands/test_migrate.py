@@ -24,7 +24,7 @@ polls: schema 1 to 3
 polls: is a polls.Polls now
 objects changed: 10 (1 BTrees.OOBTree.OOBTree, 3 persistent.list.PersistentList, \
 2 persistent.mapping.PersistentMapping, 3 polls.Option, 1 polls.Polls)
-objects made: 4 (3 BTrees.Length.Length, 1 BTrees.OOBTree.OOBTree)
+objects created: 4 (3 BTrees.Length.Length, 1 BTrees.OOBTree.OOBTree)
 """
 
 
@@ -56,8 +56,8 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     refused = hitcounter('serve', '--listen', '127.0.0.1:0', env=now)
     assert (refused.returncode, refused.stderr.splitlines()[-1]) == (
         1,
-        'Error: the database holds schema 1 of \'polls\', and this program needs 3: run "hitcounter migrate", after '
-        'trying it with --status and --dry-run',
+        'Error: the database holds schema 1 of \'polls\', and this program needs 3: run "hitcounter migrate" (try '
+        '--status and --dry-run first)',
     )
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
@@ -68,7 +68,7 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     tried = hitcounter('migrate', '--dry-run', env=now)
     assert (tried.returncode, tried.stdout, tried.stderr) == (
         0,
-        CHANGES + 'nothing of it is stored: this was a dry run\n',
+        CHANGES + 'nothing was stored: this was a dry run\n',
         '',
     )
     assert file.read_bytes() == before
@@ -169,7 +169,7 @@ def test_a_component_whose_code_is_missing_is_given_up_only_by_its_name(
     assert (done.returncode, done.stderr) == (0, '')
     assert (
         done.stdout == 'polls: removed\nobjects changed: 2 (2 persistent.mapping.PersistentMapping)\n'
-        'objects made: none\n'
+        'objects created: none\n'
     )
     assert start().number() == 1
 
@@ -179,7 +179,7 @@ def test_a_database_that_fits_is_left_as_it_is(hitcounter: Run, count: Callable[
     before = (tmp_path / 'hits.fs').read_bytes()
     for options in (), ('--dry-run',):
         done = hitcounter('migrate', *options)
-        assert (done.returncode, done.stdout, done.stderr) == (0, 'nothing is to be migrated\n', '')
+        assert (done.returncode, done.stdout, done.stderr) == (0, 'nothing to migrate\n', '')
     assert (tmp_path / 'hits.fs').read_bytes() == before
     assert not (tmp_path / 'hits.fs.backups').exists()
 
@@ -187,8 +187,8 @@ def test_a_database_that_fits_is_left_as_it_is(hitcounter: Run, count: Callable[
 @pytest.mark.parametrize(
     ('options', 'said'),
     [
-        (('--status', '--dry-run'), '--status goes with no other option'),
-        (('--status', '--drop', 'polls'), '--status goes with no other option'),
+        (('--status', '--dry-run'), '--status cannot be combined with other options'),
+        (('--status', '--drop', 'polls'), '--status cannot be combined with other options'),
         (('--backup', 'kept', '--no-backup'), '--backup and --no-backup contradict each other'),
         (('--status', '--drop', 'polls', '--storage', 'not-a-uri'), '--status goes with no other option'),
         (('now',), 'unexpected extra argument (now)'),
@@ -215,7 +215,7 @@ def test_a_storage_that_is_no_file_must_be_backed_up_by_its_own_means(
     assert (refused.returncode, refused.stdout) == (1, '')
     assert refused.stderr.endswith('is not a file: back it up by its own means, then give --no-backup\n')
     tried = hitcounter('migrate', '--dry-run', env=env)
-    assert (tried.returncode, tried.stdout) == (0, CHANGES + 'nothing of it is stored: this was a dry run\n')
+    assert (tried.returncode, tried.stdout) == (0, CHANGES + 'nothing was stored: this was a dry run\n')
     done = hitcounter('migrate', '--no-backup', env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, CHANGES, '')
     assert hitcounter('migrate', '--status', env=env).returncode == 0
@@ -226,7 +226,7 @@ def test_data_that_a_migration_trips_over_is_corrected_in_the_shell_though_its_c
 ) -> None:
     code = 'root["polls"].choices["tea"].votes = 99; commit("a typing error")'
     refused = shell('--write', '-c', code, env=version(3))
-    assert (refused.returncode, 'or give --unmigrated as well' in refused.stderr) == (1, True)
+    assert (refused.returncode, 'or add --unmigrated to change it' in refused.stderr) == (1, True)
 
     corrected = shell('--write', '--unmigrated', '-c', code, env=version(3))
 

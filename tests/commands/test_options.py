@@ -194,7 +194,7 @@ def test_a_folder_that_is_named_must_be_there_and_the_default_one_is_made(
             flag = ('--storage', f'file:{missing}/hits.fs') if how == 'flag' else ()
             refused = run('main', command, *arguments, *flag, env={'HITCOUNTER_STORAGE': f'file:{missing}/hits.fs'})
             assert refused.returncode == 1
-            assert f'{str(missing)!r} is not an existing folder: make it, mount its disk' in refused.stderr
+            assert f'{str(missing)!r} is not an existing folder: create it, mount its disk' in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
     with subprocess.Popen(
@@ -283,18 +283,18 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
     ('text', 'message'),
     [
         ('max-calls =', "hitcounter.toml' is not TOML: "),
-        ('colour = "red"', "has 'colour', which is none of allow, "),
-        ('config = "other.toml"', "has 'config', which is none of"),
-        ('[serve]\nmax-calls = 1', "has 'serve', which is none of"),
+        ('colour = "red"', "has 'colour', which is not one of allow, "),
+        ('config = "other.toml"', "has 'config', which is not one of"),
+        ('[serve]\nmax-calls = 1', "has 'serve', which is not one of"),
         ('max-calls = "many"', "'many' is not a valid integer"),
         ('listen = 4573', "hitcounter.toml' has listen = 4573: '4573' is not HOST:PORT"),
         ('allow = 10', "has allow = 10: '10' is not a network"),
         ('max-calls = [1]', 'has max-calls = [1]: write one value, without brackets'),
-        ('drain = {}', 'has drain = {}: write a text or a number'),
+        ('drain = {}', 'has drain = {}: write a string or a number'),
         ('drain = nan', "has drain = nan: 'nan' is not a number of seconds"),
-        ('max-calls = true', 'has max-calls = True: write a text or a number'),
+        ('max-calls = true', 'has max-calls = True: write a string or a number'),
         ('cpu = 1.5', "has cpu = 1.5: '1.5' is not a valid integer"),
-        ('prompt = [[]]', 'has prompt = [[]]: write a text or a number'),
+        ('prompt = [[]]', 'has prompt = [[]]: write a string or a number'),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(

@@ -80,7 +80,7 @@ def test_a_reference_to_what_is_missing_is_said_and_sends_to_verify(
     assert (done.returncode, done.stdout) == (1, '')
     assert re.fullmatch(
         r"Error: '.*/hits\.fs' was not packed and is as it was: an object refers to object 0x\w+, which is missing: "
-        r'"hitcounter verify" lists what is damaged\n',
+        r'"hitcounter verify" lists the damage\n',
         done.stderr,
     )
     assert re.search(r'refers to object 0x\w+, which cannot be read', hitcounter('verify').stdout)

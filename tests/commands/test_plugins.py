@@ -176,8 +176,8 @@ def test_a_component_that_cannot_forget_is_named_and_keeps_no_other_from_it(
     done = hitcounter('forget', '--keep-calls', '0s', env=with_guests(odd))
     assert (done.returncode, done.stdout) == (1, '1 call forgotten\n')
     assert re.fullmatch(
-        rf'Error: not all is forgotten of guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix that, and do '
-        r'it again\n',
+        rf'Error: some components could not forget: guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix '
+        r'them, and run this again\n',
         done.stderr,
     )
 
@@ -232,7 +232,7 @@ def test_what_exports_nothing_is_said(hitcounter: Run, start: Start, install: In
     env = install('votes', components='votes = votes:Votes')
     start(env=env).stop()
     for name, said in [
-        ('votes', "the component 'votes' exports nothing: give its class an export()"),
+        ('votes', "the component 'votes' has no export: give its class an export()"),
         ('nosuch', "holds no component 'nosuch' of installed code"),
         ('schemas', "holds no component 'schemas' of installed code"),
     ]:
@@ -286,7 +286,7 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         ('1 +', {'scripts': 'vote = votes:vote'}, '(SyntaxError: invalid syntax, in '),
         ('raise OSError("no\\nluck")', {'scripts': 'vote = votes:vote'}, '/votes.py, line 1): fix or'),
         ('raise SystemExit(0)', {'scripts': 'vote = votes:vote'}, '(SystemExit: 0, in '),
-        (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of an installed package cannot be read ('),
+        (VOTES, {'scripts': 'vote'}, 'the entry_points.txt of the package votes cannot be read ('),
         (VOTES, {'scripts': 'vote = no such module'}, 'the entry point vote = no such module (hitcounter.scripts'),
         (VOTES, {'scripts': 'vote = votes:Votes'}, "is <class 'votes.Votes'>, not a script: mark the function with"),
         (VOTES, {'components': 'votes = votes:vote'}, ', not a component: name a subclass of Component'),

@@ -1,4 +1,4 @@
-"""How far a long work is."""
+"""The progress of a long task."""
 
 import sys
 
@@ -8,7 +8,7 @@ from hitcounter.commands import progress
 from hitcounter.commands.progress import Progress
 
 
-def test_where_nobody_watches_only_many_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_line_comes_only_after_many(capsys: pytest.CaptureFixture[str]) -> None:
     calls = Progress('call', 'read')
     for count in range(0, 250_001, 50_000):
         calls.reach(count)

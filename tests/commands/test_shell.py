@@ -114,7 +114,7 @@ def test_a_missing_database_is_said_and_not_made(shell: Run, tmp_path: Path) -> 
 
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: '{tmp_path}/hits.fs' is not a database yet: start hitcounter-serve, which makes it\n"
+        f"Error: '{tmp_path}/hits.fs' is not a database yet: start hitcounter-serve, which creates it\n"
     )
     assert list(tmp_path.glob('hits.fs*')) == []
 
@@ -201,7 +201,7 @@ while True:
 
     assert done.returncode == 1
     assert done.stderr == (
-        'Error: -, line 6: the process that serves the database is gone, or hangs: go on when it is back.\n'
+        'Error: -, line 6: the process that serves the database is gone or not responding: try again when it is back.\n'
     )
 
 
@@ -259,7 +259,7 @@ def older(storage: str, tmp_path: Path) -> str:
     shutil.copy(FROZEN / 'hits-1.fs', tmp_path / 'hits.fs')
     return (
         f"the database holds schema 1 of 'hits', and this program needs {HitCounter.schema}: run "
-        '"hitcounter migrate", after trying it with --status and --dry-run'
+        '"hitcounter migrate" (try --status and --dry-run first)'
     )
 
 

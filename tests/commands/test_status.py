@@ -68,7 +68,7 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
         told['server']['started'],
     ):
         assert time.time() - 60 < moment < time.time()
-    assert 'runs since 20' in people
+    assert 'running since 20' in people
     assert Path(told['backed_up']['file']).parent == tmp_path / 'backups'
 
 

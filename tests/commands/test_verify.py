@@ -54,7 +54,7 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
     assert 'needs the class ballots.Ballots, which cannot be found (ModuleNotFoundError: No module named' in done.stdout
     assert done.stderr == (
         f'the database ({tmp_path}/hits.fs, as it was when opened) needs code that is missing here: '
-        f'{len(done.stdout.splitlines())} findings; install the packages that stored it, in a version that has that '
+        f'{len(done.stdout.splitlines())} findings; install the packages that stored it, in versions that have that '
         f'code\n'
     )
 
@@ -66,6 +66,6 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
         1,
         f"polls cannot be checked, because its code fails (AttributeError: 'Ballots' object has no attribute 'nosuch', "
         f'in {tmp_path}/ballots.py, line {line})\n',
-        f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 finding; correct that '
-        f'code, where they say\n',
+        f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 finding; fix that '
+        f'code, in the places that they name\n',
     )

@@ -324,7 +324,7 @@ def test_a_conversation_that_loses_its_server_says_so_in_a_sentence(
     server.kill()
     shown = terminal.run('1')
 
-    assert 'the process that serves the database is gone, or hangs: go on when it is back' in shown
+    assert 'the process that serves the database is gone or not responding: try again when it is back' in shown
     assert 'Traceback' not in shown
 
 

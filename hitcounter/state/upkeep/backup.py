@@ -77,7 +77,7 @@ def restore(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     """
     path, folder = os.path.realpath(path), os.fspath(folder)
     if not os.path.isdir(folder):
-        raise BackupFailed(f'{folder!r} is not a folder: name the one of the backups')
+        raise BackupFailed(f'{folder!r} is not a folder: name the folder of the backups')
     with (
         _failing(f'{path!r} was not restored from {folder!r}', 'restore from another folder'),
         _repository(folder) as repository,
