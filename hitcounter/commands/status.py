@@ -58,8 +58,8 @@ def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if shown['packs_from'] is not None:
         yield (
             'next pack',
-            f'not before {with_cause(shown["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps no '
-            f'history',
+            f'not before {with_cause(shown["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps '
+            f'no history',
         )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     if server is None:

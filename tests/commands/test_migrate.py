@@ -226,7 +226,7 @@ def test_data_that_a_migration_trips_over_is_corrected_in_the_shell_though_its_c
 ) -> None:
     code = 'root["polls"].choices["tea"].votes = 99; commit("a typing error")'
     refused = shell('--write', '-c', code, env=version(3))
-    assert (refused.returncode, 'or add --unmigrated to change it' in refused.stderr) == (1, True)
+    assert (refused.returncode, 'or give --unmigrated as well' in refused.stderr) == (1, True)
 
     corrected = shell('--write', '--unmigrated', '-c', code, env=version(3))
 
