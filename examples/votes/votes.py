@@ -4,7 +4,7 @@ import click
 from BTrees.OOBTree import OOBTree
 
 from hitcounter.agi import Call, script
-from hitcounter.commands import options
+from hitcounter.commands import options, plugins
 from hitcounter.commands.base import Command
 from hitcounter.state import Component, State, query, update
 from hitcounter.state.storage.database import Address
@@ -43,6 +43,6 @@ def vote(call: Call, state: State) -> None:
 @options.storage
 def show_votes(storage: Address) -> None:
     """Show how many votes each choice has. Run it as "hitcounter votes"."""
-    with storage.open() as database, State(database, [Votes]) as state:
+    with storage.open() as database, State(database, plugins.components()) as state:
         for choice, votes in sorted(state[Votes].result().items()):
             click.echo(f'{choice}: {votes}')

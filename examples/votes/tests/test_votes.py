@@ -6,6 +6,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from votes import Votes, show_votes, vote
 
+from hitcounter.commands import plugins
 from hitcounter.state import State, open_database
 from hitcounter.testing import Channel, SaidNumber, place_call
 
@@ -20,7 +21,8 @@ def test_each_caller_hears_how_many_votes_the_choice_has(fastagi: Callable[..., 
 
 def test_the_command_shows_how_many_votes_each_choice_has(tmp_path: Path) -> None:
     storage = f'file://{tmp_path}/votes.fs'
-    with open_database(storage, share=True) as database, State(database, [Votes]) as state:
+    served = plugins.components()
+    with open_database(storage, share=True) as database, State(database, served) as state:
         for choice in ('tea', 'milk', 'tea'):
             state[Votes].vote(choice)
     result = CliRunner().invoke(show_votes, ['--storage', storage])
