@@ -190,7 +190,7 @@ def test_a_database_that_fits_is_left_as_it_is(hitcounter: Run, count: Callable[
         (('--status', '--dry-run'), '--status cannot be combined with other options'),
         (('--status', '--drop', 'polls'), '--status cannot be combined with other options'),
         (('--backup', 'kept', '--no-backup'), '--backup and --no-backup contradict each other'),
-        (('--status', '--drop', 'polls', '--storage', 'not-a-uri'), '--status goes with no other option'),
+        (('--status', '--drop', 'polls', '--storage', 'not-a-uri'), '--status cannot be combined with other options'),
         (('now',), 'unexpected extra argument (now)'),
     ],
 )
