@@ -28,9 +28,10 @@ pytest_plugins = [
 settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
 settings.load_profile('no deadline')
 
-# A background job of a script ignores SIGINT, and the commands that the tests interrupt would inherit that.
+# A background job of a script ignores SIGINT, one under nohup SIGHUP, and the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
