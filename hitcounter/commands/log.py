@@ -36,15 +36,20 @@ def set_up(level: str, form: str = 'text') -> None:
     # Nobody reads these, and finding them out costs more than writing the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # the documented way not to look for the caller
-    stream = sys.stderr or open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 -- None if it was closed before
-    handler = GatheringHandler(stream)
-    handler.setFormatter(_FORMATS[form])
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    if not logging.getLogger().handlers:  # basicConfig would leave others in place, and the thread of ours unused
+        logging.basicConfig(level=level.upper(), handlers=[_handler(form)])
     for name, least in _TALKATIVE.items():
         logging.getLogger(name).setLevel(least)
     if level == 'debug':
         logging.getLogger('txn').setLevel(logging.DEBUG)  # where each transaction begins and is committed
     logging.getLogger('ZODB.FileStorage').addFilter(lambda record: not record.getMessage().endswith(_SAID_BY_US))
+
+
+def _handler(form: str) -> logging.Handler:
+    stream = sys.stderr or open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 -- None if it was closed before
+    handler = GatheringHandler(stream)
+    handler.setFormatter(_FORMATS[form])
+    return handler
 
 
 class JsonFormatter(logging.Formatter):

@@ -212,3 +212,14 @@ def test_a_command_whose_standard_error_was_closed_before_logs_nothing_and_goes_
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, 'well\n')
+
+
+def test_where_others_have_set_up_a_log_it_is_kept_and_no_thread_is_started() -> None:
+    before = threading.enumerate()
+    handlers = [*logging.getLogger().handlers]
+    assert handlers  # pytest's
+
+    log_module.set_up('error')
+
+    assert logging.getLogger().handlers == handlers
+    assert threading.enumerate() == before
