@@ -60,7 +60,7 @@ class Asterisk:
         self.folder = folder
         self.environment = os.environ | {'INSTANCE': f'{name}-{os.getpid()}'}
         self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
-        self._caller_ids = itertools.count(1001)
+        self._caller_ids = itertools.count(3001)  # above what strangers call themselves, so that no two are alike
         self._process = subprocess.Popen(
             [
                 'setpriv',
