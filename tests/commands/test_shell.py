@@ -10,31 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hitcounter.hits import Caller, HitCounter
-from hitcounter.state import State, open_database
+from hitcounter.hits import HitCounter
 from tests.support.places import FROZEN
 
 if TYPE_CHECKING:
-    from tests.support.servers import Run, ServerProcess, Start
+    from tests.support.servers import Run, ServerProcess
 
 COUNT = 'print(hits.count("31415"))'
 
 
-@pytest.fixture
-def counted(storage: str) -> None:
-    """A database with two calls, and no server."""
-    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
-        for caller in (Caller('+44123', None, '1.1'), Caller(None, None, '1.2')):
-            state[HitCounter].hit('31415', caller)
-
-
 WITH_SERVER = pytest.mark.parametrize('shared', [False, True], ids=['alone', 'beside the server'])
-
-
-@pytest.fixture
-def beside(start: Start, counted: None) -> Callable[[bool], None]:
-    """Have a server run, or none."""
-    return lambda shared: (shared and start()) and None  # type: ignore[return-value]  # falsy
 
 
 # Scripts.

@@ -23,22 +23,11 @@ from hitcounter.state import (
 )
 from tests.support.notes import Notes
 
-happened: list[str] = []
 
+class Absent(Component):
+    """A component that no state here has."""
 
-class Bell(Component):
-    """Writes down when it starts and stops."""
-
-    name = 'bell'
-    depends = (Notes,)
-
-    @classmethod
-    def start(cls, state: State) -> None:
-        happened.append(f'start {cls.name} {state[Notes].add("start")}')
-
-    @classmethod
-    def stop(cls, state: State) -> None:
-        happened.append(f'stop {cls.name} {state[Notes].add("stop")}')
+    name = 'absent'
 
 
 class Unhurried:
@@ -133,7 +122,7 @@ def test_plain_results_come_as_they_are(state: State) -> None:
         (lambda state: state[[]], ComponentError, '[] is not a component'),
         (lambda state: state[Component], ComponentError, 'Component is not a component of this state'),
         (lambda state: state.query(lambda parts: parts['notes']), ComponentError, "'notes' is not a component"),
-        (lambda state: state.query(lambda parts: parts[Bell]), ComponentError, 'Bell is not a component of this'),
+        (lambda state: state.query(lambda parts: parts[Absent]), ComponentError, 'Absent is not a component of this'),
         (lambda state: state.update('add', 'text'), TypeError, "'add' is not a function of the components"),
         (lambda state: state.update(Notes.add, 'text'), ComponentError, 'Notes.add is the update of a component'),
         (lambda state: state.query(Notes.all), ComponentError, 'Notes.all is the query of a component, and not'),
