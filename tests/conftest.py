@@ -23,6 +23,7 @@ from tests.support.servers import BOB, Run, ServerProcess, Start
 pytest_plugins = [
     'hitcounter.pytest_plugin',
     'tests.support.launchers',
+    'tests.support.postgresql',
 ]  # once, even where the entry point of that name has brought it already
 
 settings.register_profile('no deadline', deadline=None)  # other tests, too, keep the machine busy
