@@ -147,12 +147,16 @@ class LineRefused(StateError):
     """A call was not counted, because its line is too long, or would be one line too many."""
 
 
+class StateUnavailable(StateError):
+    """The storage is away or cannot be read, so that nothing could be read: try again when it is back."""
+
+
 class UpdateFailed(StateError):
-    """An update was not stored, nor any part of it."""
+    """An update was not stored, nor any part of it, and never will be."""
 
 
 class OutcomeUnknown(StateError):
-    """The storage went away during a commit, and did not come back in time: the update may or may not be stored."""
+    """The storage did not say in time whether it stored an update: it may or may not be stored."""
 
 
 class BulkStopped(StateError):

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -9,18 +10,20 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
-from ZODB.POSException import POSKeyError, StateLoadError
+from ZODB.POSException import POSKeyError, StateLoadError, StorageError
 
 from ..deferred import deferred
-from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, ReadOnly
+from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, ReadOnly, StateUnavailable
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered, outline
 from .model.root import MARKS, SCHEMAS, Root
+from .storage.away import answering_within, is_away, unavailable
 from .storage.database import Database
 from .transactions import bulk
 from .transactions.commit import refuse_within
 from .transactions.connection import ReadConnection
+from .transactions.job import UPDATE_TIMEOUT
 from .transactions.subscription import Subscription
 from .transactions.writer import Writer
 from .upkeep.migration import Comparison
@@ -28,6 +31,12 @@ from .upkeep.migration import Comparison
 C = TypeVar('C', bound=Component)
 R = TypeVar('R')
 P = ParamSpec('P')
+
+#: Seconds that the first states of components may take, unless an update may take longer.
+_START_TIMEOUT = 60.0
+
+#: Seconds between two attempts of a query to reach a storage that is away.
+_PAUSE = 0.05
 
 
 class Components:
@@ -60,22 +69,36 @@ class State:
     those it depends on; closing it stops them in reverse. Raises ComponentError if the components do not fit together
     or one cannot be started, DatabaseRefused if the database does not fit them.
 
+    `timeout` is how many seconds the caller of an update or a query waits at most, whatever the storage does. An
+    update that is not stored by then is taken back, which raises UpdateFailed; if the storage was just asked to store
+    it, OutcomeUnknown. A query raises StateUnavailable.
+
     With `read_only` it does none of this: it offers the queries of the components as they are in the database, and
     each update raises ReadOnly.
     """
 
-    def __init__(self, database: Database, components: Iterable[type[Component]], *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        components: Iterable[type[Component]],
+        timeout: float = UPDATE_TIMEOUT,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        _check_timeout(timeout)
         ordered = list(components) if read_only else in_order(components)
         if not isinstance(database, Database):
             raise TypeError(f'{database!r} is not an open database: give what open_database returned')
         self._database = database
+        self._timeout = timeout
         self._is_read_only = read_only
         self._writer: Writer | _NoWriter = _NoWriter()
         with ExitStack() as started:
             if not read_only:
-                self._writer = started.enter_context(closing(Writer(database)))
+                self._writer = started.enter_context(closing(Writer(database, timeout)))
                 with blaming('the database cannot be read'):
-                    self._writer.run(functools.partial(_prepare, ordered), 'first state')
+                    first = functools.partial(_prepare, ordered)
+                    self._writer.run(first, 'first state', seconds=max(timeout, _START_TIMEOUT))
             self._handles = {component: _Handle(self, component) for component in ordered}
             for component in () if read_only else ordered:
                 _call(component, 'start', self)
@@ -95,8 +118,9 @@ class State:
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
 
-        The future has its result, or its error, when it is on disk. It can be cancelled until it runs. What is
-        added to it by `add_done_callback` runs in the writer, and holds up all updates.
+        The future has its result, or its error, when it is on disk, or about a second after its time is over. It can be
+        cancelled until it runs. What is added to it by `add_done_callback` runs in the writer, and holds up all
+        updates.
         """
         call, label = self._as_update(function)
         return self._writer.submit(call, label, args, kwargs)
@@ -147,7 +171,10 @@ class State:
 
     def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(components, ...)` as one query over components, in this thread."""
-        return _read(self._database.db, _over_components(function), label_of(function), args, kwargs)
+        return self._read(_over_components(function), label_of(function), args, kwargs)
+
+    def _read(self, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        return _read(self._database.db, self._timeout, function, label, args, kwargs)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -213,7 +240,7 @@ class _Handle:
     def __init__(self, state: State, component: type[Component]) -> None:
         vars(self)['_component'] = component
         for name, access in accesses(component).items():
-            run = state._writer.run if access is Access.UPDATE else functools.partial(_read, state._database.db)
+            run = state._writer.run if access is Access.UPDATE else state._read
             vars(self)[name] = _method(run, component, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -273,18 +300,49 @@ def _over_components(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def _read(
-    database: ZODB.DB, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    database: ZODB.DB,
+    seconds: float,
+    function: Callable[..., R],
+    label: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> R:
     """What `function` returns for the root as it is now and the arguments; it may only read.
 
-    Raises StateError within an update, whose changes it would not see.
+    Raises StateError within an update, whose changes it would not see; StateUnavailable if the storage is away and not
+    back within `seconds`, or goes away while the function reads.
     """
     refuse_within(database, label, 'whose changes it would not see')
-    with ReadConnection(database) as session:
+    with answering_within(seconds), _connection_to(database, seconds) as session:
         try:
             return session.ask(function, label, args, kwargs)
         except StateLoadError as error:
             raise explained(error, label) from error
+        except StorageError as error:
+            if is_away(error):
+                raise unavailable(error) from error
+            raise
+
+
+def _connection_to(database: ZODB.DB, seconds: float) -> ReadConnection:
+    """A connection that has begun. A storage that is away is waited for, but each attempt may take its own time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        began = time.monotonic()
+        try:
+            return ReadConnection(database)
+        except StateUnavailable as error:
+            now = time.monotonic()
+            if not is_away(error.__cause__) or now + (now - began) + _PAUSE > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _check_timeout(timeout: float) -> None:
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise TypeError(f'timeout is {timeout!r}: give seconds, as a number')
+    if not timeout > 0:
+        raise ValueError(f'timeout is {timeout}: give more than 0 seconds')
 
 
 def _prepare(components: list[type[Component]], root: Root) -> None:

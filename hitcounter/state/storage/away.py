@@ -2,9 +2,13 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
+
+from ...errors import StateUnavailable
 
 
 class StorageAway(StorageError, TransientError):
@@ -14,6 +18,22 @@ class StorageAway(StorageError, TransientError):
 def is_away(error: BaseException | None) -> bool:
     """Whether `error` says that a storage is away, such as StorageAway or ZEO's ClientDisconnected."""
     return isinstance(error, StorageError) and isinstance(error, TransientError)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise StateUnavailable in place of an error by which a storage says that it cannot be read now."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: BaseException) -> StateUnavailable:
+    """What is raised for `error` of a storage that was to be read."""
+    if is_away(error):
+        return StateUnavailable(f'the storage is away ({error}): try again when it is back')
+    return StateUnavailable(f'the storage cannot be read ({type(error).__name__}: {error}): check it')
 
 
 class _Here(threading.local):

@@ -8,7 +8,7 @@ says what became of it.
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -52,6 +52,10 @@ class NotStored(Exception):
 
 class NotBegun(NotStored):
     """The storage could not be read, so that the transaction did not begin."""
+
+
+class TakenBack(TransientError):
+    """The time of some updates was over before the storage was asked to store them: the others are run again."""
 
 
 class LookedUp(TransientError):
@@ -108,8 +112,9 @@ class _Progress:
 
     transaction_manager = None
 
-    def __init__(self) -> None:
+    def __init__(self, before_the_end: Callable[[], object]) -> None:
         self.phase = _Phase.NEW
+        self._before_the_end = before_the_end
 
     def sortKey(self) -> str:
         return '~'  # after every storage's
@@ -121,6 +126,7 @@ class _Progress:
         self.phase = _Phase.PICKLED
 
     def tpc_vote(self, _: object) -> None:
+        self._before_the_end()
         self.phase = _Phase.VOTED
 
     def tpc_finish(self, _: object) -> None:
@@ -132,18 +138,27 @@ class _Progress:
     abort = tpc_abort = _nothing
 
 
-def commit(transactions: Any, what: str, marker: Marker | None = None) -> None:
+def _go_on() -> None:
+    """What a commit does before its last step if nobody can take it back."""
+
+
+def commit(
+    transactions: Any, what: str, marker: Marker | None = None, before_the_end: Callable[[], object] = _go_on
+) -> None:
     """Commit the transaction of the manager `transactions`; when this returns, it is stored.
 
     Raises TransientError if it is not stored, and a retry may succeed; NotStored if the storage refused it; Raised for
     an error that is not the storage's, such as an object that cannot be pickled; OutcomeUnknown if the storage failed
     while it stored, and no `marker` can find out the outcome. The caller then aborts.
 
+    `before_the_end` is called before the last step, from which on the outcome may be open. A TransientError from it
+    keeps the transaction from being stored.
+
     Ctrl-C is put off until the commit has ended; Interrupted then says whether `what` was stored.
     """
     with put_off() as late:
         try:
-            _commit(transactions, what, marker)
+            _commit(transactions, what, marker, before_the_end)
         except OutcomeUnknown as error:
             if late.came:
                 raise _unknown(what) from error
@@ -156,8 +171,8 @@ def commit(transactions: Any, what: str, marker: Marker | None = None) -> None:
         raise _stored(what)
 
 
-def _commit(transactions: Any, what: str, marker: Marker | None) -> None:
-    progress = _Progress()
+def _commit(transactions: Any, what: str, marker: Marker | None, before_the_end: Callable[[], object]) -> None:
+    progress = _Progress(before_the_end)
     marked = None
     try:
         marked = marker if marker is not None and marker.mark_if_changed() else None

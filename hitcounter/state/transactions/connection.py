@@ -1,7 +1,9 @@
 """Connections: each shows one thread the database as it was at one moment."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import transaction
@@ -9,11 +11,23 @@ import ZODB
 from transaction.interfaces import NoTransaction, TransientError
 from ZODB.POSException import ConflictError, StorageError
 
-from ...errors import Interrupted, ReadOnly, StateError, UpdateFailed
+from ...errors import Interrupted, ReadOnly, StateError, StateUnavailable, UpdateFailed
 from ..model.blame import blaming
 from ..model.plain import plain
+from ..storage.away import is_away, reading
 from ..storage.turn import Advice, NoTurn, Turn
-from .commit import NotBegun, NotStored, Raised, Retries, commit, given_up, guests_of, is_of_storage, refuse_within
+from .commit import (
+    CUT_OFF,
+    NotBegun,
+    NotStored,
+    Raised,
+    Retries,
+    commit,
+    given_up,
+    guests_of,
+    is_of_storage,
+    refuse_within,
+)
 from .marker import Marker
 
 R = TypeVar('R')
@@ -22,7 +36,8 @@ R = TypeVar('R')
 class ReadConnection:
     """Shows the database as it was when this was opened or last refreshed; later commits by others do not show.
 
-    It is for reading: changing an object raises ReadOnly, at the very line that tries.
+    It is for reading: changing an object raises ReadOnly, at the very line that tries. Opening or refreshing it raises
+    StateUnavailable while the storage is away.
     """
 
     def __init__(self, database: ZODB.DB) -> None:
@@ -30,11 +45,13 @@ class ReadConnection:
             raise TypeError(f"{database!r} is not ZODB's own database: give the db of an open one, as in database.db")
         self._database = database
         self._transactions = transaction.TransactionManager(explicit=True)
-        self._connection = database.open(transaction_manager=self._transactions)
+        with reading():
+            self._connection = _reached(partial(database.open, transaction_manager=self._transactions))
         #: True once an object was changed, or code tried to change one.
         self.is_changed = False
         try:
-            self._begin()
+            with reading():
+                _reached(self._begin, self._end)
         except BaseException:
             self.close()
             raise
@@ -64,8 +81,9 @@ class ReadConnection:
 
     def refresh(self) -> None:
         """See what others have committed."""
-        self._end()
-        self._begin()
+        with reading():
+            self._end()
+            _reached(self._begin, self._end)
 
     def trim_cache(self) -> None:
         """Keep no more objects in memory than the cache may hold; for code that reads very many."""
@@ -197,7 +215,9 @@ class WriteConnection(ReadConnection):
     def _begin_again(self) -> None:
         try:
             self.abort()
-        except (OSError, StorageError, TransientError) as error:
+        except StateUnavailable as error:
+            raise NotBegun(error, is_certain=True) from error.__cause__
+        except TransientError as error:
             raise NotBegun(error, is_certain=True) from error
 
     def _commit(self) -> None:
@@ -231,6 +251,18 @@ class WriteConnection(ReadConnection):
     def _take_change(self, resource: Any) -> None:
         self.is_changed = True
         self._join(resource)
+
+
+def _reached(function: Callable[[], R], end: Callable[[], object] = lambda: None) -> R:
+    """What `function` returns. If the connection was lost just then, it is called again, after `end`."""
+    started = time.monotonic()
+    try:
+        return function()
+    except StorageError as error:
+        if not is_away(error) or time.monotonic() - started > CUT_OFF:
+            raise
+    end()
+    return function()
 
 
 def _called(function: Callable[[Any], R], root: Any) -> R:

@@ -27,21 +27,45 @@ SLOW = 0.05
 #: Seconds between two checks whether the writer's thread is still alive, by a caller that waits.
 LOOK = 1.0
 
+#: Seconds after which the caller of an update is told what became of it, whatever the storage does.
+UPDATE_TIMEOUT = 8.0
+
 NOT_HERE = 'the writer of the state is not in this process: open the state after the fork'
 
 
 class Job(Generic[R]):
     """An update on its way: the writer gives it a result or an error."""
 
-    __slots__ = ('_arguments', '_error', '_function', '_keywords', '_result', 'is_stored', 'label')
+    __slots__ = (
+        '_arguments',
+        '_error',
+        '_function',
+        '_keywords',
+        '_result',
+        'deadline',
+        'is_stored',
+        'label',
+        'late',
+        'seconds',
+    )
 
     _result: R
     is_cancelled = False
 
     def __init__(
-        self, function: Callable[..., R], label: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+        self,
+        function: Callable[..., R],
+        label: str,
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        seconds: float = UPDATE_TIMEOUT,
     ) -> None:
         self.label = label
+        #: How long its caller waits, from now on, and until when, on the clock of time.monotonic().
+        self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
+        #: What its caller is told once that time is over; under the writer's lock. It is then not run any more.
+        self.late: StateError | None = None
         self._function = function
         self._arguments = arguments
         self._keywords = keywords
@@ -83,7 +107,15 @@ class Job(Generic[R]):
             self._error = None  # else its traceback and this frame hold each other
 
     def _failure(self) -> BaseException:
-        return self._error or OutcomeUnknown(f'{self.label} may or may not have been stored')
+        return self.late or self._error or OutcomeUnknown(f'{self.label} may or may not have been stored')
+
+    def outcome(self) -> str:
+        """What became of it, in a phrase."""
+        if self.is_stored:
+            return f'{self.label} had been stored'
+        if isinstance(self._failure(), OutcomeUnknown):
+            return f'{self.label} may or may not have been stored'
+        return f'{self.label} had failed'
 
     def stored(self) -> Stored:
         return Stored(self.label, self._arguments, self._keywords, self._result)
@@ -92,13 +124,19 @@ class Job(Generic[R]):
 class Promise(Job[R]):
     """An update whose result is a future's, and which can be cancelled until it runs."""
 
-    __slots__ = ('_is_running', 'future', 'is_cancelled')
+    __slots__ = ('_claim', '_is_running', 'future', 'is_cancelled')
 
     def __init__(
-        self, function: Callable[..., R], label: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+        self,
+        function: Callable[..., R],
+        label: str,
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        seconds: float = UPDATE_TIMEOUT,
     ) -> None:
-        super().__init__(function, label, arguments, keywords)
+        super().__init__(function, label, arguments, keywords, seconds)
         self.future: Future[R] = Future()
+        self._claim = threading.Lock()  # of the one thread that resolves the future
         self._is_running = False
         self.is_cancelled = False
 
@@ -113,7 +151,9 @@ class Promise(Job[R]):
             self.is_cancelled = not self.future.set_running_or_notify_cancel()
 
     def resolve(self) -> None:
-        """Give the future its result or error, once the batch is settled."""
+        """Give the future its result or error, once the batch is settled or its time is over."""
+        if not self._claim.acquire(blocking=False):
+            return
         try:
             self._start()
             if self.is_cancelled:
@@ -144,15 +184,34 @@ class Batch:
             for promise in self.promises:
                 promise.resolve()
 
-    def wait(self, writer: threading.Thread) -> None:
+    def wait(self, writer: threading.Thread, deadline: float) -> bool:
+        """Wait for the end of the batch, or until `deadline`; returns whether it has ended."""
         # Each wakes the next. Were all woken at once, they would only compete for the GIL.
-        while not self._latch.acquire(timeout=LOOK):
+        while not self._latch.acquire(timeout=_until(deadline)):
             is_alive = writer.is_alive()
             if self._is_finished:  # the caller that was to wake this one was interrupted
-                return
+                return True
             if not is_alive:
                 raise StateClosed(NOT_HERE)
+            if time.monotonic() >= deadline:
+                return False
         self._latch.release()
+        return True
+
+    def withdraw(self, job: Job[Any]) -> None:
+        """For whoever holds the writer's lock, before the batch is run: leave out `job`."""
+        self.jobs.remove(job)
+        if isinstance(job, Promise):
+            self.promises.remove(job)
+
+    def overdue(self) -> list[Promise[Any]]:
+        """The promises whose time is over, and whose callers do not know."""
+        now = time.monotonic()
+        return [promise for promise in self.promises if promise.deadline <= now and promise.late is None]
+
+
+def _until(deadline: float) -> float:
+    return max(0.0, min(LOOK, deadline - time.monotonic()))
 
 
 class Culprit(Raised):
@@ -161,16 +220,6 @@ class Culprit(Raised):
     def __init__(self, error: BaseException, place: int) -> None:
         super().__init__(error)
         self.place = place
-
-
-def is_transient(error: BaseException, jobs: 'list[Job[Any]]') -> bool:
-    """Whether the transaction of `jobs` that `error` ended is to be retried unchanged.
-
-    Not if one of several jobs is to blame, since then the others can be stored first.
-    """
-    if isinstance(error, Culprit):
-        return len(jobs) == 1 and is_of_storage(error.error)
-    return isinstance(error, TransientError)
 
 
 def divide(jobs: 'list[Job[Any]]', error: BaseException) -> 'list[list[Job[Any]]]':

@@ -17,10 +17,11 @@ from ZODB.POSException import ConflictError
 from ...errors import OutcomeUnknown
 from ..marks import Mark
 from ..model.root import MARKS
+from ..storage.away import answering_within
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a writer waits for a storage that went away while it committed.
+#: Seconds that a writer waits for a storage that went away while it committed. Callers do not wait as long.
 LOOK_UP_TIMEOUT = 30.0
 
 #: Seconds after which a mark that was not changed is taken for that of a writer that died.
@@ -71,8 +72,11 @@ class Marker:
 
         Raises OutcomeUnknown when the storage does not come back within LOOK_UP_TIMEOUT, or the mark is gone.
         """
+        with answering_within(LOOK_UP_TIMEOUT):
+            return self._look_up_until(time.monotonic() + LOOK_UP_TIMEOUT)
+
+    def _look_up_until(self, deadline: float) -> bool:
         number = self._number
-        deadline = time.monotonic() + LOOK_UP_TIMEOUT
         while True:
             try:
                 stored = self._look_up(number)

@@ -180,7 +180,7 @@ def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, m
     with open_database(f'file:{path}', share=True) as new:
         State(new, [HitCounter]).close()
     server = CrashingServer(path, 0, seed=0)
-    with open_database(f'file:{path}') as client, State(client, [HitCounter]) as state:
+    with open_database(f'file:{path}') as client, State(client, [HitCounter], timeout=2) as state:
 
         def vanish(_: Any) -> None:
             server.close()
@@ -190,7 +190,7 @@ def test_a_storage_that_does_not_come_back_leaves_the_outcome_open(path: Path, m
         vars(state._writer._connection)['tpc_finish'] = vanish
         with pytest.raises(OutcomeUnknown, match=r'not back in 0\.1 s'):
             state[HitCounter].hit('1', BOB)
-        with pytest.raises(UpdateFailed, match='could not begin'):
+        with pytest.raises(UpdateFailed, match='is not stored: the storage is away'):
             state[HitCounter].hit('1', BOB)
 
 

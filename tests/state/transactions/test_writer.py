@@ -168,7 +168,7 @@ def test_a_writer_that_fails_leaves_nobody_waiting_and_says_so_to_the_process(
             future = state.submit(Notes.add, 'waits')
             while len(state._writer._queue.jobs) < 3:
                 pass
-            monkeypatch.setattr(writer, 'Retries', fail)  # what every transaction begins with
+            monkeypatch.setattr(writer, 'Attempts', fail)  # what every transaction begins with
         for result in [*results, future]:
             with pytest.raises(OutcomeUnknown, match=r'may or may not have been stored: .*MemoryError: no memory'):
                 result.result(PATIENCE)
@@ -267,7 +267,9 @@ def test_closing_does_not_wait_for_ever_for_an_update_that_does_not_end(
 
     state = State(database, [Notes])
     future = state.submit(endless)
-    with pytest.raises(StateError, match=r'could not be closed: .*endless has not ended for 0\.1 s'):
+    with pytest.raises(
+        StateError, match=r'not be closed within 0 s: .*endless is still running, and will not'
+    ):
         state.close()
     go_on.set()
     future.result(PATIENCE)
