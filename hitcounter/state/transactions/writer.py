@@ -111,8 +111,8 @@ class Writer:
 
         Raises what `function` raised, or UpdateFailed if it could not be stored: then nothing of it happened, and
         never will. Raises OutcomeUnknown if the storage failed while it was storing, and cannot be asked in time
-        whether it did. It returns or raises within `seconds`, or those of the writer. `label` names it in the log and in the
-        database's history. Ctrl-C waits for its end and then raises Interrupted.
+        whether it did. It returns or raises within `seconds`, or those of the writer. `label` names it in the log and
+        in the database's history. Ctrl-C waits for its end and then raises Interrupted.
         """
         job = Job(function, label, arguments, keywords, seconds or self._timeout)
         if threading.current_thread() is threading.main_thread():

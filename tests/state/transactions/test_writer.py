@@ -267,9 +267,7 @@ def test_closing_does_not_wait_for_ever_for_an_update_that_does_not_end(
 
     state = State(database, [Notes])
     future = state.submit(endless)
-    with pytest.raises(
-        StateError, match=r'not be closed within 0 s: .*endless is still running, and will not'
-    ):
+    with pytest.raises(StateError, match=r'not be closed within 0 s: .*endless is still running, and will not'):
         state.close()
     go_on.set()
     future.result(PATIENCE)
