@@ -112,6 +112,15 @@ class CodeMissing(DatabaseRefused):
         self.component = component
 
 
+class ComponentMisplaced(DatabaseRefused):
+    """A component would have two states, in two storages: name the storage that holds it, or move it."""
+
+    def __init__(self, message: str, component: str) -> None:
+        super().__init__(message)
+        #: The name of the component.
+        self.component = component
+
+
 class ForeignDatabase(DatabaseRefused):
     """Another user can write the database, and opening it would run what that user stored there."""
 
@@ -197,6 +206,10 @@ class ClockAhead(PackFailed):
 
 class PackMetDamage(PackFailed):
     """A pack met an object that is missing or cannot be read; a verification says which others refer to it."""
+
+
+class MoveFailed(StateError):
+    """A component was not moved to another database; a move that was interrupted can be done again."""
 
 
 class MigrationFailed(StateError):

@@ -4,6 +4,7 @@ from ..errors import (
     RESTORE,
     ClockAhead,
     CodeMissing,
+    ComponentMisplaced,
     DatabaseDamaged,
     DatabaseMissing,
     DatabaseOutdated,
@@ -27,6 +28,8 @@ def advised(error: HitcounterError) -> str:
             return with_restore(str(error))
         case CodeMissing():
             return f'{error} ("hitcounter migrate --drop {error.component}")'
+        case ComponentMisplaced():
+            return f'{error} (--storage-of {error.component}=URI, "hitcounter move {error.component} URI")'
         case ForeignDatabase(owner=str(owner)):
             run_as = '' if owner.isdecimal() else f' (runuser -u {owner} -- COMMAND)'
             return f'{error}: run this as {owner}{run_as}, or, if you trust that user, add --trust-owner {owner}'

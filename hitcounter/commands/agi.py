@@ -16,7 +16,7 @@ from ..agi.serving.process import run, standard_stream
 from ..agi.stream import FAILURE
 from ..state import State
 from ..state.storage.database import Address
-from . import log, options, plugins
+from . import log, options, plugins, storages
 from .base import Command
 
 
@@ -45,6 +45,7 @@ def _fail() -> None:
 )
 @options.config
 @options.storage
+@options.storage_of
 @options.prompt
 @options.max_lines
 @options.withheld
@@ -56,6 +57,7 @@ def _fail() -> None:
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
     storage: Address,
+    storage_of: dict[str, Address],
     prompt: tuple[str, ...],
     max_lines: int,
     withheld: str,
@@ -74,9 +76,10 @@ def main(
     """
     with standard_stream() as stream:
         log.set_up(log_level, log_format)
+        components = plugins.components()
         with (
-            closing(storage.open()) as database,
-            closing(State(database, plugins.components())) as state,
+            storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
+            closing(State(database, components, elsewhere=elsewhere)) as state,
         ):
             well = run(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),

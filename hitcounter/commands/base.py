@@ -35,6 +35,9 @@ class Command(Ending):
                 trust(trusted)
             if 'storage' in ctx.params:
                 ctx.params['storage'] = self.prepare(ctx, address_of(ctx.params['storage']))
+            if 'storage_of' in ctx.params:
+                named = {name: address_of(uri) for name, uri in ctx.params['storage_of'].items()}
+                ctx.params['storage_of'] = self.prepare_others(named)
             return super().invoke(ctx)
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
@@ -51,6 +54,14 @@ class Command(Ending):
             if ctx.get_parameter_source('storage') is not ParameterSource.DEFAULT:
                 check_folder(path)
         return storage
+
+    def prepare_others(self, storage_of: dict[str, Address]) -> dict[str, Address]:
+        """The same for the storages of single components, which may belong to no other user."""
+        for address in storage_of.values():
+            for path in address.files:
+                self.act(click.get_current_context(), path)
+                check_folder(path)
+        return storage_of
 
     def act(self, ctx: click.Context, path: str) -> None:
         """Become the user who may open the file at `path`. Raises ForeignDatabase."""

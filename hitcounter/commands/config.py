@@ -59,6 +59,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
 
 def _checked(ctx: click.Context, parameter: click.Parameter, where: str, value: Any) -> Any:
     """A value of the file as an option takes it: text, or several for an option that may be repeated."""
+    if isinstance(value, dict) and getattr(parameter.type, 'is_pair', False):  # a table in place of KEY=VALUE
+        value = [f'{name}={one}' for name, one in value.items()]
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
         raise click.BadParameter(f'{where}: write a string or a number')

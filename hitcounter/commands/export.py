@@ -27,7 +27,7 @@ from ..state.model.root import SCHEMAS
 from ..state.storage.database import Address
 from ..state.storage.disk import publish
 from ..state.storage.owner import name_of
-from . import log, options, plugins
+from . import log, options, plugins, storages
 from .base import Command
 from .progress import Progress
 
@@ -55,6 +55,7 @@ def _exchange(command: F) -> F:
             help='Default: from the extension of the file.',
         ),
         click.argument('file', type=click.Path(dir_okay=False, allow_dash=True), is_eager=True),
+        options.storage_of,
         options.storage,
         options.config,
     ):
@@ -83,7 +84,15 @@ def _exchange(command: F) -> F:
     show_default='the calls of the hit counter',
     help='Write the records of this component instead.',
 )
-def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool, name: str) -> None:
+def main(
+    storage: Address,
+    storage_of: dict[str, Address],
+    file: str,
+    form: Format,
+    schema: int,
+    forgotten: bool,
+    name: str,
+) -> None:
     """Write to FILE, or to standard output for "-", a row for each call that is not forgotten.
 
     The server may be running. The export contains the calls that were counted before it began.
@@ -92,7 +101,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
     calls = name == HitCounter.name
     progress = Progress(*(('call', 'written') if calls else ('record', f'of {name} written')))
     with (
-        closing(storage.open(read_only=True)) as database,
+        closing(storage_of.get(name, storage).open(read_only=True)) as database,
         ReadConnection(database.db) as session,
         _new(file) as output,
     ):
@@ -107,7 +116,7 @@ def main(storage: Address, file: str, form: Format, schema: int, forgotten: bool
 
 @click.command(cls=Command, epilog='Example: hitcounter import calls.csv')
 @_exchange
-def import_main(storage: Address, file: str, form: Format) -> None:
+def import_main(storage: Address, storage_of: dict[str, Address], file: str, form: Format) -> None:
     """Import the calls in FILE, or in standard input for "-", as "hitcounter export" wrote them.
 
     Each call must have the next number of its line. Calls that are already there are skipped. So after an import that
@@ -115,10 +124,11 @@ def import_main(storage: Address, file: str, form: Format) -> None:
     """
     log.set_up('error')
     progress = Progress('call', 'read')
+    components = plugins.components()
     with (
         _old(file) as input_,
-        closing(storage.open()) as database,
-        closing(State(database, plugins.components())) as state,
+        storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
+        closing(State(database, components, elsewhere=elsewhere)) as state,
     ):
         imported = Imported(0, 0)
         try:

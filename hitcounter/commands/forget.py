@@ -12,15 +12,16 @@ from ..state import State
 from ..state.forgetting import can_forget, forget
 from ..state.model.blame import described
 from ..state.storage.database import Address
-from . import log, options, plugins
+from . import log, options, plugins, storages
 from .base import Command
 
 
 @click.command(cls=Command, epilog='Example: hitcounter forget --keep-calls 90d')
 @options.config
 @options.storage
+@options.storage_of
 @options.required_keep_calls
-def main(storage: Address, keep_calls: float) -> None:
+def main(storage: Address, storage_of: dict[str, Address], keep_calls: float) -> None:
     """Forget who called, and when, for calls older than --keep-calls. The server may be running.
 
     Counts, hours and numbers stay. The bytes leave the file when a pack no longer keeps that history: see "hitcounter
@@ -30,8 +31,8 @@ def main(storage: Address, keep_calls: float) -> None:
     components = plugins.components()
     failures = []
     with (
-        closing(storage.open()) as database,
-        closing(State(database, components)) as state,
+        storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
+        closing(State(database, components, elsewhere=elsewhere)) as state,
     ):
         for component in filter(can_forget, components):
             try:

@@ -5,6 +5,7 @@ import math
 import os
 import pwd
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -100,6 +101,24 @@ class Network(click.ParamType[Any]):
             self.fail(f'{value!r} is not a network such as 192.0.2.0/24: {error}', param, ctx)
 
 
+class StorageOf(click.ParamType[tuple[str, str]]):
+    """NAME=URI: a component, and the storage that it lives in."""
+
+    name = 'name=uri'
+    #: Whether a table of the TOML file may give them.
+    is_pair = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, uri = str(value).partition('=')
+        if not (name and equals and uri):
+            from ..state.storage.uri import public  # here, since the database takes long to import
+
+            self.fail(f'{public(str(value))!r} is not NAME=URI, as in wallboard=file:///srv/wallboard.fs', param, ctx)
+        return name, uri
+
+
 listen = option(
     '--listen', type=Address(), default=f'127.0.0.1:{PORT}', help='The address where Asterisk finds the server.'
 )
@@ -154,6 +173,23 @@ _storage = option(
     default=_default_storage,
     show_default='the file var/hitcounter.fs',
     help='The database: file:///srv/hits.fs, memory:, or any other URI that zodburi opens.',
+)
+
+
+def _once(_: click.Context, __: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise click.BadParameter(f'{name!r} has {count} storages: name one for each component')
+    return dict(pairs)
+
+
+storage_of = option(
+    '--storage-of',
+    type=StorageOf(),
+    metavar='NAME=URI',
+    multiple=True,
+    callback=_once,
+    help='The database of one component, if it does not live in that of --storage; repeatable.',
 )
 
 _trust_owner = option(

@@ -23,6 +23,7 @@ COMMANDS = {
     'forget': Own('forget', 'Forget who called.'),
     'import': Own('export', 'Import calls from a file.', 'import_main'),
     'migrate': Own('migrate', 'Make an older database fit this version.'),
+    'move': Own('move', 'Move a component to another database.'),
     'pack': Own('pack', 'Make the database smaller.'),
     'plugins': Own('installed', 'List the scripts, components and commands that are installed.'),
     'restore': Own('backup', 'Restore the database.', 'restore_main'),

@@ -11,7 +11,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from ..state.forgetting import can_forget, forget
 from ..state.storage.database import Address
 from ..state.storage.periodic import PeriodicTask
 from ..state.upkeep.packing import check_clock, pack_if_due
-from . import log, options, plugins
+from . import log, options, plugins, storages
 from .advice import advised
 from .base import Command
 from .process import ServerProcess
@@ -50,6 +50,7 @@ _LOOK = 60.0
 @options.listen
 @options.allow
 @options.storage
+@options.storage_of
 @options.prompt
 @options.max_calls
 @options.max_calls_per_peer
@@ -67,6 +68,7 @@ _LOOK = 60.0
 def main(
     listen: tuple[str, int],
     storage: Address,
+    storage_of: dict[str, Address],
     prompt: tuple[str, ...],
     pack_every: float,
     pack_keep: float,
@@ -94,8 +96,8 @@ def main(
         with life.starting():
             log.set_up(log_level, log_format)
             components = plugins.components()
-            database, state = opened.enter_context(_opened(storage, components))
-            opened.enter_context(_upkeep(database, state, components, pack_every, pack_keep, keep_calls))
+            databases, state = opened.enter_context(_opened(storage, storage_of, components))
+            opened.enter_context(_upkeep(databases, state, components, pack_every, pack_keep, keep_calls))
             server = Server(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),
                 *listen,
@@ -105,50 +107,59 @@ def main(
             opened.callback(server.stop)
             _collect_rarely()
             server.start()
-        _serve(server, database, life, drain)
+        _serve(server, databases, life, drain)
 
 
 @contextmanager
-def _opened(storage: Address, components: Sequence[type[Component]]) -> Iterator[tuple[Database, State]]:
-    """The database and the state of its components, which serve within the block."""
+def _opened(
+    storage: Address, storage_of: Mapping[str, Address], components: Sequence[type[Component]]
+) -> Iterator[tuple[list[Database], State]]:
+    """The databases, the main one first, and the state of their components, which serve within the block."""
     with ExitStack() as opened:
-        database = opened.enter_context(closing(storage.open(share=True)))
-        state = opened.enter_context(closing(State(database, components)))
+        sharing = partial(Address.open, share=True)
+        main, elsewhere = opened.enter_context(storages.opened(storage, storage_of, components, sharing))
+        state = opened.enter_context(closing(State(main, components, elsewhere=elsewhere)))
         opened.enter_context(state.serving())
-        _warn_of_the_clock(database)
-        yield database, state
+        databases = list(dict.fromkeys([main, *elsewhere.values()]))
+        for database in databases:
+            _warn_of_the_clock(database)
+        yield databases, state
 
 
 @contextmanager
 def _upkeep(
-    database: Database,
+    databases: list[Database],
     state: State,
     components: Sequence[type[Component]],
     pack_every: float,
     pack_keep: float,
     keep_calls: float | None,
 ) -> Iterator[None]:
-    """Pack the database and forget calls in threads of their own, within the block."""
+    """Pack the databases and forget calls in threads of their own, within the block."""
     ending = threading.Event()
     with ExitStack() as threads:
-        if pack_every and database.is_packed_when_due:
-            packing = partial(_pack, database, pack_every, pack_keep)
-            threads.enter_context(closing(PeriodicTask('packing', min(pack_every, _LOOK), packing)))
+        for database in databases:
+            if pack_every and database.is_packed_when_due:
+                packing = partial(_pack, database, pack_every, pack_keep)
+                threads.enter_context(closing(PeriodicTask('packing', min(pack_every, _LOOK), packing)))
         if keep_calls is not None:
             for component in filter(can_forget, components):  # each by itself, so that none stops another's
                 forgetting = partial(_forget, state, component, keep_calls, ending.is_set)
                 name = f'forgetting of {component.name}'
                 threads.enter_context(closing(PeriodicTask(name, min(keep_calls + 1, _LOOK), forgetting)))
-        threads.callback(database.end_packing)  # before the threads are waited for
+        for database in databases:
+            threads.callback(database.end_packing)  # before the threads are waited for
         threads.callback(ending.set)
         yield
 
 
-def _serve(server: Server, database: Database, life: ServerProcess, drain: float) -> None:
+def _serve(server: Server, databases: list[Database], life: ServerProcess, drain: float) -> None:
     """Serve until the process is to end, then let the calls end."""
-    if database.is_new:
-        logger.info('%s is a new database', database.description)
-    logger.info('listening on %s:%d, database %s', *server.address, database.description)
+    for database in databases:
+        if database.is_new:
+            logger.info('%s is a new database', database.description)
+    where = ' and '.join(database.description for database in databases)
+    logger.info('listening on %s:%d, database %s', *server.address, where)
     life.wait(server.cut)
     logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
     drained = server.stop(drain)

@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..shell.workspace import GONE, READING, Workspace
 from ..state import Database, ReadConnection
 from ..state.storage.database import Address
 from ..state.upkeep.migration import moved_classes, unfit
-from . import log, options, plugins
+from . import log, options, plugins, storages
 from .advice import advised
 from .base import Command
 from .ending import say_interrupted
@@ -41,13 +42,20 @@ class _ScriptFile(click.Path):
 )
 @options.config
 @options.storage
+@options.storage_of
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() discards them.')
 @click.option('--unmigrated', is_flag=True, help='With --write: allow changes even if a migration is due.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of opening a prompt.')
 @click.argument('script', type=_ScriptFile(exists=True, dir_okay=False, allow_dash=True), required=False)
 @click.argument('arguments', nargs=-1, type=click.UNPROCESSED)
 def main(
-    storage: Address, write: bool, unmigrated: bool, code: str | None, script: str | None, arguments: tuple[str, ...]
+    storage: Address,
+    storage_of: dict[str, Address],
+    write: bool,
+    unmigrated: bool,
+    code: str | None,
+    script: str | None,
+    arguments: tuple[str, ...],
 ) -> None:
     """Open a Python shell on the live database, whether or not the server runs; --write allows changes.
 
@@ -62,9 +70,13 @@ def main(
         raise click.UsageError('--unmigrated needs --write, without which nothing can be changed')
     log.set_up('error')
     logging.getLogger('ZEO').setLevel(logging.CRITICAL)  # its errors are also raised as exceptions
-    with closing(storage.open(read_only=not write)) as database, ExitStack() as opened:
-        _check_fit(database, write, unmigrated)
-        workspace = opened.enter_context(closing(Workspace(database, writes=write)))
+    with ExitStack() as opened:
+        components = plugins.components() if storage_of else []
+        opening = partial(Address.open, read_only=not write)
+        database, elsewhere = opened.enter_context(storages.opened(storage, storage_of, components, opening))
+        for one in dict.fromkeys([database, *elsewhere.values()]):
+            _check_fit(one, write, unmigrated)
+        workspace = opened.enter_context(closing(Workspace(database, writes=write, elsewhere=elsewhere)))
         if code is None and script is None and sys.stdin.isatty():
             # Imported here because that takes longer than many a script.
             from ..shell.prompt import run_prompt

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -73,11 +73,19 @@ def _banner(workspace: Workspace) -> str:
             workspace.database.description,
             *components,
             f'  root: {", ".join(workspace.names["root"])}',
+            *_elsewhere(workspace),
             '  state: the updates and queries that scripts have, as in state[HitCounter].count("31415")',
             f'{rule} %transactions lists the last transactions.',
             '',
         ]
     )
+
+
+def _elsewhere(workspace: Workspace) -> Iterator[str]:
+    """What lives in other databases, which `root` and `commit` do not reach."""
+    for name, part in workspace.others.items():
+        kind = type(part).__name__
+        yield f'  {name}: {_first_line(part)} In {workspace.elsewhere[name].place}: to change it, call state[{kind}]'
 
 
 def _first_line(component: Component) -> str:
@@ -175,7 +183,7 @@ class _Watch:
     def begin(self, cell: Any) -> None:
         self._workspace.code = cell.raw_cell or ''
         try:
-            self._workspace.session.refresh()
+            self._workspace.refresh()
         except ClientDisconnected:
             _say(f'{GONE}.')
         if self._workspace.database.is_outdated and not self._is_said:

@@ -2,8 +2,9 @@
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ..errors import ReadOnly, StateError
@@ -39,8 +40,12 @@ class Answer(str):
 class Workspace:
     """One connection to an open database. The functions of the shell are methods of it."""
 
-    def __init__(self, database: Database, *, writes: bool) -> None:
+    def __init__(
+        self, database: Database, *, writes: bool, elsewhere: Mapping[str, Database] = MappingProxyType({})
+    ) -> None:
         self.database = database
+        #: The databases of the components that live elsewhere, by their names.
+        self.elsewhere = elsewhere
         #: The code that is running; its first line describes what it commits.
         self.code = ''
         self._changed_by = ''
@@ -49,21 +54,38 @@ class Workspace:
         with ExitStack() as resources:
             self.session = resources.enter_context(closing(_session(database, writes=writes)))
             self.components = {name: part for name, part in self.session.root.items() if isinstance(part, Component)}
+            self._others = [
+                resources.enter_context(ReadConnection(other.db)) for other in dict.fromkeys(elsewhere.values())
+            ]
+            #: Those that live elsewhere; here they can only be read, or changed by `state`.
+            self.others = {
+                name: part
+                for other in self._others
+                for name, part in other.root.items()
+                if isinstance(part, Component) and name in elsewhere
+            }
             #: The names at the prompt, and in a script, with what they stand for.
             self.names = self._names()
             self._resources = resources.pop_all()
 
     def _names(self) -> dict[str, Any]:
-        classes = [type(part) for part in self.components.values()]
+        parts = {**self.components, **self.others}
+        classes = [type(part) for part in parts.values()]
         late = _LateState(lambda: self._open_state(classes))
         functions = [self.commit, self.run, self.abort, self.sync, self.transactions, self.undo]
         return {
             **{component.__name__: component for component in classes},
-            **self.components,
+            **parts,
             'root': self.session.root,
-            'state': late if self.writes else State(self.database, classes, read_only=True),
+            'state': late if self.writes else self._state(classes, read_only=True),
             **{function.__name__: function for function in functions},
         }
+
+    def _state(self, classes: list[type[Component]], *, read_only: bool = False) -> State:
+        there = {
+            component.name: self.elsewhere[component.name] for component in classes if component.name in self.others
+        }
+        return State(self.database, classes, elsewhere=there, read_only=read_only)
 
     @property
     def is_changed(self) -> bool:
@@ -73,6 +95,12 @@ class Workspace:
     def close(self) -> None:
         """Discard uncommitted changes, and close the connection."""
         self._resources.close()
+
+    def refresh(self) -> None:
+        """See what others have stored, except in a database with uncommitted changes."""
+        self.session.refresh()
+        for other in self._others:
+            other.refresh()
 
     def note_changes(self) -> None:
         """Remember the code that just ran if it was the first to change something."""
@@ -116,7 +144,7 @@ class Workspace:
         """See what others have stored since."""
         if self.is_changed:
             raise StateError('there are uncommitted changes: commit() or abort() them first')
-        self.session.refresh()
+        self.refresh()
         if self.database.is_outdated:
             raise StateError(OUTDATED)
         return Answer('you see what is stored now')
@@ -128,7 +156,12 @@ class Workspace:
         """
         if thing is None:
             return transactions(self.database.db, count)
-        return history(self.database.db, thing, count)
+        return history(self._database_of(thing), thing, count)
+
+    def _database_of(self, thing: Any) -> Any:
+        """The database that the object `thing` is in, by its connection; the main one for what is in none."""
+        connection = getattr(thing, '_p_jar', None)
+        return self.database.db if connection is None else connection.db()
 
     def undo(self, id: str) -> Answer:
         """Undo one transaction, and store that at once; `transactions()` shows its id."""
@@ -152,7 +185,7 @@ class Workspace:
         return described
 
     def _open_state(self, components: list[type[Component]]) -> State:
-        return self._resources.enter_context(closing(State(self.database, components)))
+        return self._resources.enter_context(closing(self._state(components)))
 
 
 def _session(database: Database, *, writes: bool) -> ReadConnection:

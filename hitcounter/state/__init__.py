@@ -2,7 +2,8 @@
 
 from .journal import Journal
 from .model.component import Component, migration, query, update
-from .state import Components, State
+from .shards import Components
+from .state import State
 from .storage.database import Database, open_database
 from .tally import Tally
 from .transactions.connection import ReadConnection, WriteConnection

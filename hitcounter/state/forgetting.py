@@ -6,7 +6,8 @@ from typing import Any
 
 from ..errors import ComponentError
 from .model.component import Component
-from .state import Components, State
+from .shards import Components
+from .state import State
 
 #: The most records that one update forgets.
 MOST = 1000

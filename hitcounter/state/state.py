@@ -3,21 +3,23 @@
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import ZODB
 from persistent.mapping import PersistentMapping
-from ZODB.POSException import POSKeyError, StateLoadError, StorageError
+from ZODB.POSException import StateLoadError, StorageError
 
 from ..deferred import deferred
 from ..errors import RESTORE, ComponentError, DatabaseDamaged, NoSuchMethod, ReadOnly, StateUnavailable
 from .model.blame import blaming, explained, failure
 from .model.classes import MissingClasses
 from .model.component import Access, Component, access_of, accesses, in_order, label_of, not_offered, outline
-from .model.root import MARKS, SCHEMAS, Root
+from .model.root import SCHEMAS, Root
+from .shards import Components, Shard, Shards, noted
 from .storage.away import answering_within, is_away, unavailable
 from .storage.database import Database
 from .transactions import bulk
@@ -38,25 +40,7 @@ _START_TIMEOUT = 60.0
 #: Seconds between two attempts of a query to reach a storage that is away.
 _PAUSE = 0.05
 
-
-class Components:
-    """The components themselves, as one transaction sees them: `components[HitCounter]`."""
-
-    __slots__ = ('_root',)
-
-    def __init__(self, root: Root) -> None:
-        self._root = root
-
-    def __repr__(self) -> str:
-        return f'<Components {", ".join(name for name in self._root if name not in (SCHEMAS, MARKS))}>'
-
-    def __getitem__(self, component: type[C]) -> C:
-        try:
-            return cast(C, self._root[component.name])
-        except POSKeyError:  # the root itself cannot be loaded: not a missing component
-            raise
-        except (AttributeError, KeyError):
-            raise not_offered(component, 'is not a component of this database') from None
+_NOWHERE: Mapping[str, Database] = MappingProxyType({})
 
 
 class State:
@@ -73,6 +57,10 @@ class State:
     update that is not stored by then is taken back, which raises UpdateFailed; if the storage was just asked to store
     it, OutcomeUnknown. A query raises StateUnavailable.
 
+    The components that `elsewhere` names live in those databases, each with a writer of its own. An update, or a query,
+    may use components of one database only, and a component depends on none in another: raises ComponentError. Raises
+    ComponentMisplaced, a DatabaseRefused, if a database does not hold what it should, or holds what it should not.
+
     With `read_only` it does none of this: it offers the queries of the components as they are in the database, and
     each update raises ReadOnly.
     """
@@ -83,22 +71,26 @@ class State:
         components: Iterable[type[Component]],
         timeout: float = UPDATE_TIMEOUT,
         *,
+        elsewhere: Mapping[str, Database] = _NOWHERE,
         read_only: bool = False,
     ) -> None:
         _check_timeout(timeout)
         ordered = list(components) if read_only else in_order(components)
-        if not isinstance(database, Database):
-            raise TypeError(f'{database!r} is not an open database: give what open_database returned')
+        for given in (database, *elsewhere.values()):
+            if not isinstance(given, Database):
+                raise TypeError(f'{given!r} is not an open database: give what open_database returned')
         self._database = database
         self._timeout = timeout
+        self._shards = Shards(database, elsewhere, ordered)
         self._is_read_only = read_only
-        self._writer: Writer | _NoWriter = _NoWriter()
+        self._writer = self._shards.main.writer
         with ExitStack() as started:
             if not read_only:
-                self._writer = started.enter_context(closing(Writer(database, timeout)))
+                for shard in reversed(self._shards.all):  # so that the main one, which leads to the others, ends first
+                    shard.writer = started.enter_context(closing(Writer(shard.database, timeout)))
+                self._writer = self._shards.main.writer
                 with blaming('the database cannot be read'):
-                    first = functools.partial(_prepare, ordered)
-                    self._writer.run(first, 'first state', seconds=max(timeout, _START_TIMEOUT))
+                    _prepare_all(self._shards, max(timeout, _START_TIMEOUT))
             self._handles = {component: _Handle(self, component) for component in ordered}
             for component in () if read_only else ordered:
                 _call(component, 'start', self)
@@ -113,7 +105,9 @@ class State:
 
     def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(components, ...)` as one update that may span components: all of it happens, or nothing."""
-        return self._writer.run(_over_components(function), label_of(function), args, kwargs)
+        _refuse_as_function(function)
+        call = self._shards.updating(function)
+        return self._shards.run(function, call, label_of(function), args, kwargs)
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
@@ -122,8 +116,10 @@ class State:
         cancelled until it runs. What is added to it by `add_done_callback` runs in the writer, and holds up all
         updates.
         """
-        call, label = self._as_update(function)
-        return self._writer.submit(call, label, args, kwargs)
+        call, label, shard = self._as_update(function)
+        if shard is None:
+            return self._shards.submit(function, call, label, args, kwargs)
+        return shard.submit(call, label, args, kwargs)
 
     def bulk(
         self,
@@ -137,8 +133,9 @@ class State:
         how many are stored so far. `arguments` are taken as they are needed. Raises BulkStopped at the first that
         fails, with how many were stored before it.
         """
-        call, label = self._as_update(function)
-        return bulk.store(self._writer.run, call, label, arguments, progress)
+        call, label, shard = self._as_update(function)
+        run = shard.run if shard is not None else functools.partial(self._shards.run, function)
+        return bulk.store(run, call, label, arguments, progress)
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscription]:
@@ -148,12 +145,15 @@ class State:
         """
         subscription = self._writer.subscribe()
         try:
+            for shard in self._shards.main.others:
+                shard.writer.subscribe(subscription)
             yield subscription
         finally:
-            self._writer.unsubscribe(subscription)
+            for shard in self._shards:
+                shard.writer.unsubscribe(subscription)
 
-    def _as_update(self, function: Callable[..., R]) -> tuple[Callable[..., R], str]:
-        """`function` as the writer calls it, and what it is called in the log."""
+    def _as_update(self, function: Callable[..., R]) -> tuple[Callable[..., R], str, Shard | None]:
+        """`function` as a writer calls it, what it is called in the log, and its shard if it is of a component."""
         name = getattr(function, '__name__', '')
         owners = [component for component in self._handles if name and getattr(component, name, None) is function]
         if not owners and access_of(function):
@@ -162,19 +162,20 @@ class State:
                 f'submit(Polls.vote), and open the state with that class'
             )
         if not owners:
-            return _over_components(function), label_of(function)
+            _refuse_as_function(function)
+            return self._shards.updating(function), label_of(function), None
         if accesses(owners[0]).get(name) is not Access.UPDATE:
             raise NoSuchMethod(f'{label_of(function)} is not an update: mark it as one')
         if len(owners) > 1:
             raise ComponentError(f'{label_of(function)} is of {len(owners)} components: use update with a function')
-        return _of_component(owners[0].name, name), f'{owners[0].name}.{name}'
+        call = _of_component(owners[0].name, name)
+        return call, f'{owners[0].name}.{name}', self._shards.home(owners[0])
 
     def query(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(components, ...)` as one query over components, in this thread."""
-        return self._read(_over_components(function), label_of(function), args, kwargs)
-
-    def _read(self, function: Callable[..., R], label: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-        return _read(self._database.db, self._timeout, function, label, args, kwargs)
+        _refuse_as_function(function)
+        label, call = label_of(function), self._shards.asking(function)
+        return self._shards.routed(function, lambda shard: _read(shard, self._timeout, call, label, args, kwargs))
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -193,8 +194,8 @@ class State:
             yield
 
     def __repr__(self) -> str:
-        names = ', '.join(component.name for component in self._handles) or 'no components'
-        return f'<State of {names} in {self._database.description}>'
+        places = ', '.join(f'{shard.names} in {shard.database.description}' for shard in self._shards)
+        return f'<State of {places}>'
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +209,8 @@ class State:
         Raises ComponentError when a component cannot be stopped; StateError when the updates could not be stored,
         because one did not end or the writer had failed, and at once within an update or a callback of one.
         """
-        self._writer.refuse_own_thread('the state')
+        for shard in self._shards:
+            shard.writer.refuse_own_thread('the state')
         self._started.close()
 
 
@@ -221,26 +223,14 @@ def _call(component: type[Component], name: str, state: State) -> None:
         raise ComponentError(f'{failed}: remove the cause, or correct its {name}()') from error
 
 
-class _NoWriter:
-    """Takes the place of the writer in a state that is only read."""
-
-    def run(self, *_: object) -> NoReturn:
-        raise ReadOnly('this state is read-only: open it for writing to change it')
-
-    def _nothing(self, _: object) -> None:
-        pass
-
-    submit = subscribe = run
-    unsubscribe = refuse_own_thread = _nothing
-
-
 class _Handle:
     """The updates and queries of one component, for every thread."""
 
     def __init__(self, state: State, component: type[Component]) -> None:
         vars(self)['_component'] = component
+        shard = state._shards.home(component)
         for name, access in accesses(component).items():
-            run = state._writer.run if access is Access.UPDATE else state._read
+            run = shard.update if access is Access.UPDATE else functools.partial(_read, shard, state._timeout)
             vars(self)[name] = _method(run, component, name)
 
     def __getattr__(self, name: str) -> Any:
@@ -283,8 +273,8 @@ def _of_component(component: str, name: str) -> Callable[..., Any]:
     return lambda root, *args, **kwargs: getattr(root[component], name)(*args, **kwargs)
 
 
-def _over_components(function: Callable[..., R]) -> Callable[..., R]:
-    """`function` as the writer calls it. Raises ComponentError for what is not a function of the components."""
+def _refuse_as_function(function: Callable[..., object]) -> None:
+    """Raise ComponentError for what is not a function of the components."""
     if access := access_of(function):
         raise ComponentError(
             f'{label_of(function)} is the {access.value} of a component, and not a function of several: call it as '
@@ -296,11 +286,10 @@ def _over_components(function: Callable[..., R]) -> Callable[..., R]:
         raise ComponentError(
             f'{label_of(function)} is {kind}, which does not run when it is called: make it a plain function'
         )
-    return lambda root, *args, **kwargs: function(Components(root), *args, **kwargs)
 
 
 def _read(
-    database: ZODB.DB,
+    shard: Shard,
     seconds: float,
     function: Callable[..., R],
     label: str,
@@ -312,6 +301,8 @@ def _read(
     Raises StateError within an update, whose changes it would not see; StateUnavailable if the storage is away and not
     back within `seconds`, or goes away while the function reads.
     """
+    shard.refuse_within_others(label)
+    database = shard.database.db
     refuse_within(database, label, 'whose changes it would not see')
     with answering_within(seconds), _connection_to(database, seconds) as session:
         try:
@@ -345,15 +336,26 @@ def _check_timeout(timeout: float) -> None:
         raise ValueError(f'timeout is {timeout}: give more than 0 seconds')
 
 
-def _prepare(components: list[type[Component]], root: Root) -> None:
-    """Make the components that are missing; refuse a database that does not fit these components."""
+def _prepare_all(shards: Shards, seconds: float) -> None:
+    """Make the components that are missing, those of the main database last; refuse databases that do not fit."""
+    others = shards.main.others
+    places = shards.main.writer.run(noted, 'places of components', seconds=seconds) if others else ()
+    for shard in (*others, shards.main):
+        shard.writer.run(functools.partial(_prepare, shards, shard, places), 'first state', seconds=seconds)
+
+
+def _prepare(shards: Shards, shard: Shard, places: Iterable[str], root: Root) -> None:
+    """Make the components of this shard that are missing; refuse a database that does not fit."""
     with blaming('the database cannot be read'), MissingClasses():  # the comparison names those of components
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
         raise DatabaseDamaged(f'the database holds objects, but its root refers to none of them: {RESTORE}')
-    comparison = Comparison(root, components)
+    shards.refuse_held(shard, root)
+    comparison = Comparison(root, shard.components)
     comparison.refuse_strange()
     comparison.refuse_older()
+    shards.refuse_misplaced(shard, root, comparison.new, places)
+    shards.note(shard, root)
     schemas = root.setdefault(SCHEMAS, PersistentMapping())
     for component in comparison.new:
         _begin(component, root)

@@ -10,7 +10,7 @@ from persistent import Persistent
 
 from ...deferred import deferred
 from ...errors import ComponentError
-from .root import MARKS, SCHEMAS
+from .root import ELSEWHERE, MARKS, SCHEMAS
 
 Method = TypeVar('Method', bound=Callable[..., Any])
 
@@ -281,7 +281,7 @@ def in_order(components: Iterable[type[Component]]) -> list[type[Component]]:
         if not hasattr(component, 'name'):
             raise ComponentError(f'{component!r} has no name: give it one')
         _check_attributes(component)
-        if component.name in (SCHEMAS, MARKS):
+        if component.name in (SCHEMAS, MARKS, ELSEWHERE):
             raise ComponentError(f'{component!r} has the name {component.name!r}, which is taken: choose another')
         if component.__module__ == '__main__':
             raise ComponentError(f'{component!r} is where no other process can find it: put it into a module')

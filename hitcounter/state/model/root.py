@@ -9,3 +9,12 @@ SCHEMAS = 'schemas'
 
 #: The marks of writers over a network, see marks.py.
 MARKS = 'marks'
+
+#: Which components of the state live in other databases, see shards.py.
+ELSEWHERE = 'storage-of'
+
+#: The key there, in a database that holds single components, of the main database; no component has this name.
+OWNER = ''
+
+#: What is there in place of a database's name for a component whose move to this one was interrupted.
+INCOMPLETE = ''

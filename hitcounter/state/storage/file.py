@@ -74,6 +74,10 @@ class FileDatabase(Database):
         self._frozen = frozen
 
     @property
+    def place(self) -> str:
+        return self.path
+
+    @property
     def is_outdated(self) -> bool:
         return self._frozen is not None and self._frozen.has_changed
 

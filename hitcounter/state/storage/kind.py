@@ -61,6 +61,11 @@ class Database:
         self.close()
 
     @property
+    def place(self) -> str:
+        """Where it is, whoever opens it and however."""
+        return self.description
+
+    @property
     def is_outdated(self) -> bool:
         """Whether what is stored has changed, and this shows it as it was when it was opened."""
         return False

@@ -280,3 +280,8 @@ def refuse_within(database: object, label: str, reason: str) -> tuple[object, ..
     if databases and database in databases:
         raise StateError(f'{label} was called within an update, {reason}: call the component')
     return databases
+
+
+def is_within(database: object) -> bool:
+    """Whether this thread runs a guest in a transaction on `database`."""
+    return database in _here.databases

@@ -175,9 +175,9 @@ class Writer:
             raise StateClosed(NOT_HERE)
         return job.future
 
-    def subscribe(self) -> Subscription:
-        """A subscription to every transaction from the next on, once it is on disk."""
-        subscription = Subscription()
+    def subscribe(self, subscription: Subscription | None = None) -> Subscription:
+        """A subscription to every transaction from the next on, once it is on disk; it may be one of another writer."""
+        subscription = subscription or Subscription()
         with self._lock:
             self._refuse_closed('the subscription')
             self._subscriptions += (subscription,)

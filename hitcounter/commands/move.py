@@ -1,0 +1,42 @@
+"""hitcounter move: a component in another database."""
+
+from contextlib import closing
+
+import click
+
+from ..counts import count_of
+from ..errors import HitcounterError
+from ..state.storage.database import Address, address_of
+from ..state.upkeep.moving import move
+from . import log, options
+from .base import Command, check_folder
+
+
+class _Move(Command):
+    """A command that also opens a second database, which may belong to no other user."""
+
+    def prepare(self, ctx: click.Context, storage: Address) -> Address:
+        prepared = super().prepare(ctx, storage)
+        for path in address_of(ctx.params['to']).files:
+            self.act(ctx, path)
+            check_folder(path)
+        return prepared
+
+
+@click.command(cls=_Move)
+@options.config
+@options.storage
+@click.argument('name')
+@click.argument('to', metavar='URI')
+def main(storage: Address, name: str, to: str) -> None:
+    """Move the component NAME, with all that it stored, to the database URI. Stop the server first.
+
+    Then name that database with --storage-of. It is made if it is a new file. If the move is interrupted, run it again.
+    """
+    log.set_up('error')
+    target = address_of(to)
+    if target.files == storage.files and (target.files or target.uri == storage.uri):
+        raise HitcounterError(f'{str(target)!r} is the database that holds {name!r}: name another')
+    with closing(storage.open_alone()) as here, closing(target.open(share=True)) as there:
+        moved = move(name, here, there)
+    click.echo(f'{name}: {count_of(moved, "object")} moved to {target}')

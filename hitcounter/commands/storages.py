@@ -1,0 +1,44 @@
+"""The storages of a command: the main one, and those of components that live elsewhere, opened and closed together."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+
+from ..errors import HitcounterError
+from ..state import Component, Database
+from ..state.shards import refuse_unknown
+from ..state.storage.database import Address
+
+
+@contextmanager
+def opened(
+    storage: Address,
+    storage_of: Mapping[str, Address],
+    components: Iterable[type[Component]],
+    open_address: Callable[[Address], Database],
+) -> Iterator[tuple[Database, dict[str, Database]]]:
+    """The main database, and by the names of their components those of others; a storage is opened once.
+
+    Nothing is opened, or made, before all names are known to be right.
+    """
+    refuse_unknown(storage_of, components)
+    for name, address in storage_of.items():
+        if _same(address, storage):
+            raise HitcounterError(
+                f'{str(storage)!r} is the storage of all components, {name!r} among them: leave out --storage-of '
+                f'{name}, or name another'
+            )
+    with ExitStack() as resources:
+        main = resources.enter_context(closing(open_address(storage)))
+        others: dict[object, Database] = {}
+        for address in storage_of.values():
+            if _identity(address) not in others:
+                others[_identity(address)] = resources.enter_context(closing(open_address(address)))
+        yield main, {name: others[_identity(address)] for name, address in storage_of.items()}
+
+
+def _same(one: Address, other: Address) -> bool:
+    return _identity(one) == _identity(other)
+
+
+def _identity(address: Address) -> object:
+    return address.files or address.uri
