@@ -94,6 +94,10 @@ def _show(comparison: Comparison) -> int:
 
 
 def _standing(component: type[Component], comparison: Comparison) -> str:
+    if component.name in comparison.elsewhere:
+        return f'lives in {comparison.elsewhere[component.name]}'
+    if component in comparison.new and comparison.owner:
+        return f'does not live here, but belongs to {comparison.owner}'
     if component in comparison.new:
         return 'is made by the next start of the server'
     schema = f'schema {comparison.schemas[component.name]}'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hitcounter.hits import HitCounter
 from hitcounter.simulator import SaidNumber
 from hitcounter.state import ReadConnection, open_database
 from tests.support.plugins import VOTES, Install
@@ -147,6 +148,11 @@ def test_an_upkeep_command_works_on_the_storage_that_it_is_given(
         for command in ('verify', 'pack', 'migrate'):
             done = run('main', command, '--storage', uri, env=votes)
             assert done.returncode == 0, done.stderr
+    main = run('main', 'migrate', '--status', '--storage', storage, env=votes)
+    other = run('main', 'migrate', '--status', '--storage', elsewhere, env=votes)
+    path = elsewhere.removeprefix('file://')
+    assert main.stdout == f'hits: schema {HitCounter.schema}, as it should be\nvotes: lives in {path}\n'
+    assert f'hits: does not live here, but belongs to {storage.removeprefix("file://")}' in other.stdout
 
 
 def refused(run: Run, *arguments: str, env: dict[str, str]) -> str:

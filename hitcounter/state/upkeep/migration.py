@@ -29,7 +29,7 @@ from ...errors import (
 from ..model.blame import blaming, described, failure, raised_at, reason, why_missing
 from ..model.classes import LookingDB
 from ..model.component import Component, in_order, migrations
-from ..model.root import MARKS, SCHEMAS
+from ..model.root import ELSEWHERE, MARKS, OWNER, SCHEMAS
 from ..storage.database import Database
 from ..transactions.commit import Raised, commit
 
@@ -53,6 +53,11 @@ class Comparison:
             raise DatabaseRefused(f'the database holds {sorted(root)}, of another program: choose another file')
         #: The schemas in the database, by the names of their components.
         self.schemas: dict[str, int] = dict(root.get(SCHEMAS, {}))
+        notes = dict(root.get(ELSEWHERE, {}))
+        #: The main database, if this one only holds single components for it; otherwise None.
+        self.owner: str | None = notes.pop(OWNER, None)
+        #: Where the components of this database are that live elsewhere, by their names.
+        self.elsewhere: dict[str, str] = notes
         if lost := sorted(self.schemas.keys() - root.keys()):
             raise DatabaseDamaged(f'the database is damaged, and has lost its component {lost[0]!r}: {RESTORE}')
         #: Names of components whose code is missing.

@@ -21,8 +21,9 @@ Serve = Callable[..., 'Server']
 class Server:
     """A hit counter of its own process, listening where Asterisk looks for it. It dies with this process."""
 
-    def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...]) -> None:
+    def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...], port: int = 4573) -> None:
         self.storage = f'file://{storage}'
+        self._address = f'127.0.0.1:{port}'
         self._command = asterisk.inside(
             'setpriv',
             '--pdeathsig',
@@ -31,7 +32,7 @@ class Server:
             '-c',
             'from hitcounter.commands.serve import main; main()',
             '--listen',
-            '127.0.0.1:4573',
+            self._address,
             '--storage',
             self.storage,
             *options,
@@ -42,7 +43,7 @@ class Server:
         self.process = subprocess.Popen(self._command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self.process.stdout
         self.log = Transcript('the server', self.process.stdout)
-        self.log.wait('listening on 127.0.0.1:4573')
+        self.log.wait(f'listening on {self._address}')
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
