@@ -11,6 +11,7 @@ import click
 from ..counts import count_of
 from ..errors import HitcounterError
 from ..state import Database, ReadConnection
+from ..state.shards import noted
 from ..state.storage.database import Address
 from ..state.upkeep.migration import is_due, unfit
 from ..state.upkeep.packing import with_cause
@@ -30,7 +31,7 @@ def main(storage: Address, as_json: bool) -> None:
     """Show how large the database is, what was last done to it, and which processes use it."""
     log.set_up('error')
     with closing(storage.open(read_only=True)) as database:
-        shown = {**status(database), **_fit(database)}
+        shown = {**status(database), **_fit(database), **_elsewhere(database)}
     click.echo(json.dumps(shown) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(shown)))
 
 
@@ -46,12 +47,21 @@ def _fit(database: Database) -> dict[str, Any]:
         return {'migration_due': due, 'refusal': advised(error) if error else None}
 
 
+def _elsewhere(database: Database) -> dict[str, Any]:
+    """The databases of components that live elsewhere, by their names, if there are any."""
+    with ReadConnection(database.db) as session:
+        places = noted(session.root)
+    return {'elsewhere': places} if places else {}
+
+
 def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
     last, packed, backed_up, server = (shown[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
     yield 'database', shown['database']
     yield 'size', f'{shown["bytes"]:,} bytes, {count_of(shown["objects"], "object")}'
     yield 'last change', f'{_time(last["time"])}, {last["what"] or "no description"}' if last else 'none'
     yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in shown['schemas'].items())
+    for name, place in shown.get('elsewhere', {}).items():
+        yield 'elsewhere', f'{name} in {place}, which is not included here'
     if shown['refusal']:
         yield 'migration due' if shown['migration_due'] else 'does not fit', shown['refusal']
     yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes left' if packed else 'none'

@@ -148,6 +148,7 @@ def test_an_upkeep_command_works_on_the_storage_that_it_is_given(
         for command in ('verify', 'pack', 'migrate'):
             done = run('main', command, '--storage', uri, env=votes)
             assert done.returncode == 0, done.stderr
+        assert ('votes in' in status.stdout) == (uri == storage)
     main = run('main', 'migrate', '--status', '--storage', storage, env=votes)
     other = run('main', 'migrate', '--status', '--storage', elsewhere, env=votes)
     path = elsewhere.removeprefix('file://')
