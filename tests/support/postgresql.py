@@ -166,6 +166,13 @@ class PostgreSQL:
             assert self.process
             self.process.send_signal(signal.SIGHUP)
 
+    def listen(self, host: str) -> None:
+        """Be reached at another address of this machine from now on."""
+        self.host = host
+        self.stop()
+        self.configure(listen_addresses=host)
+        self.start()
+
     @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
