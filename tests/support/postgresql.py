@@ -52,6 +52,7 @@ _SETTINGS = {
     'hot_standby': 'on',
     'wal_receiver_status_interval': '1s',
     'wal_retrieve_retry_interval': '200ms',
+    'log_min_messages': 'error',  # RelStorage causes many warnings
     'log_line_prefix': '%m [%p] %q%a ',
 }
 
