@@ -62,7 +62,7 @@ def test_each_line_is_counted_by_the_server_of_its_own(
     context: str, asterisk: Asterisk, start: int, servers: list[Server]
 ) -> None:
     for number in (1, 2):
-        for line in ('2718', '2719', '31415', '8'):
+        for line in ('2718', '2719', '31415', '1208'):
             shard = int(line[-2:]) % 2
             call(asterisk, line, context)
             servers[shard].log.wait(rf'line={line} .*result={number} .*agistatus=SUCCESS')

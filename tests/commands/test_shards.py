@@ -61,7 +61,7 @@ def at_once(call: Callable[[], object], times: int) -> list[threading.Thread]:
 
 
 def refuse_wrong(heard: list[int], stored: int, unheard: int) -> None:
-    """The judge: each number that a caller heard is unique and stored, and at most so many stored ones reached nobody."""
+    """The judge: the numbers of callers are unique and stored, and at most so many stored ones reached nobody."""
     assert len(set(heard)) == len(heard) > 0
     assert set(heard) <= set(range(1, stored + 1))
     assert stored - len(heard) <= unheard
