@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hitcounter.commands.main import main
 
-UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'pack', 'plugins', 'restore', 'status', 'verify']
+UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'move', 'pack', 'plugins', 'restore', 'status', 'verify']
 
 
 @pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])
