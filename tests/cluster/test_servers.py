@@ -45,6 +45,7 @@ def test_a_server_is_cut_off_from_postgresql(alone: Cluster, network: Network, l
             network.cut(alone.primary.port)
             callers.wait_for_numbers('one', 'two', after=moment)
             callers.wait_for_apologies('far', after=moment, times=6)
+            moment = time.monotonic()
             network.heal()
-            callers.wait_for_numbers('one', 'two', 'far', after=time.monotonic())
+            callers.wait_for_numbers('one', 'two', 'far', after=moment)
         ledger.add(alone.judge(callers), moment)

@@ -89,7 +89,7 @@ class Cluster:
         """Callers of each server, from when each has said some numbers until the end of the block."""
         callers = Callers({name: server.address for name, server in self.servers.items()}, line, each)
         try:
-            callers.wait_for_numbers(*self.servers)
+            callers.wait_for_numbers(*self.servers, times=20)
             yield callers
         finally:
             callers.stop()
