@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,12 +30,14 @@ from persistent.mapping import PersistentMapping
 from traitlets.config import Config
 from ZEO.ClientStorage import ClientStorage
 from ZEO.StorageServer import StorageServer, ZEOStorage
+from ZEO.zconfig import ClientStorageConfig
 from ZODB.FileStorage import FileStorage, fspack
 from ZODB.FileStorage import format as file_format
 from ZODB.FileStorage.FileStorage import RedundantPackWarning, TempFormatter, packed_version
 from ZODB.scripts import repozo
 from ZODB.serialize import ObjectReader
-from zodburi.resolvers import file_storage_resolver
+from zodburi.datatypes import convert_int
+from zodburi.resolvers import client_storage_resolver, file_storage_resolver
 
 from hitcounter.state.storage.sharing import PrivateFolder, SharedStorageServer, connect, folder_of
 from hitcounter.state.upkeep.backup import _options
@@ -116,7 +119,27 @@ ATTRIBUTES = {
         'ping': 'as server_sync',
         'notify_connected': 'as _oids',
         'notify_disconnected': 'as _cache',
+        '_server': 'a ZEO server that hangs holds up callers without end',
+        'tpc_abort': 'an update that failed waits for a server that is away',
+        'close': 'a database whose ZEO server hangs is closed only after ten seconds',
     },
+    'runner': {
+        'io_call': 'a ZEO server that hangs holds up callers without end',
+        'loop': 'as io_call',
+        'client': 'as io_call',
+        'is_closed': 'a database behind a ZEO server cannot be closed',
+    },
+    'client connection': {
+        'protocol': 'the connection to a ZEO server that hangs is not given up',
+        'operational': 'as protocol',
+        'disconnected': 'as protocol',
+    },
+    'client protocol': {
+        'sm_protocol': 'a commit that was given up may still be carried out',
+        'closed': 'as sm_protocol',
+        'close': 'the connection to a ZEO server that hangs is not given up',
+    },
+    'zconfig section': {'config': 'a zconfig: file may name a server on another machine, without TLS'},
     'reader': {'_get_class': 'an error of a stored class is reported as damage', 'getState': 'as _reader'},
 }
 
@@ -152,6 +175,9 @@ FUNCTIONS: dict[Callable[..., Any], tuple[int, str]] = {
     StorageServer.create_client_handler: (1, 'none of what the server adds to ZEO takes effect'),
     ZEO.asyncio.server.Acceptor: (4, 'a server does not start'),
     ZEO.asyncio.server.Result: (2, 'no client can commit'),
+    ClientStorage.tpc_abort: (2, 'an update that failed waits for a server that is away'),
+    client_storage_resolver.interpret_kwargs: (1, 'the options of a zeo: URI cannot be read'),
+    convert_int: (1, 'insecure=1 of a zeo: URI cannot be read'),
     ClientStorage.notify_connected: (3, 'after a restart of the server, a client gives two objects the same id'),
     repozo.do_backup: (1, 'no backup can be made'),
     repozo.do_verify: (1, 'no backup can be made, since each is verified'),
@@ -222,6 +248,7 @@ UNDOCUMENTED = {
     'ZEO.asyncio.client.exc_factories',
     'ZEO.asyncio.server.Acceptor',
     'ZEO.asyncio.server.Result',
+    'ZEO.zconfig.ClientStorageConfig',
     'ZODB.FileStorage.FileStorage.RedundantPackWarning',
     'ZODB.FileStorage.FileStorage.TempFormatter',
     'ZODB.FileStorage.FileStorage.packed_version',
@@ -233,6 +260,8 @@ UNDOCUMENTED = {
     'ZODB._compat.PersistentUnpickler',
     'ZODB.scripts.repozo',
     'ZODB.serialize.ObjectReader',
+    'zodburi.datatypes.convert_int',
+    'zodburi.resolvers.client_storage_resolver',
     'zodburi.resolvers.file_storage_resolver',
 }
 
@@ -261,6 +290,10 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
             'savepoint': connection._storage,
             'reader': connection._reader,
             'client': client,
+            'runner': client._server,
+            'client connection': client._server.client,
+            'client protocol': client._server.client.protocol,
+            'zconfig section': ClientStorageConfig(SimpleNamespace(getSectionName=lambda: 'main')),
             'server': server._server,
             'acceptor': server._server.acceptor,
             'lock manager': server._server.lock_managers['1'],
@@ -397,6 +430,13 @@ def test_zodburi_separates_the_options_of_a_file_from_those_of_a_database() -> N
     """Else the options of a file: URI would have no effect."""
     options, others = file_storage_resolver.interpret_kwargs({'read_only': '1', 'connection_pool_size': '5'})
     assert bool(options['read_only'])
+    assert others == {'connection_pool_size': '5'}
+
+
+def test_zodburi_separates_the_options_of_zeo_from_those_of_a_database() -> None:
+    """Else the options of a zeo: URI would have no effect."""
+    options, others = client_storage_resolver.interpret_kwargs({'wait_timeout': '7', 'connection_pool_size': '5'})
+    assert options == {'wait_timeout': 7}
     assert others == {'connection_pool_size': '5'}
 
 

@@ -7,6 +7,7 @@ from .file import FileAddress
 from .kind import Address, Database, refusing
 from .memory import MemoryAddress
 from .resolved import ResolvedAddress
+from .zeo import ZeoAddress
 
 __all__ = ['Address', 'Database', 'address_of', 'open_alone', 'open_as_stored', 'open_database']
 
@@ -14,6 +15,7 @@ __all__ = ['Address', 'Database', 'address_of', 'open_alone', 'open_as_stored', 
 _KINDS: dict[str, type[FileAddress | ResolvedAddress]] = {
     'file': FileAddress,
     'memory': MemoryAddress,
+    'zeo': ZeoAddress,
 }
 
 
