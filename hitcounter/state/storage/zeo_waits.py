@@ -4,7 +4,6 @@ import socket
 import struct
 import time
 from collections.abc import Coroutine
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -33,7 +32,7 @@ def with_bounded_waits(storage: ClientStorage) -> ClientStorage:
 
     def io_call(coroutine: Coroutine[Any, Any, Any], wait: bool = True) -> Any:
         future = send(coroutine, wait=False)
-        return _answer(future, partial(_drop_soon, runner)) if wait else future
+        return _answer(future, runner) if wait else future
 
     runner.io_call = io_call
     storage.tpc_abort = partial(storage.tpc_abort, timeout=0)  # a server that is away has aborted it by itself
@@ -48,7 +47,7 @@ def with_bounded_waits(storage: ClientStorage) -> ClientStorage:
     return storage
 
 
-def _answer(future: 'Future[Any]', drop: Any) -> Any:
+def _answer(future: Any, runner: Any) -> Any:
     deadline = answer_deadline()
     seconds = ANSWER_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
     try:
@@ -56,16 +55,13 @@ def _answer(future: 'Future[Any]', drop: Any) -> Any:
     except TimeoutError as error:
         if future.done():  # the coroutine's own
             raise
-        drop()
+        runner.loop.call_soon_threadsafe(_give_up, future, runner.client)
         raise ClientDisconnected(f'the server did not answer within {seconds:.1f} s') from error
 
 
-def _drop_soon(runner: Any) -> None:
-    runner.loop.call_soon_threadsafe(_drop, runner.client)
-
-
-def _drop(client: Any) -> None:
+def _give_up(future: Any, client: Any) -> None:
     """Drop the connection of `client`, and begin to connect again. It runs in the thread of ZEO's client."""
+    future.add_done_callback(_ignore)
     protocol = client.protocol
     if protocol is None or not client.operational:  # it is connecting already
         return
@@ -83,3 +79,7 @@ def _hang_up(client: Any) -> None:
     transport = protocol.sm_protocol.transport
     protocol.close()
     transport.abort()
+
+
+def _ignore(future: Any) -> None:
+    future.exception()  # else ZEO logs that nobody asked for it

@@ -26,6 +26,8 @@ KINDS = {
     'MemoryAddress',
     'ResolvedAddress',
     'View',
+    'ZeoAddress',
+    'ZeoDatabase',
 }
 
 #: The simulator and the AGI have addresses of their own, which are not of databases.
