@@ -23,7 +23,7 @@ class _Move(Command):
         return prepared
 
 
-@click.command(cls=_Move)
+@click.command(cls=_Move, epilog='Example: hitcounter move wallboard file:///srv/wallboard.fs')
 @options.config
 @options.storage
 @click.argument('name')

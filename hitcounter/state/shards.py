@@ -4,6 +4,7 @@ No transaction is common to two of them. So an update, or a query, uses the comp
 when it asks for its first component: if that lives elsewhere, it is run again there, from the start.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any, NoReturn, TypeVar, cast
@@ -26,6 +27,9 @@ _TWO_TRANSACTIONS = (
     'two storages have no common transaction, and a crash could store one half without the other: make it two, one '
     'for each storage, or keep the components in one storage'
 )
+#: Seconds that a function has at least for its second attempt, in the shard where its component lives.
+_LEAST = 0.1
+
 _TWO_MOMENTS = 'two storages have no common moment: ask each of them by itself'
 
 
@@ -88,7 +92,7 @@ class _SomeComponents(Components):
 class NoWriter:
     """Takes the place of the writer in a state that is only read."""
 
-    def run(self, *_: object) -> NoReturn:
+    def run(self, *_: object, **__: object) -> NoReturn:
         raise ReadOnly('this state is read-only: open it for writing to change it')
 
     def _nothing(self, _: object) -> None:
@@ -125,10 +129,10 @@ class Shard:
         """What runs the updates of its components."""
         return self.run if self.others else self.writer.run
 
-    def run(self, function: Callable[..., R], label: str, *arguments: Any) -> R:
+    def run(self, function: Callable[..., R], label: str, *arguments: Any, **clock: float) -> R:
         """As the writer's. Raises ComponentError within an update of another shard."""
         self.refuse_within_others(label)
-        return cast(R, self.writer.run(function, label, *arguments))
+        return cast(R, self.writer.run(function, label, *arguments, **clock))
 
     def submit(self, function: Callable[..., R], label: str, *arguments: Any) -> Future[R]:
         """As the writer's. Raises ComponentError within an update of another shard."""
@@ -151,8 +155,13 @@ class Shards:
     """
 
     def __init__(
-        self, database: Database, elsewhere: Mapping[str, Database], components: Iterable[type[Component]]
+        self,
+        database: Database,
+        elsewhere: Mapping[str, Database],
+        components: Iterable[type[Component]],
+        timeout: float,
     ) -> None:
+        self._timeout = timeout
         ordered = list(components)
         refuse_unknown(elsewhere, ordered)
         self.main = Shard(database, [one for one in ordered if one.name not in elsewhere])
@@ -219,15 +228,19 @@ class Shards:
 
         return call
 
-    def routed(self, function: object, run: Callable[[Shard], R]) -> R:
-        """What `run` returns for the shard whose components `function` uses; LivesIn leads from one to the other."""
+    def routed(self, function: object, run: Callable[[Shard, float], R]) -> R:
+        """What `run` returns for the shard whose components `function` uses; LivesIn leads from one to the other.
+
+        It also gets the seconds that are left: all of it has one clock.
+        """
         if self.is_one:
-            return run(self.main)
+            return run(self.main, self._timeout)
+        deadline = time.monotonic() + self._timeout
         shard, tried = self.expected(function), set[Shard]()
         while True:
             tried.add(shard)
             try:
-                return run(shard)
+                return run(shard, max(deadline - time.monotonic(), _LEAST))
             except LivesIn as found:
                 if found.shard in tried:
                     self._refuse_both(shard, found.shard)
@@ -238,7 +251,9 @@ class Shards:
 
     def run(self, function: object, call: Callable[..., R], label: str, *arguments: Any) -> R:
         """Run `call`, which is `function` as a writer calls it, as an update of the shard whose components it uses."""
-        return self.routed(function, lambda shard: shard.run(call, label, *arguments))
+        if self.is_one:
+            return self.main.run(call, label, *arguments)
+        return self.routed(function, lambda shard, left: shard.run(call, label, *arguments, seconds=left))
 
     def submit(self, function: object, call: Callable[..., R], label: str, *arguments: Any) -> Future[R]:
         """The same, as a future."""
@@ -321,7 +336,7 @@ def noted(root: Root) -> dict[str, str]:
 
 def refuse_unknown(names: Iterable[str], components: Iterable[type[Component]]) -> None:
     """Raise ComponentError for the first of `names` that is not the name of one of `components`."""
-    known = sorted(component.name for component in components)
+    known = sorted(getattr(component, 'name', repr(component)) for component in components)
     for name in names:
         if name not in known:
             raise ComponentError(f'{name!r} is not a component, and has no storage: there are {", ".join(known)}')

@@ -81,7 +81,7 @@ class State:
                 raise TypeError(f'{given!r} is not an open database: give what open_database returned')
         self._database = database
         self._timeout = timeout
-        self._shards = Shards(database, elsewhere, ordered)
+        self._shards = Shards(database, elsewhere, ordered, timeout)
         self._is_read_only = read_only
         self._writer = self._shards.main.writer
         with ExitStack() as started:
@@ -175,7 +175,7 @@ class State:
         """Run `function(components, ...)` as one query over components, in this thread."""
         _refuse_as_function(function)
         label, call = label_of(function), self._shards.asking(function)
-        return self._shards.routed(function, lambda shard: _read(shard, self._timeout, call, label, args, kwargs))
+        return self._shards.routed(function, lambda shard, left: _read(shard, left, call, label, args, kwargs))
 
     @contextmanager
     def serving(self) -> Iterator[None]:

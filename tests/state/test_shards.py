@@ -133,6 +133,14 @@ def test_a_function_runs_where_its_component_lives(state: State) -> None:
     assert state[Board].shown() == 'three'
 
 
+def test_a_function_that_has_run_goes_straight_to_where_its_component_lives(state: State) -> None:
+    state.update(show, 'first')
+
+    with held_up(state):
+        assert state.update(show, 'not held up') == 'not held up'
+        assert state.submit(show, 'nor this').result(PATIENCE) == 'nor this'
+
+
 def test_one_function_may_be_about_another_database_each_time(state: State) -> None:
     def touch(parts: Components, component: type[Component], text: str) -> None:
         parts[component].text = text
