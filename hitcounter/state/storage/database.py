@@ -6,6 +6,7 @@ from ...errors import DatabaseRefused
 from .file import FileAddress
 from .kind import Address, Database, refusing
 from .memory import MemoryAddress
+from .postgresql.address import PostgresAddress
 from .resolved import ResolvedAddress
 from .zeo import ZeoAddress
 
@@ -16,6 +17,8 @@ _KINDS: dict[str, type[FileAddress | ResolvedAddress]] = {
     'file': FileAddress,
     'memory': MemoryAddress,
     'zeo': ZeoAddress,
+    'postgres': PostgresAddress,
+    'postgresql': PostgresAddress,
 }
 
 

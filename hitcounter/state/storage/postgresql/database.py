@@ -1,0 +1,141 @@
+"""Opening a database on PostgreSQL: its tables are made once, and what is not ours is refused."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+from psycopg2.extensions import make_dsn
+from ZODB.serialize import referencesf
+
+from ....errors import DatabaseRefused
+from ...model.classes import LookingDB
+from ..away import answering_within
+from ..kind import POOL_SIZE, Database, refused
+from ..sharing import raise_refusal
+from ..uri import public
+from .driver import Adapter, connect
+from .primary import Primaries
+from .settings import Settings
+from .storage import Storage, translating
+
+logger = logging.getLogger(__name__)
+
+#: The first key of our advisory locks; RelStorage's have one key, so they never meet.
+LOCKS = 4573
+
+#: The second key of the lock that is held while the tables are made.
+MAKING = 1
+
+#: Seconds that a pack, and each of its statements, may take.
+PACK_TIMEOUT = 86400.0
+
+_MAKING_TIMEOUT = 30
+
+_TABLES = """
+select c.relname, exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'zoid')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname = any(current_schemas(false)) order by 1
+"""
+
+_SIZE = 'select pg_database_size(current_database())'
+
+_OBJECTS = 'select count(*) from {}'
+
+
+class PostgresDatabase(Database):
+    """A database on PostgreSQL."""
+
+    def __init__(self, db: Any, uri: str, server: str, dsn: str, keeps_history: bool, resources: ExitStack) -> None:
+        super().__init__(db, f'{public(uri)} ({server})', resources, is_remote=True)
+        self._place = public(uri)
+        #: What connects to it; it may hold a password.
+        self.dsn = dsn
+        self.keeps_history = keeps_history
+
+    @property
+    def place(self) -> str:
+        return self._place
+
+    @property
+    def size(self) -> int:
+        """The size of the whole PostgreSQL database, in bytes."""
+        return int(self._ask(_SIZE))
+
+    @property
+    def objects(self) -> int:
+        """How many objects are stored: they are counted, not estimated."""
+        return int(self._ask(_OBJECTS.format('current_object' if self.keeps_history else 'object_state')))
+
+    def _ask(self, question: str) -> Any:
+        with translating(), closing(connect(self.dsn)) as session, session.cursor() as cursor:
+            cursor.execute(question)
+            return cursor.fetchone()[0]
+
+    def pack(self, until: float) -> None:
+        with answering_within(PACK_TIMEOUT):
+            raise_refusal(self.db.storage.pack(until, referencesf))
+
+
+def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
+    """Open what `uri` names; an empty database is made ours, unless `read_only`. Raises DatabaseRefused."""
+    settings = Settings.of(uri)
+    try:
+        with translating():
+            return _opened(uri, settings, read_only)
+    except DatabaseRefused:
+        raise
+    except Exception as error:  # RelStorage has errors of its own
+        raise refused(uri, error) from error
+
+
+def _opened(uri: str, settings: Settings, read_only: bool) -> PostgresDatabase:
+    primaries = Primaries(settings.dsn)
+    with ExitStack() as resources, _making(settings.dsn, primaries) as session:
+        history = _history(uri, session, settings.keeps_history, read_only)
+        server = _server(session)
+        options = settings.relstorage(history, read_only)
+        adapter = Adapter(dsn=settings.dsn, options=options, primaries=primaries)
+        storage = resources.enter_context(closing(Storage(adapter, create=not read_only, options=options)))
+        db = resources.enter_context(closing(LookingDB(storage, pool_size=POOL_SIZE, cache_size=10_000)))
+        logger.info('the database is on %s', server)
+        return PostgresDatabase(db, uri, server, settings.dsn, history, resources.pop_all())
+
+
+@contextmanager
+def _making(dsn: str, primaries: Primaries) -> Iterator[Any]:
+    """A session that keeps others from making the tables: two that make them at once both fail."""
+    limits = f'-c lock_timeout={_MAKING_TIMEOUT}s -c idle_in_transaction_session_timeout={_MAKING_TIMEOUT}s'
+    with closing(primaries.connected(make_dsn(dsn, options=limits), connect)) as session:
+        with session.cursor() as cursor:
+            cursor.execute('select pg_advisory_xact_lock(%s, %s)', (LOCKS, MAKING))
+        yield session
+
+
+def _history(uri: str, session: Any, wanted: bool | None, read_only: bool) -> bool:
+    """Whether the database keeps history. Raises DatabaseRefused if it is not ours, or made otherwise than `wanted`."""
+    with session.cursor() as cursor:
+        cursor.execute(_TABLES)
+        tables = dict(cursor.fetchall())
+    if not tables and read_only:
+        raise DatabaseRefused(f'{public(uri)!r} is empty: start a server, or open it for writing, which makes it')
+    if not tables:
+        return bool(wanted)
+    if not tables.get('object_state'):
+        names = ', '.join(sorted(tables)[:3])
+        raise DatabaseRefused(f'{public(uri)!r} holds tables of another program ({names}): name a database of its own')
+    made = 'transaction' in tables
+    if wanted not in (None, made):
+        raise DatabaseRefused(
+            f'{public(uri)!r} was made with keep_history={made:d}: leave keep_history out, or name another database'
+        )
+    return made
+
+
+def _server(session: Any) -> str:
+    """Which PostgreSQL answers."""
+    with session.cursor() as cursor:
+        cursor.execute("select pg_is_in_recovery(), current_setting('server_version')")
+        is_standby, version = cursor.fetchone()
+    role = 'standby' if is_standby else 'primary'
+    return f'PostgreSQL {version} at {session.info.host}:{session.info.port}, {role}'

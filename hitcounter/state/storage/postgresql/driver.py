@@ -1,0 +1,174 @@
+"""How we call libpq: each call has an end, after which a watchdog cuts its connection, so that the call fails."""
+
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection, cursor, make_dsn, parse_dsn
+from relstorage.adapters.postgresql import PostgreSQLAdapter
+from relstorage.adapters.postgresql.drivers.psycopg2 import Psycopg2Driver
+
+from ..away import answer_deadline
+from .primary import Primaries
+
+#: Seconds that a call may take in a thread that says nothing else by `answering_within`.
+CALL_TIMEOUT = 60.0
+
+#: Seconds that a call has at least, such as the rollback of one that took too long.
+_LEAST = 0.5
+
+_PAUSE = 0.1
+
+#: Seconds that a transaction that stores may be idle: a process that is stopped in it would hold up all others.
+_IDLE_TIMEOUT = 3.0
+
+_STORES = 'RS: Store'  # RelStorage's name of its connections that store
+
+_WAIT_ENDED = 'wait for synchronous replication'
+
+#: What a commit does that waits until the standby has all that was committed before.
+_BARRIER = "SELECT pg_logical_emit_message(true, 'hitcounter', ''); COMMIT"
+
+_open: 'weakref.WeakSet[Connection]' = weakref.WeakSet()
+_starting = threading.Lock()
+_watchers: dict[int, threading.Thread] = {}  # by process, as a fork leaves threads behind
+
+
+class Connection(connection):
+    """A connection whose calls end in time."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.replica: str | None = None  # RelStorage's
+        self.due: float | None = None
+        self.cursor_factory = Cursor
+        _watch(self)
+
+    def commit(self) -> None:
+        with _ending(self):
+            super().commit()
+
+    def rollback(self) -> None:
+        with _ending(self):
+            super().rollback()
+
+
+class Cursor(cursor):
+    """A cursor whose calls end in time."""
+
+    def execute(self, *arguments: Any) -> None:
+        with _ending(self.connection):
+            super().execute(*arguments)
+
+    def copy_expert(self, *arguments: Any, **keywords: Any) -> None:
+        with _ending(self.connection):
+            super().copy_expert(*arguments, **keywords)
+
+    def fetchmany(self, *arguments: Any) -> Any:
+        with _ending(self.connection):
+            return super().fetchmany(*arguments)
+
+
+@contextmanager
+def _ending(call_on: Connection) -> Iterator[None]:
+    """Let the calls on a connection end in time within the block."""
+    now = time.monotonic()
+    deadline = answer_deadline()
+    call_on.due = now + CALL_TIMEOUT if deadline is None else max(deadline, now + _LEAST)
+    try:
+        yield
+    finally:
+        call_on.due = None
+
+
+def _watch(opened: Connection) -> None:
+    with _starting:
+        _open.add(opened)
+        if os.getpid() not in _watchers:
+            thread = threading.Thread(target=_cut_overdue, name='hitcounter-postgresql-watchdog', daemon=True)
+            _watchers[os.getpid()] = thread
+            thread.start()
+
+
+def _cut_overdue() -> None:
+    while True:
+        time.sleep(_PAUSE)
+        with _starting:
+            connections = list(_open)
+            if not connections:
+                del _watchers[os.getpid()]
+                return
+        for each in connections:
+            if not each.closed and each.due is not None and each.due < time.monotonic():
+                _cut(each)
+        del connections, each
+
+
+def _cut(stuck: Connection) -> None:
+    with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(stuck.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+
+
+class Driver(Psycopg2Driver):
+    """RelStorage's driver, with our connections, which refuse an old primary."""
+
+    primaries: Primaries
+
+    def _create_connection(self, mod: Any, *extra_slots: str) -> Callable[[str], Connection]:
+        return self._connected
+
+    def _connected(self, dsn: str) -> Connection:
+        if f"application_name='{_STORES}'" in dsn:
+            options = f'{parse_dsn(dsn).get("options", "")} -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT:g}s'
+            dsn = make_dsn(dsn, options=options.strip())
+        made: Connection = self.primaries.connected(dsn, connect)
+        return made
+
+    def execute_multiple_statement_with_hidden_commit(self, conn: Any, cur: Any, stmt: Any, params: Any) -> None:
+        """Commit, and acknowledge nothing that the standby may not have: PostgreSQL only warns of that."""
+        super().execute_multiple_statement_with_hidden_commit(conn, cur, stmt, params)
+        if not any(_WAIT_ENDED in notice for notice in conn.notices):
+            return
+        with conn.cursor() as waiting:
+            while any(_WAIT_ENDED in notice for notice in conn.notices):
+                del conn.notices[:]
+                waiting.execute(_BARRIER)
+
+    def sync_status_after_hidden_commit(self, conn: Any) -> None:
+        """As RelStorage's, which prints notices of the server; standard output may be Asterisk's."""
+        self.commit(conn)
+        del conn.notices[:]
+
+
+def connect(dsn: str) -> Connection:
+    """Connect to PostgreSQL; each call ends in time."""
+    made: Connection = psycopg2.connect(dsn, connection_factory=Connection)
+    return made
+
+
+class Adapter(PostgreSQLAdapter):
+    """RelStorage's adapter, with our driver."""
+
+    def __init__(self, *arguments: Any, primaries: Primaries | None = None, **keywords: Any) -> None:
+        self._primaries = primaries
+        super().__init__(*arguments, **keywords)
+
+    def _select_driver(self, options: Any = None) -> Driver:
+        driver = Driver()
+        driver.configure_from_options(self.options)
+        if self._primaries is not None:  # an instance made from another one has its connections
+            driver.primaries = self._primaries
+        return driver
+
+    def __repr__(self) -> str:
+        return '<Adapter of PostgreSQL>'  # RelStorage's shows the connection string
+
+    __str__ = __repr__

@@ -1,0 +1,94 @@
+"""What the URI of a database on PostgreSQL says: libpq's connection string, and RelStorage's own options."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+from relstorage.options import Options
+
+#: How libpq connects unless the URI says otherwise: a server that does not answer is given up within seconds.
+DEFAULTS = {
+    'target_session_attrs': 'read-write',
+    'connect_timeout': '2',
+    'keepalives_idle': '2',
+    'keepalives_interval': '1',
+    'keepalives_count': '3',
+    'tcp_user_timeout': '4000',
+}
+
+#: Milliseconds after which PostgreSQL gives up a client that is cut off.
+_CLIENT_TIMEOUT = 4000
+
+#: Options of RelStorage that a URI may set, with their types; all others are libpq's.
+_OPTIONS = {
+    'keep_history': bool,
+    'cache_local_mb': int,
+    'cache_local_object_max': int,
+    'commit_lock_timeout': int,
+    'pack_gc': bool,
+    'blob_dir': str,
+    'shared_blob_dir': bool,
+}
+
+_TRUTHS = {'1': True, 'true': True, 'yes': True, 'on': True, '0': False, 'false': False, 'no': False, 'off': False}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a URI says, ready for use. Its text may hold a password: no message may show it."""
+
+    dsn: str = field(repr=False)
+    #: Whether old states of the objects are kept; None if the URI leaves it to the database.
+    keeps_history: bool | None
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, uri: str) -> 'Settings':
+        """Read `uri`. Raises ValueError, without its passwords, if it is wrong, or OSError for a password's file."""
+        base, _, query = uri.partition('?')
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        options = {name: _value(name, given.pop(name)) for name in _OPTIONS if name in given}
+        keeps_history = options.pop('keep_history', None)
+        password_file = given.pop('password_file', None)
+        libpq = _parsed(base.partition(':')[2], given)
+        if password_file is not None:
+            libpq['password'] = Path(password_file).read_text(encoding='utf-8').rstrip('\r\n')
+        return cls(make_dsn(**_with_limits({**DEFAULTS, **libpq})), keeps_history, options)
+
+    @property
+    def libpq(self) -> dict[str, str]:
+        """What libpq is to know, by its names."""
+        return dict(parse_dsn(self.dsn))
+
+    def relstorage(self, keeps_history: bool, read_only: bool) -> Options:
+        """The options of RelStorage for a database that was made so."""
+        return Options(keep_history=keeps_history, read_only=read_only, **self.options)
+
+
+def _value(name: str, text: str) -> Any:
+    kind = _OPTIONS[name]
+    try:
+        return _TRUTHS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise ValueError(f'{name}={text!r} is not {"0 or 1" if kind is bool else "a number"}') from None
+
+
+def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
+    query = f'?{urlencode(given, quote_via=quote)}' if given else ''
+    try:
+        return dict(parse_dsn(f'postgresql:{rest if rest.startswith("//") else "//" + rest}{query}'))
+    except (psycopg2.ProgrammingError, UnicodeDecodeError) as error:
+        # libpq may repeat what it read, a password included: what it names as wrong is shown, in quotes, if an option
+        named = re.search(r'query parameter: "(\w+)"', str(error))
+        wrong = f'it has no option {named[1]!r}' if named else 'write postgres://USER@HOST:PORT/DATABASE?OPTION=VALUE'
+        raise ValueError(f'libpq does not understand it, {wrong}') from None
+
+
+def _with_limits(libpq: dict[str, str]) -> dict[str, str]:
+    """So that PostgreSQL frees the locks of a client that is cut off."""
+    options = f'{libpq.get("options", "")} -c tcp_user_timeout={_CLIENT_TIMEOUT}'.strip()
+    return {**libpq, 'options': options}

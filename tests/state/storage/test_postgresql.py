@@ -1,0 +1,272 @@
+"""Tests of a database on PostgreSQL: how it is named, made, refused, and what it does when PostgreSQL is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transaction
+
+from hitcounter.errors import DatabaseRefused
+from hitcounter.state.storage.away import StorageAway, answering_within
+from hitcounter.state.storage.database import address_of, open_database
+from tests.support.patience import PATIENCE
+from tests.support.postgresql import PASSWORD, PostgreSQL
+
+#: Seconds within which a storage that may take one second is given up, on a busy machine too.
+BOUND = PATIENCE / 10
+
+_WAITING = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
+
+
+@pytest.fixture(autouse=True)
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the notes of primaries are, for this test alone."""
+    monkeypatch.setenv('STATE_DIRECTORY', str(tmp_path / 'notes'))
+    return tmp_path / 'notes'
+
+
+def _set(database: Any, value: int) -> None:
+    with transaction.manager, closing(database.db.open()) as connection:
+        connection.root()['value'] = value
+        transaction.commit()
+
+
+def _get(database: Any) -> Any:
+    with closing(database.db.open()) as connection:
+        value = connection.root().get('value')
+        transaction.abort()
+        return value
+
+
+def test_what_is_stored_is_there_when_it_is_opened_again(postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        _set(database, 1)
+    with open_database(postgresql_uri, read_only=True) as database:
+        assert _get(database) == 1
+        assert database.size > 1_000_000
+
+
+def test_the_description_names_the_server_and_not_the_password(postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        assert 'PostgreSQL' in database.description
+        assert 'primary' in database.description
+        assert PASSWORD not in f'{database.description} {database.place} {database!r} {database.db.storage!r}'
+
+
+def test_three_starts_at_once_on_an_empty_database_all_live(postgresql_uri: str) -> None:
+    opened: list[Any] = []
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            opened.append(open_database(postgresql_uri))
+        except BaseException as error:  # noqa: BLE001 -- for the assertion
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    for each in opened:
+        each.close()
+    assert errors == []
+    assert len(opened) == 3
+
+
+def test_a_database_of_another_program_is_refused(
+    postgresql: PostgreSQL, postgresql_database: str, postgresql_uri: str
+) -> None:
+    postgresql.sql('create table customers (name text)', database=postgresql_database)
+    postgresql.sql('grant all on customers to public', database=postgresql_database)
+    with pytest.raises(DatabaseRefused, match=r'another program \(customers\)'):
+        open_database(postgresql_uri)
+
+
+def test_an_empty_database_is_not_made_by_reading(postgresql_uri: str) -> None:
+    with pytest.raises(DatabaseRefused, match='is empty'):
+        open_database(postgresql_uri, read_only=True)
+
+
+def test_how_history_is_kept_is_taken_from_the_database(postgresql_uri: str) -> None:
+    with open_database(f'{postgresql_uri}?keep_history=1') as database:
+        _set(database, 1)
+    with open_database(postgresql_uri) as database:
+        assert _get(database) == 1
+    with pytest.raises(DatabaseRefused, match='made with keep_history=1'):
+        open_database(f'{postgresql_uri}?keep_history=0')
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [('?colour=red', "no option 'colour'"), ('?keep_history=maybe', "keep_history='maybe' is not 0 or 1")],
+)
+def test_a_wrong_option_is_refused_without_the_password(postgresql_uri: str, options: str, said: str) -> None:
+    with pytest.raises(DatabaseRefused, match=said) as refused:
+        open_database(postgresql_uri + options)
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_wrong_password_and_an_unknown_database_are_refused(postgresql: PostgreSQL, postgresql_database: str) -> None:
+    with pytest.raises(DatabaseRefused, match='password authentication failed') as refused:
+        open_database(postgresql.uri(postgresql_database, password='not-the-password'))
+    assert 'not-the-password' not in str(refused.value)
+    with pytest.raises(DatabaseRefused, match='database "nowhere" does not exist'):
+        open_database(postgresql.uri('nowhere'))
+
+
+def test_a_password_comes_from_a_file(postgresql: PostgreSQL, postgresql_database: str, tmp_path: Path) -> None:
+    file = tmp_path / 'password'
+    file.write_text(f'{PASSWORD}\n')
+    uri = postgresql.uri(postgresql_database, password='', password_file=str(file))
+    with open_database(uri) as database:
+        _set(database, 1)
+
+
+def test_of_several_hosts_the_one_that_answers_is_used(postgresql: PostgreSQL, postgresql_database: str) -> None:
+    uri = postgresql.uri(postgresql_database).replace('@', '@127.0.0.1:1,', 1)
+    assert PASSWORD not in str(address_of(uri))
+    with open_database(uri) as database:
+        _set(database, 1)
+
+
+def test_a_postgresql_that_does_not_answer_is_away_in_time(postgresql: PostgreSQL, postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database, closing(database.db.open()) as connection:
+        transaction.begin()
+        connection.root()['value'] = 1
+        postgresql.pause()
+        try:
+            began = time.monotonic()
+            with pytest.raises(StorageAway), answering_within(1.0):
+                transaction.commit()
+            assert time.monotonic() - began < BOUND
+        finally:
+            postgresql.resume()
+            transaction.abort()
+        connection.root()['value'] = 3
+        transaction.commit()
+        assert _get(database) == 3
+
+
+@pytest.fixture
+def without_its_standby(postgresql: PostgreSQL, postgresql_uri: str) -> Iterator[None]:
+    """As long as a test runs, commits wait for a standby that is not there."""
+    yield
+    postgresql.configure(synchronous_standby_names='')
+
+
+def _lose_the_standby(postgresql: PostgreSQL) -> None:
+    postgresql.configure(synchronous_standby_names='nobody')
+    _until(lambda: postgresql.sql('show synchronous_standby_names') == [('nobody',)])
+    postgresql.end_sessions("backend_type = 'client backend'")  # new sessions know it from their first commit on
+
+
+def _until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _warm_up(database: Any) -> None:
+    """Let the sessions that were ended be replaced."""
+    with suppress(StorageAway):
+        _get(database)
+    transaction.abort()
+
+
+@pytest.mark.usefixtures('without_its_standby')
+def test_a_commit_that_waits_for_its_standby_is_away_in_time(postgresql: PostgreSQL, postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        _set(database, 1)
+        _lose_the_standby(postgresql)
+        _warm_up(database)
+        began = time.monotonic()
+        with pytest.raises(StorageAway), answering_within(1.0):
+            _set(database, 2)
+        assert time.monotonic() - began < BOUND
+        transaction.abort()
+
+
+@pytest.mark.usefixtures('without_its_standby')
+def test_a_commit_whose_wait_was_cancelled_is_not_acknowledged(postgresql: PostgreSQL, postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        _set(database, 1)
+        _lose_the_standby(postgresql)
+        _warm_up(database)
+        stored = threading.Event()
+
+        def store() -> None:
+            _set(database, 2)
+            stored.set()
+
+        thread = threading.Thread(target=store)
+        thread.start()
+        for _ in range(2):
+            _until(lambda: postgresql.sql(f'select pg_cancel_backend(pid) from ({_WAITING}) as waiting'))
+        _until(lambda: postgresql.sql(_WAITING))
+        assert not stored.is_set()
+        postgresql.configure(synchronous_standby_names='')
+        thread.join(PATIENCE)
+        assert stored.is_set()
+        assert _get(database) == 2
+
+
+def test_a_session_that_was_ended_is_away_and_comes_back(postgresql: PostgreSQL, postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        _set(database, 1)
+        postgresql.end_sessions("datname like '%'")
+        for value in (2, 3):
+            try:
+                _set(database, value)
+            except StorageAway:
+                transaction.abort()
+        _set(database, 4)
+        assert _get(database) == 4
+
+
+def test_an_old_primary_is_refused_by_a_process_that_starts(postgresql_uri: str, notes: Path) -> None:
+    with open_database(postgresql_uri):
+        pass
+    (note,) = notes.glob('*.primary')
+    cluster = note.read_text().split()[0]
+    note.write_text(f'{cluster} 7\n')
+    with pytest.raises(DatabaseRefused, match=r'old primary \(timeline 1, and 7 was seen\)'):
+        open_database(postgresql_uri)
+
+
+def test_a_notice_of_the_server_does_not_reach_standard_output(
+    postgresql: PostgreSQL, postgresql_database: str, postgresql_uri: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_database(postgresql_uri) as database:
+        postgresql.sql(
+            """
+            create function shout() returns trigger language plpgsql as
+            $$ begin raise warning 'shouted'; return new; end $$;
+            create trigger shout after update on object_state for each row execute function shout()
+            """,
+            database=postgresql_database,
+        )
+        _set(database, 1)
+        _set(database, 2)
+    assert capfd.readouterr().out == ''
+
+
+def test_relstorage_logs_no_traceback_of_its_own(
+    postgresql: PostgreSQL, postgresql_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with open_database(postgresql_uri) as database:
+        postgresql.end_sessions("datname like '%'")
+        try:
+            _set(database, 1)
+        except StorageAway:
+            transaction.abort()
+    assert [each for each in caplog.records if each.name.startswith('relstorage') and each.exc_info] == []
