@@ -50,6 +50,7 @@ def _fail() -> None:
 @options.max_lines
 @options.withheld
 @options.call_timeout
+@options.update_timeout
 @options.line_limit
 @options.log_level
 @options.log_format
@@ -62,6 +63,7 @@ def main(
     max_lines: int,
     withheld: str,
     call_timeout: float,
+    update_timeout: float,
     line_limit: int,
     log_level: str,
     log_format: str,
@@ -79,7 +81,7 @@ def main(
         components = plugins.components()
         with (
             storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
-            closing(State(database, components, elsewhere=elsewhere)) as state,
+            closing(State(database, components, update_timeout, elsewhere=elsewhere)) as state,
         ):
             well = run(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),

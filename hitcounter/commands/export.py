@@ -128,7 +128,7 @@ def import_main(storage: Address, storage_of: dict[str, Address], file: str, for
     with (
         _old(file) as input_,
         storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
-        closing(State(database, components, elsewhere=elsewhere)) as state,
+        closing(State(database, components, options.UPKEEP_TIMEOUT, elsewhere=elsewhere)) as state,
     ):
         imported = Imported(0, 0)
         try:

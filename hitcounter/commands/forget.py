@@ -32,7 +32,7 @@ def main(storage: Address, storage_of: dict[str, Address], keep_calls: float) ->
     failures = []
     with (
         storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
-        closing(State(database, components, elsewhere=elsewhere)) as state,
+        closing(State(database, components, options.UPKEEP_TIMEOUT, elsewhere=elsewhere)) as state,
     ):
         for component in filter(can_forget, components):
             try:

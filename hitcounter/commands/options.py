@@ -199,6 +199,32 @@ _trust_owner = option(
     help='Also open a database that belongs to this user (a name or an id), who can then run any code as you.',
 )
 
+
+#: Seconds that a command of upkeep gives each of its updates: no caller waits for them.
+UPKEEP_TIMEOUT = 60.0
+
+
+def _update_timeout() -> float:
+    from ..state.transactions.job import UPDATE_TIMEOUT  # here, since it takes long to import
+
+    return UPDATE_TIMEOUT
+
+
+def _positive(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    if not seconds:
+        raise click.BadParameter('an update cannot be stored in no time: give more than 0s, as in 8s')
+    return seconds
+
+
+update_timeout = option(
+    '--update-timeout',
+    type=Duration(),
+    default=_update_timeout,
+    show_default='8s',
+    callback=_positive,
+    help='How long a caller waits for an update, or a query, whatever the storage does; then it is taken back.',
+)
+
 line_limit = option(
     '--line-limit',
     metavar='BYTES',

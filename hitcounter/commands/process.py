@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ _AGAIN = 1.0
 
 #: Seconds that a process has after its drain if a thread died: the others may be waiting for what that thread held.
 _LAST = 15.0
+
+#: Seconds that a process which was stopped has, beyond those for its updates, to close a storage that does not answer.
+_LAST_OF_STOP = 25.0
 
 
 class ServerProcess:
@@ -65,6 +69,17 @@ class ServerProcess:
         """Wait until the process is to end; a second signal then calls `cut`, in another thread."""
         self._cut = cut
         self._over.wait()
+
+    def end_within(self, seconds: float) -> None:
+        """End the process, with status 1, if it has not ended by itself in these seconds and some more.
+
+        A storage that does not answer, such as a disk that hangs, can keep it from closing what it has open.
+        """
+        last = threading.Timer(seconds + _LAST_OF_STOP, _end_now)
+        last.name = 'last of the stop'
+        last.daemon = True
+        with suppress(RuntimeError):  # the system allows no further thread
+            last.start()
 
     @contextmanager
     def reporting_death(self) -> Iterator[None]:
@@ -113,6 +128,13 @@ class ServerProcess:
                 faulthandler.dump_traceback_later(self._drain + _LAST, exit=True)
             if not self._started.is_set():
                 signal.pthread_kill(self._main, _WAKE)
+
+
+def _end_now() -> None:
+    logger.critical('the database could not be closed, because its storage does not answer: ending without')
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    os._exit(1)
 
 
 class _Stopped(BaseException):

@@ -26,6 +26,7 @@ from ..state import Component, Database, State
 from ..state.forgetting import can_forget, forget
 from ..state.storage.database import Address
 from ..state.storage.periodic import PeriodicTask
+from ..state.transactions.writer import CLOSE_GRACE
 from ..state.upkeep.packing import check_clock, pack_if_due
 from . import log, options, plugins, storages
 from .advice import advised
@@ -60,6 +61,7 @@ _LOOK = 60.0
 @options.max_lines
 @options.withheld
 @options.call_timeout
+@options.update_timeout
 @options.line_limit
 @options.drain
 @options.cpu
@@ -75,6 +77,7 @@ def main(
     keep_calls: float | None,
     max_lines: int,
     withheld: str,
+    update_timeout: float,
     drain: float,
     cpu: int | None,
     log_level: str,
@@ -85,7 +88,8 @@ def main(
 
     In the dialplan:  exten => 31415,1,AGI(agi://127.0.0.1)
 
-    After SIGTERM, SIGHUP or Ctrl-C, calls may go on for --drain seconds; a second signal ends them at once.
+    After SIGTERM, SIGHUP or Ctrl-C, calls may go on for --drain seconds; a second signal ends them at once. If the
+    storage does not answer then, the process ends all the same, at the latest --update-timeout and half a minute later.
     """
     os.umask(0o077)
     _choose_core(cpu)
@@ -96,7 +100,7 @@ def main(
         with life.starting():
             log.set_up(log_level, log_format)
             components = plugins.components()
-            databases, state = opened.enter_context(_opened(storage, storage_of, components))
+            databases, state = opened.enter_context(_opened(storage, storage_of, components, update_timeout))
             opened.enter_context(_upkeep(databases, state, components, pack_every, pack_keep, keep_calls))
             server = Server(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),
@@ -108,17 +112,18 @@ def main(
             _collect_rarely()
             server.start()
         _serve(server, databases, life, drain)
+        life.end_within(update_timeout + CLOSE_GRACE)
 
 
 @contextmanager
 def _opened(
-    storage: Address, storage_of: Mapping[str, Address], components: Sequence[type[Component]]
+    storage: Address, storage_of: Mapping[str, Address], components: Sequence[type[Component]], update_timeout: float
 ) -> Iterator[tuple[list[Database], State]]:
     """The databases, the main one first, and the state of their components, which serve within the block."""
     with ExitStack() as opened:
         sharing = partial(Address.open, share=True)
         main, elsewhere = opened.enter_context(storages.opened(storage, storage_of, components, sharing))
-        state = opened.enter_context(closing(State(main, components, elsewhere=elsewhere)))
+        state = opened.enter_context(closing(State(main, components, update_timeout, elsewhere=elsewhere)))
         opened.enter_context(state.serving())
         databases = list(dict.fromkeys([main, *elsewhere.values()]))
         for database in databases:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ZEO.Exceptions import ClientDisconnected
+from ZODB.POSException import StorageError
 
-from ..errors import DatabaseRefused, HitcounterError, ReadOnly
-from ..shell.workspace import GONE, READING, Workspace
+from ..errors import DatabaseRefused, HitcounterError, ReadOnly, StateUnavailable
+from ..shell.workspace import READING, Workspace, refusal_of
 from ..state import Database, ReadConnection
 from ..state.storage.database import Address
 from ..state.upkeep.migration import moved_classes, unfit
@@ -43,6 +43,7 @@ class _ScriptFile(click.Path):
 @options.config
 @options.storage
 @options.storage_of
+@options.update_timeout
 @click.option('--write', is_flag=True, help='Allow changes: commit() stores them, abort() discards them.')
 @click.option('--unmigrated', is_flag=True, help='With --write: allow changes even if a migration is due.')
 @click.option('-c', 'code', metavar='CODE', help='Run CODE instead of opening a prompt.')
@@ -51,6 +52,7 @@ class _ScriptFile(click.Path):
 def main(
     storage: Address,
     storage_of: dict[str, Address],
+    update_timeout: float,
     write: bool,
     unmigrated: bool,
     code: str | None,
@@ -76,7 +78,9 @@ def main(
         database, elsewhere = opened.enter_context(storages.opened(storage, storage_of, components, opening))
         for one in dict.fromkeys([database, *elsewhere.values()]):
             _check_fit(one, write, unmigrated)
-        workspace = opened.enter_context(closing(Workspace(database, writes=write, elsewhere=elsewhere)))
+        workspace = opened.enter_context(
+            closing(Workspace(database, update_timeout, writes=write, elsewhere=elsewhere))
+        )
         if code is None and script is None and sys.stdin.isatty():
             # Imported here because that takes longer than many a script.
             from ..shell.prompt import run_prompt
@@ -136,8 +140,8 @@ def _run(source: str | bytes, name: str, arguments: tuple[str, ...], workspace: 
     except KeyboardInterrupt as interrupt:
         say_interrupted(interrupt)
         return INTERRUPTED
-    except ClientDisconnected as error:
-        click.echo(f'Error: {name}, line {_line(error, name)}: {GONE}.', err=True)
+    except (StateUnavailable, StorageError) as error:
+        click.echo(f'Error: {name}, line {_line(error, name)}: {refusal_of(error)}.', err=True)
         return 1
     except Exception as error:  # noqa: BLE001 -- a script may raise anything
         if isinstance(error, ReadOnly) and not workspace.writes and '--write' not in str(error):

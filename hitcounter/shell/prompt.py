@@ -18,12 +18,12 @@ from IPython.terminal.ipapp import TerminalIPythonApp
 from IPython.terminal.prompts import Prompts
 from pygments.token import Token  # type: ignore[import-untyped]  # IPython requires it
 from traitlets.config import Config
-from ZEO.Exceptions import ClientDisconnected
+from ZODB.POSException import StorageError
 
-from ..errors import HitcounterError, ReadOnly, StateError
+from ..errors import HitcounterError, ReadOnly, StateError, StateUnavailable
 from ..state import Component
 from ..state.model.component import accesses
-from .workspace import COUNT, GONE, OUTDATED, READING, Workspace
+from .workspace import COUNT, OUTDATED, READING, Workspace, refusal_of
 
 #: How the names of the modules of this package begin.
 _PACKAGE = f'{__name__.partition(".")[0]}.'
@@ -37,7 +37,7 @@ _OF_STATE = re.compile(r'state\[(?P<component>\w+)\]\.(?P<begin>\w*)$')
 _HELP = re.compile(r'(?P<before>\?{0,2})(?P<thing>[\w.]+\[[^\[\]]+\][\w.]*)(?P<after>\?{0,2})')
 
 #: Errors that one sentence explains.
-_EXPECTED = (HitcounterError, ClientDisconnected, KeyboardInterrupt)
+_EXPECTED = (HitcounterError, StorageError, KeyboardInterrupt)
 
 #: Errors that are the user's where this package raises them; then its own lines explain nothing.
 _WRONG_INPUT = (TypeError, ValueError, LookupError)
@@ -184,8 +184,8 @@ class _Watch:
         self._workspace.code = cell.raw_cell or ''
         try:
             self._workspace.refresh()
-        except ClientDisconnected:
-            _say(f'{GONE}.')
+        except StateUnavailable as error:
+            _say(f'{refusal_of(error)}.')
         if self._workspace.database.is_outdated and not self._is_said:
             self._is_said = True
             _say(f'{OUTDATED}.')
@@ -203,8 +203,8 @@ def _error_handler(workspace: Workspace) -> Callable[..., None]:
             shell.showtraceback((kind, error, _of_user(traceback)))
         elif isinstance(error, KeyboardInterrupt):
             _say(f'interrupted: {error}' if str(error) else 'interrupted')
-        elif isinstance(error, ClientDisconnected):
-            _say(f'{GONE}.')
+        elif isinstance(error, StorageError | StateUnavailable):
+            _say(f'{refusal_of(error)}.')
         elif isinstance(error, ReadOnly) and not workspace.writes:
             _say(f'{kind.__name__}: {READING}')
         else:

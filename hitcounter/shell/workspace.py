@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from ..errors import ReadOnly, StateError
 from ..state import Component, Database, ReadConnection, State, WriteConnection
+from ..state.storage.away import is_away
+from ..state.transactions.job import UPDATE_TIMEOUT
 from ..state.upkeep.history import Transactions, history, transactions, undo
 
 R = TypeVar('R')
@@ -25,8 +27,15 @@ OUTDATED = 'the file has changed since this shell opened it, which shows it as i
 #: The message when a change is refused because the shell was started without --write.
 READING = 'this shell only reads: start it with --write to change the database'
 
-#: The message when the process that serves the database is gone.
+#: The message when the storage is away.
 GONE = 'the process that serves the database is gone or not responding: try again when it is back'
+
+
+def refusal_of(error: BaseException) -> str:
+    """What to say of an error of the storage."""
+    if is_away(error) or is_away(error.__cause__):
+        return GONE
+    return str(error) if isinstance(error, StateError) else f'the storage refuses ({type(error).__name__}: {error})'
 
 
 class Answer(str):
@@ -38,12 +47,21 @@ class Answer(str):
 
 
 class Workspace:
-    """One connection to an open database. The functions of the shell are methods of it."""
+    """One connection to an open database. The functions of the shell are methods of it.
+
+    `timeout` is that of `state`, in seconds.
+    """
 
     def __init__(
-        self, database: Database, *, writes: bool, elsewhere: Mapping[str, Database] = MappingProxyType({})
+        self,
+        database: Database,
+        timeout: float = UPDATE_TIMEOUT,
+        *,
+        writes: bool,
+        elsewhere: Mapping[str, Database] = MappingProxyType({}),
     ) -> None:
         self.database = database
+        self._timeout = timeout
         #: The databases of the components that live elsewhere, by their names.
         self.elsewhere = elsewhere
         #: The code that is running; its first line describes what it commits.
@@ -85,7 +103,7 @@ class Workspace:
         there = {
             component.name: self.elsewhere[component.name] for component in classes if component.name in self.others
         }
-        return State(self.database, classes, elsewhere=there, read_only=read_only)
+        return State(self.database, classes, self._timeout, elsewhere=there, read_only=read_only)
 
     @property
     def is_changed(self) -> bool:

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 AFTER_FAILURE = 3600.0
 MOST_AFTER_FAILURE = 24 * 3600.0
 
+#: Seconds that closing waits for a task that is at work.
+CLOSE_TIMEOUT = 10.0
+
 #: It pauses at least this many times as long as it ran, so that it takes only a small part of the processor.
 _PAUSES = 10
 
@@ -33,9 +36,11 @@ class PeriodicTask:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; if it is at work, wait until that is done."""
+        """End the thread; if it is at work, wait until that is done, but not for ever: a storage may not answer."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT)
+        if self._thread.is_alive():
+            logger.warning('%s has not ended for %g s, and is not waited for', self._name, CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         pause, after_failure = self._seconds, AFTER_FAILURE
