@@ -2,7 +2,6 @@
 
 import faulthandler
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -73,13 +72,12 @@ class ServerProcess:
     def end_within(self, seconds: float) -> None:
         """End the process, with status 1, if it has not ended by itself in these seconds and some more.
 
-        A storage that does not answer, such as a disk that hangs, can keep it from closing what it has open.
+        A storage that does not answer, such as a disk that hangs, can keep it from closing what it has open. Standard
+        error then shows where each thread waits.
         """
-        last = threading.Timer(seconds + _LAST_OF_STOP, _end_now)
-        last.name = 'last of the stop'
-        last.daemon = True
-        with suppress(RuntimeError):  # the system allows no further thread
-            last.start()
+        if not self._death:  # which has set a time of its own
+            with suppress(RuntimeError):  # the system allows no further thread for that
+                faulthandler.dump_traceback_later(seconds + _LAST_OF_STOP, exit=True)
 
     @contextmanager
     def reporting_death(self) -> Iterator[None]:
@@ -128,13 +126,6 @@ class ServerProcess:
                 faulthandler.dump_traceback_later(self._drain + _LAST, exit=True)
             if not self._started.is_set():
                 signal.pthread_kill(self._main, _WAKE)
-
-
-def _end_now() -> None:
-    logger.critical('the database could not be closed, because its storage does not answer: ending without')
-    for handler in logging.getLogger().handlers:
-        handler.flush()
-    os._exit(1)
 
 
 class _Stopped(BaseException):

@@ -111,8 +111,7 @@ def main(
             opened.callback(server.stop)
             _collect_rarely()
             server.start()
-        _serve(server, databases, life, drain)
-        life.end_within(update_timeout + CLOSE_GRACE)
+        _serve(server, databases, life, drain, update_timeout + CLOSE_GRACE)
 
 
 @contextmanager
@@ -158,7 +157,7 @@ def _upkeep(
         yield
 
 
-def _serve(server: Server, databases: list[Database], life: ServerProcess, drain: float) -> None:
+def _serve(server: Server, databases: list[Database], life: ServerProcess, drain: float, closing_time: float) -> None:
     """Serve until the process is to end, then let the calls end."""
     for database in databases:
         if database.is_new:
@@ -168,6 +167,7 @@ def _serve(server: Server, databases: list[Database], life: ServerProcess, drain
     life.wait(server.cut)
     logger.info('stopping: calls may go on for %g s, or until a second signal', drain)
     drained = server.stop(drain)
+    life.end_within(closing_time)
     logger.info(
         'stopped: %s ended, %d closed, %d forced', count_of(drained.ended, 'call'), drained.closed, drained.forced
     )
