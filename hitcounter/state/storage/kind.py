@@ -12,6 +12,7 @@ from ZODB.serialize import referencesf
 from ZODB.utils import p64, u64
 
 from ...errors import DatabaseRefused, StateError
+from .away import answering_within
 from .owner import whose
 from .sharing import raise_refusal
 from .stamps import Stamp
@@ -19,6 +20,9 @@ from .turn import NoTurn, Turn
 from .uri import public, without_secrets
 
 S = TypeVar('S', bound=Stamp)
+
+#: Seconds that a storage over a network has to answer while it is closed.
+CLOSE_TIMEOUT = 3.0
 
 #: Connections that may be open at once before ZODB warns: more than a server has threads.
 POOL_SIZE = 10_000
@@ -146,7 +150,8 @@ class Database:
 
     def _give_back(self) -> None:
         try:
-            self._resources.close()
+            with answering_within(CLOSE_TIMEOUT):
+                self._resources.close()
         except NoTransaction as error:  # the file and the socket are closed nevertheless
             raise StateError(
                 f'{self.description} was closed before a connection to it: close the connection first'

@@ -49,6 +49,9 @@ CLOSE_GRACE = 5.0
 #: The least that the storage gets to answer, even if the time of the updates is nearly over.
 _LEAST_ANSWER = 1.0
 
+#: Seconds that the storage has to answer while the writer leaves it; its mark may stay behind.
+_LEAVE_TIMEOUT = 2.0
+
 _NOTHING: list[Job[Any]] = []
 
 
@@ -355,10 +358,11 @@ class Writer:
 
     def _leave(self) -> None:
         try:
-            abort(self._transactions)
-            if self._marker is not None:
-                self._marker.remove()
-            self._resources.close()
+            with answering_within(_LEAVE_TIMEOUT):
+                abort(self._transactions)
+                if self._marker is not None:
+                    self._marker.remove()
+                self._resources.close()
         except Exception:
             logger.exception('the connection of the writer could not be closed')
 

@@ -1,0 +1,72 @@
+"""hitcounter-serve on a real PostgreSQL that does not answer: what callers hear, and how it stops."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hitcounter.simulator import Played
+from tests.support.patience import PATIENCE
+from tests.support.postgresql import PostgreSQL, folder_for_postgresql, skip_without_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.servers import ServerProcess, Start
+
+TIMEOUT = 1.0
+
+
+@pytest.fixture(scope='module')
+def own() -> Iterator[PostgreSQL]:
+    """A PostgreSQL that no other test uses."""
+    skip_without_postgresql()
+    with folder_for_postgresql() as folder, closing(PostgreSQL(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+def server(start: Start, own: PostgreSQL) -> Iterator[ServerProcess]:
+    """A server whose callers wait for a second, on a PostgreSQL that goes on after the test."""
+    yield start('--update-timeout', f'{TIMEOUT}s', '--drain', '1', at=own.uri(own.new_database()))
+    own.resume()
+
+
+def test_callers_hear_the_apology_in_time_while_postgresql_does_not_answer_and_are_counted_afterwards(
+    server: ServerProcess, own: PostgreSQL
+) -> None:
+    assert server.number() == 1
+    own.pause()
+    for _ in range(2):
+        began = time.monotonic()
+        call = server.call()
+        assert time.monotonic() - began < TIMEOUT + PATIENCE / 20
+        assert call.status == 'FAILURE'
+        assert next(event.name for event in call.events if isinstance(event, Played)) == 'im-sorry'
+    own.resume()
+    deadline = time.monotonic() + PATIENCE
+    while (call := server.call()).status != 'SUCCESS':
+        assert time.monotonic() < deadline
+    assert call.variables['HITCOUNTER_NUMBER'] == '2'
+    assert not server.log.lines('psycopg2|Traceback')
+
+
+@pytest.mark.parametrize('signals', [1, 2])
+def test_it_stops_in_time_while_postgresql_does_not_answer(
+    server: ServerProcess, own: PostgreSQL, signals: int
+) -> None:
+    assert server.number() == 1
+    own.pause()
+    assert server.call().status == 'FAILURE'
+    began = time.monotonic()
+    for _ in range(signals):
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    server.process.wait(PATIENCE)
+    own.resume()
+    assert time.monotonic() - began < 1 + TIMEOUT + 5 + PATIENCE / 20
+    assert not server.log.lines('psycopg2|Traceback')
