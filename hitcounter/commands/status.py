@@ -72,6 +72,17 @@ def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f'no history',
         )
     yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
+    yield from _server(server) if shown['members'] is None else _members(shown['members'])
+
+
+def _members(members: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    if not members:
+        yield 'servers', 'none runs, on no machine'
+    for member in members:
+        yield 'in use by', f'{member["name"]} since {_time(member["since"])}'
+
+
+def _server(server: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if server is None:
         yield 'server', 'not running'
         return

@@ -116,6 +116,13 @@ class Database:
         storage = self.db.storage
         return storage.server_status() if hasattr(storage, 'server_status') else None
 
+    def members(self) -> list[dict[str, Any]] | None:
+        """The processes on all machines that may change it, each with its name and since when; None if unknown.
+
+        Times are in seconds since 1970, UTC.
+        """
+        return None
+
     def stamp(self, kind: type[S]) -> S | None:
         """When something was last done to it; None if that is unknown."""
         return None

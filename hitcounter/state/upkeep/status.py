@@ -26,6 +26,7 @@ def status(database: Database) -> dict[str, Any]:
         'packed': _stamp(database, PackStamp),
         'backed_up': _stamp(database, BackupStamp),
         'server': _server(database),
+        'members': database.members(),
     }
 
 

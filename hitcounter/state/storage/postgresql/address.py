@@ -1,11 +1,16 @@
 """The address of a database on PostgreSQL; the packages that open it are imported only then."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ....errors import DatabaseRefused
 from ..kind import Database
 from ..resolved import ResolvedAddress
 from ..uri import public
+
+if TYPE_CHECKING:
+    from .database import PostgresDatabase
 
 
 @dataclass(frozen=True, repr=False)
@@ -13,6 +18,16 @@ class PostgresAddress(ResolvedAddress):
     """What postgres: and postgresql: name, as libpq reads it."""
 
     def _open(self, share: bool, read_only: bool) -> Database:
+        return self._opened(read_only)
+
+    def _open_alone(self) -> Database:
+        with ExitStack() as opened:
+            database = opened.enter_context(self._opened(read_only=False))
+            database.keep_others_out()
+            opened.pop_all()
+            return database
+
+    def _opened(self, read_only: bool) -> 'PostgresDatabase':
         try:
             from . import database
         except ImportError as error:

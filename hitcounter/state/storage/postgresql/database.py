@@ -13,19 +13,17 @@ from ...model.classes import LookingDB
 from ..away import answering_within
 from ..kind import POOL_SIZE, Database, refused
 from ..sharing import raise_refusal
+from ..turn import NoTurn, Turn
 from ..uri import public
 from .driver import Adapter, connect
+from .locks import LOCKS, MAKING
+from .members import Membership, join, members, own_name
 from .primary import Primaries
 from .settings import Settings
 from .storage import Storage, translating
+from .turn import PostgresTurn
 
 logger = logging.getLogger(__name__)
-
-#: The first key of our advisory locks; RelStorage's have one key, so they never meet.
-LOCKS = 4573
-
-#: The second key of the lock that is held while the tables are made.
-MAKING = 1
 
 #: Seconds that a pack, and each of its statements, may take.
 PACK_TIMEOUT = 86400.0
@@ -52,6 +50,8 @@ class PostgresDatabase(Database):
         #: What connects to it; it may hold a password.
         self.dsn = dsn
         self.keeps_history = keeps_history
+        self._is_alone = False
+        self._membership = resources.enter_context(closing(Membership(dsn, connect)))
 
     @property
     def place(self) -> str:
@@ -71,6 +71,27 @@ class PostgresDatabase(Database):
         with translating(), closing(connect(self.dsn)) as session, session.cursor() as cursor:
             cursor.execute(question)
             return cursor.fetchone()[0]
+
+    def members(self) -> list[dict[str, Any]]:
+        """The processes that may change it, on all machines."""
+        with translating(), closing(connect(self.dsn)) as session:
+            return [{'name': each.name, 'since': each.since.timestamp()} for each in members(session)]
+
+    def keep_others_out(self) -> None:
+        """Be the only process that may change it, until it is closed. Raises DatabaseInUse, which names the others."""
+        with translating():
+            self._resources.enter_context(closing(join(self.dsn, connect, alone=True)))
+        self._is_alone = True
+
+    def new_turn(self) -> Turn:
+        if self._is_alone:
+            return NoTurn()
+        with translating():
+            return PostgresTurn(self._session_for_turns)
+
+    def _session_for_turns(self) -> Any:
+        self._membership.hold()
+        return connect(make_dsn(self.dsn, application_name=f'turn of {own_name()}'))
 
     def pack(self, until: float) -> None:
         with answering_within(PACK_TIMEOUT):
