@@ -50,4 +50,4 @@ def main(storage: Address) -> None:
             click.echo(with_restore(sentence), err=True)
         if found:
             sys.exit(1)
-        click.echo(f'{count_of(len(database.db.storage), "object")} checked, no damage found')
+        click.echo(f'{count_of(database.objects, "object")} checked, no damage found')

@@ -80,6 +80,11 @@ class Database:
         return int(self.db.getSize())
 
     @property
+    def objects(self) -> int:
+        """How many objects are stored."""
+        return len(self.db.storage)
+
+    @property
     def lists_objects(self) -> bool:
         """Whether `records` lists its objects."""
         return hasattr(self.db.storage, 'record_iternext')
@@ -106,7 +111,8 @@ class Database:
             return
         found = self.db.storage.iterator(first, last)
         try:
-            yield from found
+            for each in found:  # noqa: UP028 -- `yield from` crashes Python on the way RelStorage's iterator ends
+                yield each
         finally:
             if hasattr(found, 'close'):  # a file's
                 found.close()

@@ -19,7 +19,7 @@ def status(database: Database) -> dict[str, Any]:
     return {
         'database': database.description,
         'bytes': database.size,
-        'objects': len(database.db.storage),
+        'objects': database.objects,
         'last_transaction': _last_transaction(database),
         'schemas': schemas,
         'packs_from': to_come(database),

@@ -57,7 +57,6 @@ def findings(database: Database) -> Iterator[Finding]:
     exist, and each component checks itself. A byte of a text that changed into another byte is not found: the
     storages of ZODB keep no checksums.
     """
-    storage = database.db.storage
     yield from _transactions(database)
     transactions = transaction.TransactionManager()
     with closing(database.db.open(transaction_manager=transactions)) as connection:
@@ -71,7 +70,7 @@ def findings(database: Database) -> Iterator[Finding]:
             yield _found(error.__cause__ or error, 'the root cannot be read')
             return
         yield from (_damage(f'the root has lost the component {name!r}') for name in lost)
-        if not session.root and len(storage) > 1:
+        if not session.root and database.objects > 1:
             yield _damage('the root refers to none of the other objects')
         for component in components:
             yield from _component(component)

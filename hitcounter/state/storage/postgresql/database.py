@@ -93,6 +93,14 @@ class PostgresDatabase(Database):
         self._membership.hold()
         return connect(make_dsn(self.dsn, application_name=f'turn of {own_name()}'))
 
+    def records(self) -> Iterator[tuple[bytes, bytes | Exception]]:
+        position = None  # RelStorage's; it cannot go on behind an error
+        while True:
+            oid, _, data, position = self.db.storage.record_iternext(position)
+            yield oid, data
+            if position is None:
+                return
+
     def pack(self, until: float) -> None:
         with answering_within(PACK_TIMEOUT):
             raise_refusal(self.db.storage.pack(until, referencesf))
