@@ -72,3 +72,9 @@ def test_it_says_how_long_after_a_moment_each_server_said_a_number() -> None:
     calls = [Heard('one', 'a', 0.0, 1.0, 1), Heard('one', 'b', 2.0, 3.5, 2), Heard('two', 'c', 2.0, 3.0, apology=True)]
     verdict = judge(calls, [('a', 1), ('b', 2)], 2, unknown=(), bound=5.0)
     assert verdict.first_numbers(3.0) == {'one': 0.5}
+
+
+def test_it_says_how_long_nobody_heard_a_number() -> None:
+    apology = Heard('one', 'c', 3.0, 4.0, apology=True)
+    calls = [Heard('one', 'a', 0.0, 1.0, 1), Heard('two', 'b', 5.0, 6.5, 3), apology, Heard('two', 'd', 1.0, 2.0, 2)]
+    assert judge(calls, [('a', 1), ('d', 2), ('b', 3)], 3, unknown=(), bound=5.0).silence == 4.5

@@ -107,7 +107,7 @@ class PostgreSQL:
 
     def _set_up(self, folder: Path, name: str, settings: dict[str, str], inside: tuple[str, ...], host: str) -> None:
         self.folder, self.name, self.host = folder, name, host
-        self.port = _free_port()
+        self.port = free_port()
         self.files = folder / name
         self.settings = {
             **_SETTINGS,
@@ -121,7 +121,7 @@ class PostgreSQL:
         self._programs = programs()
         assert self._programs
         if os.geteuid() == 0:
-            os.chown(folder, *_user())
+            os.chown(folder, *run_as())
 
     def _make(self) -> None:
         password = self.folder / 'password'
@@ -151,7 +151,7 @@ class PostgreSQL:
         """Make this the standby whose answers commits wait for, and wait until it has what is there; or none."""
         self.configure(synchronous_standby_names=standby.name if standby else '')
         if standby:
-            _until(lambda: standby.name in self.synchronous_standbys(), f'{standby.name} is in step:\n{standby.log}')
+            until(lambda: standby.name in self.synchronous_standbys(), f'{standby.name} is in step:\n{standby.log}')
 
     def synchronous_standbys(self) -> list[str]:
         """The names of the standbys that are in step, and that commits wait for."""
@@ -186,17 +186,22 @@ class PostgreSQL:
     def pids(self) -> list[int]:
         """Of all of its processes; the first is the one that starts the others."""
         assert self.process
-        return [self.process.pid, *_children(self.process.pid)]
+        return [self.process.pid, *children(self.process.pid)]
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.configure()
-        command = [*self._inside, *_as_user(), f'{self._programs}/postgres', '-D', str(self.files)]
+        command = [*self._inside, *as_user(), f'{self._programs}/postgres', '-D', str(self.files)]
         with (self.folder / f'{self.name}.log').open('ab') as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=plain_environment(),
+                start_new_session=True,
             )
-        _until(self._answers, f'{self.name} answers')
+        until(self._answers, f'{self.name} answers')
 
     def _answers(self) -> bool:
         """Whether its file says so, the eighth line of which is its state."""
@@ -225,18 +230,18 @@ class PostgreSQL:
         assert self.process
         self.process.send_signal(signal.SIGSTOP)  # or it would start others meanwhile
         pids = self.pids
-        _signal(pids, signal.SIGKILL)
+        signal_all(pids, signal.SIGKILL)
         self.process.wait(PATIENCE)
-        _until(lambda: not any(map(_is_alive, pids)), f'the processes of {self.name} are gone')
+        until(lambda: not any(map(is_alive, pids)), f'the processes of {self.name} are gone')
 
     def pause(self) -> None:
         """Stop all of its processes, with SIGSTOP, as a machine that hangs."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
-        _signal(self.pids, signal.SIGSTOP)
+        signal_all(self.pids, signal.SIGSTOP)
 
     def resume(self) -> None:
-        _signal(reversed(self.pids), signal.SIGCONT)
+        signal_all(reversed(self.pids), signal.SIGCONT)
 
     def close(self) -> None:
         self.kill()
@@ -244,7 +249,7 @@ class PostgreSQL:
     def promote(self) -> None:
         """Make a primary of a standby, and wait until it takes changes."""
         self.begin_to_promote()
-        _until(lambda: self.is_primary, f'{self.name} is promoted:\n{self.log}')
+        until(lambda: self.is_primary, f'{self.name} is promoted:\n{self.log}')
 
     def begin_to_promote(self) -> None:
         self.sql('select pg_promote(wait => false)')
@@ -331,10 +336,10 @@ class PostgreSQL:
         )
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [*_as_user(), f'{self._programs}/{program}', *map(str, arguments)]
+        command = [*as_user(), f'{self._programs}/{program}', *map(str, arguments)]
         with (self.folder / f'{self.name}.log').open('ab') as log:
             subprocess.run(
-                command, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), cwd='/'
+                command, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_environment(), cwd='/'
             )
 
 
@@ -347,7 +352,7 @@ def _query(options: dict[str, str]) -> str:
     return f'?{urlencode(options)}' if options else ''
 
 
-def _user() -> tuple[int, int]:
+def run_as() -> tuple[int, int]:
     """Who runs a PostgreSQL that root starts, as user and group."""
     for name in ('postgres', 'nobody'):
         with contextlib.suppress(KeyError):
@@ -356,19 +361,19 @@ def _user() -> tuple[int, int]:
     raise KeyError('postgres or nobody')
 
 
-def _as_user() -> list[str]:
+def as_user() -> list[str]:
     if os.geteuid() != 0:
         return []
-    user, group = _user()
+    user, group = run_as()
     return ['setpriv', f'--reuid={user}', f'--regid={group}', '--clear-groups']
 
 
-def _environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(('PG', 'LC_', 'LANG'))}
     return {**variables, 'LC_ALL': 'C'}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port of nobody, below those that the system gives to whoever connects."""
     for _ in range(100):
         port = random.SystemRandom().randrange(20000, 32000)
@@ -380,11 +385,11 @@ def _free_port() -> int:
     raise OSError('there is not a free port from 20000 to 31999')
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
     return [pid for pid in map(int, filter(str.isdecimal, os.listdir('/proc'))) if _status(pid)[1] == parent]
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return _status(pid)[0] not in ('', 'Z', 'X')
 
 
@@ -397,18 +402,18 @@ def _status(pid: int) -> tuple[str, int]:
     return state, int(parent)
 
 
-def _signal(pids: Iterable[int], number: int) -> None:
+def signal_all(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
-def _until(condition: Any, what: str) -> None:
+def until(condition: Any, what: str, every: float = 0.02) -> None:
     """Ask again and again, as PostgreSQL says it to nobody."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, f'waited in vain until {what}'
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 @contextlib.contextmanager

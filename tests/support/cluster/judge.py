@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 
 
@@ -62,6 +63,12 @@ class Verdict:
     def lost(self) -> int:
         """How many callers heard nothing."""
         return sum(bool(call.lost) for call in self.heard)
+
+    @property
+    def silence(self) -> float:
+        """The longest time, in seconds, in which no caller of any server heard a number."""
+        moments = sorted(call.ended for call in self.heard if call.number is not None)
+        return max((later - earlier for earlier, later in pairwise(moments)), default=0.0)
 
     def first_numbers(self, moment: float) -> dict[str, float]:
         """How long after a moment each server first said a number, in seconds."""

@@ -12,8 +12,11 @@ from tests.support.cluster.judge import Verdict
 #: What a test's last line is a row of.
 HEAD = (
     f'{"fault":46} {"times":>5} {"acknowledged":>12} {"stored":>6} {"apologies":>9} {"unknown":>7} {"unheard":>7} '
-    f'{"longest wait":>12}  first number after it: of any server (median, most), of each (median, most)'
+    f'{"longest wait":>12} {"silence":>8}  first number after it: of any server (median, most), of each (median, most)'
 )
+
+#: What a test's notes are below.
+NOTES = 'besides'
 
 
 class Ledger:
@@ -33,7 +36,8 @@ class Ledger:
         line = (
             f'{self._fault} {len(self._verdicts)}: {verdict.acknowledged} acknowledged, {len(verdict.stored)} stored, '
             f'{verdict.apologies} apologies, {verdict.unknown} unknown, {verdict.lost} unheard, longest wait '
-            f'{verdict.longest:.2f} s' + ''.join(f', {server} after {after:.2f} s' for server, after in first.items())
+            f'{verdict.longest:.2f} s, longest silence {verdict.silence:.2f} s'
+            + ''.join(f', {server} after {after:.2f} s' for server, after in first.items())
         )
         problems = '\n'.join(verdict.problems)
         print(line, problems, sep='\n' if problems else '', flush=True)  # noqa: T201 -- shown with -s, or of a failure
@@ -41,6 +45,10 @@ class Ledger:
             with Path(file).open('a') as ledger:
                 ledger.write(f'{line}\n{problems}\n' if problems else f'{line}\n')
         assert not problems, f'{line}\n{problems}'
+
+    def note(self, what: str) -> None:
+        """Give a line of its own to the summary of the tests."""
+        self._record(NOTES, f'{self._fault}: {what}')
 
     def close(self) -> None:
         """Give the last line to the summary of the tests."""
@@ -50,9 +58,10 @@ class Ledger:
             f'{value:{width}}' for value, width in zip(total, (12, 6, 9, 7, 7), strict=True)
         )
         longest = max((verdict.longest for verdict in verdicts), default=0.0)
+        silence = max((verdict.silence for verdict in verdicts), default=0.0)
         any_server = [min(first.values()) for first in self._firsts if first]
         each = [after for first in self._firsts for after in first.values()]
-        self._record(HEAD, f'{row} {longest:10.2f} s  {_spread(any_server)}, {_spread(each)}')
+        self._record(HEAD, f'{row} {longest:10.2f} s {silence:6.2f} s  {_spread(any_server)}, {_spread(each)}')
 
 
 _COLUMNS: tuple[Callable[[Verdict], int], ...] = (

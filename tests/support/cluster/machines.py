@@ -26,15 +26,11 @@ SLACK = 2.0 * PATIENCE / 60
 _UNKNOWN = re.compile(r'(\S+): .*may or may not')
 
 
-class Cluster:
-    """Servers of one database, which is on `primary` and, if there is one, on `standby`."""
+class Servers:
+    """Servers of one database."""
 
-    def __init__(
-        self, primary: PostgreSQL, standby: PostgreSQL | None, environment: Mapping[str, str], folder: Path
-    ) -> None:
-        self.primary, self.standby = primary, standby
-        self.database = primary.new_database()
-        self.uri = primary.uri(self.database, *([standby] if standby else []))
+    def __init__(self, uri: str, environment: Mapping[str, str], folder: Path) -> None:
+        self.uri = uri
         self.servers: dict[str, ServerProcess] = {}
         self.absences: list[Absence] = []
         self.timeout = inf
@@ -76,14 +72,6 @@ class Cluster:
         # What had run out meanwhile is answered now.
         self.absences.append(Absence(name, stopped.began, time.monotonic()))
 
-    def fail_over(self) -> float:
-        """Promote the standby, which changes places with the primary; when that was asked for."""
-        assert self.standby
-        self.primary, self.standby = self.standby, self.primary
-        moment = time.monotonic()
-        self.primary.promote()
-        return moment
-
     @contextmanager
     def load(self, line: str, each: int = 6) -> Iterator[Callers]:
         """Callers of each server, from when each has said some numbers until the end of the block."""
@@ -95,7 +83,7 @@ class Cluster:
             callers.stop()
 
     def judge(self, callers: Callers) -> Verdict:
-        """Judge the calls of one line, whose callers have stopped, by what the primary has stored."""
+        """Judge the calls of one line, whose callers have stopped, by what is stored."""
         calls, count = self._stored(callers.line)
         return judge(
             callers.stop(),
@@ -106,9 +94,14 @@ class Cluster:
             absences=self.absences,
         )
 
+    @property
+    def where(self) -> str:
+        """The URI of what is judged."""
+        return self.uri
+
     def _stored(self, line: str) -> tuple[list[tuple[str, int]], int]:
         with ExitStack() as opened:
-            database = opened.enter_context(closing(open_database(self.primary.uri(self.database))))
+            database = opened.enter_context(closing(open_database(self.where)))
             hits = opened.enter_context(ReadConnection(database.db)).root['hits']
             return [(hit.caller.unique_id, hit.number) for hit in hits.since(line, 1)], hits.count(line)
 
@@ -121,8 +114,6 @@ class Cluster:
         """Show the logs of a test that fails."""
         for name, server in [*self.servers.items(), *(('one that was killed', server) for server in self._gone)]:
             node.add_report_section('teardown', f'log of server {name}', str(server.log)[-20_000:])
-        for postgresql in filter(None, [self.primary, self.standby]):
-            node.add_report_section('teardown', f'log of PostgreSQL {postgresql.name}', postgresql.log[-10_000:])
 
     def kill_all(self) -> None:
         for server in self.servers.values():
@@ -137,3 +128,31 @@ class Cluster:
         assert set(statuses.values()) <= {os.EX_OK}, statuses
         for server in [*self.servers.values(), *self._gone]:
             assert 'Traceback' not in str(server.log), server.log
+
+
+class Cluster(Servers):
+    """Servers of one database, which is on `primary` and, if there is one, on `standby`."""
+
+    def __init__(
+        self, primary: PostgreSQL, standby: PostgreSQL | None, environment: Mapping[str, str], folder: Path
+    ) -> None:
+        self.primary, self.standby = primary, standby
+        self.database = primary.new_database()
+        super().__init__(primary.uri(self.database, *([standby] if standby else [])), environment, folder)
+
+    def fail_over(self) -> float:
+        """Promote the standby, which changes places with the primary; when that was asked for."""
+        assert self.standby
+        self.primary, self.standby = self.standby, self.primary
+        moment = time.monotonic()
+        self.primary.promote()
+        return moment
+
+    @property
+    def where(self) -> str:
+        return self.primary.uri(self.database)
+
+    def report(self, node: pytest.Item) -> None:
+        super().report(node)
+        for postgresql in filter(None, [self.primary, self.standby]):
+            node.add_report_section('teardown', f'log of PostgreSQL {postgresql.name}', postgresql.log[-10_000:])
