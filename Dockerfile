@@ -2,7 +2,7 @@
 #
 #     docker build --tag hitcounter .
 #     docker run --detach --name hitcounter --publish 4573:4573 --volume hitcounter:/var/lib/hitcounter \
-#         --env HITCOUNTER_ALLOW=192.0.2.0/24 --stop-timeout 40 hitcounter
+#         --env HITCOUNTER_ALLOW=192.0.2.0/24 --stop-timeout 75 hitcounter
 #
 # HITCOUNTER_ALLOW names the networks of the Asterisks that may call: without it, the server refuses to start.
 FROM debian:trixie-slim AS build
@@ -17,7 +17,7 @@ COPY . .
 # The versions of the packages are the tested ones.
 RUN sed -n '/^\[commands-versions\]/,/^$/s/ = /==/p' buildout.cfg >/constraints.txt && \
     python3 -m venv /opt/hitcounter && \
-    /opt/hitcounter/bin/pip install --no-cache-dir --constraint /constraints.txt .
+    /opt/hitcounter/bin/pip install --no-cache-dir --constraint /constraints.txt '.[postgresql]'
 
 
 FROM debian:trixie-slim

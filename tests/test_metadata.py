@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ import hitcounter
 from tests.support.places import TREE
 
 PACKAGE = Path(str(hitcounter.__file__)).parent  # beside the tests, or where pip has installed it
+POSTGRESQL = PACKAGE / 'state' / 'storage' / 'postgresql'
 README = (TREE / 'README.md').read_text('utf-8')
 METADATA = configparser.ConfigParser()
 METADATA.read(TREE / 'setup.cfg')
@@ -31,10 +33,10 @@ def _normalized(name: str) -> str:
     return re.sub('[-_.]+', '-', name).lower()
 
 
-def imported() -> set[str]:
-    """The modules that the package imports from elsewhere, each with all of its dotted name."""
+def imported(paths: Iterable[Path]) -> set[str]:
+    """The modules that these files import from elsewhere, each with all of its dotted name."""
     found = set()
-    for path in PACKAGE.rglob('*.py'):
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)
@@ -53,9 +55,19 @@ def distributions(module: str) -> set[str]:
 
 def test_every_package_that_is_imported_is_required() -> None:
     required = requirements('options', 'install_requires').keys() | {'hitcounter-agi', 'pytest'}
-    modules = imported()
+    modules = imported(set(PACKAGE.rglob('*.py')) - set(POSTGRESQL.rglob('*.py')))
     missing = {module for module in modules if not distributions(module) & required}
     assert 'click' in modules
+    assert not missing
+
+
+def test_every_package_that_postgresql_needs_is_in_its_extra() -> None:
+    pytest.importorskip('relstorage', reason='needs RelStorage: pip install hitcounter-agi[postgresql]')
+    extra = requirements('options.extras_require', 'postgresql').keys()
+    required = requirements('options', 'install_requires').keys() | extra
+    modules = imported(POSTGRESQL.rglob('*.py'))
+    missing = {module for module in modules if not distributions(module) & required}
+    assert 'relstorage' in {module.partition('.')[0] for module in modules}
     assert not missing
 
 
@@ -66,11 +78,11 @@ def test_every_requirement_has_a_lower_bound() -> None:
     assert not without
 
 
-def test_the_server_and_a_process_for_a_call_do_not_load_what_the_shell_needs() -> None:
+def test_the_server_and_a_process_for_a_call_do_not_load_what_the_shell_or_postgresql_needs() -> None:
     code = 'import sys, hitcounter.commands.agi, hitcounter.commands.serve; print(*sys.modules)'
     loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()
     assert 'hitcounter.commands.agi' in loaded
-    assert not {'IPython', 'pygments', 'traitlets', 'prompt_toolkit'} & set(loaded)
+    assert not {'IPython', 'pygments', 'traitlets', 'prompt_toolkit', 'psycopg2', 'relstorage'} & set(loaded)
 
 
 def test_the_version_is_one_that_pip_takes_without_being_told_to_take_early_ones() -> None:
