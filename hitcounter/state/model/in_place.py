@@ -8,9 +8,11 @@ import logging
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import transaction
 from BTrees import family32, family64
 from persistent.list import PersistentList
 from persistent.mapping import PersistentMapping
@@ -56,6 +58,17 @@ class LookingConnection(Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._log = _connection_logger
+
+    def open(self, transaction_manager: Any = None, delegate: bool = True) -> None:
+        """As in ZODB, but what could not be opened, as its storage is away, can be closed with its database."""
+        try:
+            super().open(transaction_manager, delegate)
+        except BaseException:
+            with suppress(KeyError):  # it was not yet registered
+                (transaction_manager or transaction.manager).unregisterSynch(self)
+            self.transaction_manager = None
+            self.close()
+            raise
 
     def setstate(self, obj: Any) -> None:
         super().setstate(obj)

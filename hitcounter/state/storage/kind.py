@@ -12,7 +12,7 @@ from ZODB.serialize import referencesf
 from ZODB.utils import p64, u64
 
 from ...errors import DatabaseRefused, StateError
-from .away import answering_within
+from .away import answering_within, is_away
 from .owner import whose
 from .sharing import raise_refusal
 from .stamps import Stamp
@@ -99,7 +99,9 @@ class Database:
                 return
             except POSKeyError:  # an undo removed it again
                 position = p64(u64(position) + 1)
-            except Exception as error:  # noqa: BLE001 -- damaged bytes may raise anything
+            except Exception as error:  # damaged bytes may raise anything
+                if is_away(error):  # then none of the others can be read
+                    raise
                 yield position, error
                 position = p64(u64(position) + 1)
             else:

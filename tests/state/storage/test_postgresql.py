@@ -270,3 +270,36 @@ def test_relstorage_logs_no_traceback_of_its_own(
         except StorageAway:
             transaction.abort()
     assert [each for each in caplog.records if each.name.startswith('relstorage') and each.exc_info] == []
+
+
+def test_a_database_whose_connection_could_not_be_opened_is_closed(postgresql: PostgreSQL, postgresql_uri: str) -> None:
+    with open_database(postgresql_uri) as database:
+        postgresql.pause()
+        try:
+            with pytest.raises(StorageAway), answering_within(1.0):
+                database.db.open()
+            with pytest.raises(StorageAway), answering_within(1.0):
+                database.db.open(transaction.TransactionManager())
+        finally:
+            postgresql.resume()
+        _set(database, 1)
+        assert _get(database) == 1
+
+
+@pytest.mark.parametrize('keep_history', [0, 1])
+def test_transactions_and_records_of_a_postgresql_that_goes_away_meanwhile_are_away(
+    postgresql: PostgreSQL, postgresql_uri: str, keep_history: int
+) -> None:
+    with open_database(f'{postgresql_uri}?keep_history={keep_history}') as database:
+        _set(database, 1)
+        _set(database, 2)
+        transactions, records = database.transactions(), database.records()
+        first = next(transactions)
+        assert [record.oid for record in first]
+        postgresql.end_sessions("datname like '%'")
+        with pytest.raises(StorageAway):
+            list(first)
+        with pytest.raises(StorageAway):
+            [list(each) for each in database.transactions()]
+        with pytest.raises(StorageAway):
+            list(records)

@@ -30,10 +30,11 @@ _IDLE_TIMEOUT = 3.0
 
 _STORES = 'RS: Store'  # RelStorage's name of its connections that store
 
-_WAIT_ENDED = 'wait for synchronous replication'
-
 #: What a commit does that waits until the standby has all that was committed before.
-_BARRIER = "SELECT pg_logical_emit_message(true, 'hitcounter', ''); COMMIT"
+_BARRIER = "BEGIN; SELECT pg_logical_emit_message(true, 'hitcounter', ''); COMMIT"
+
+#: How often it is done again, because its own wait was cancelled.
+_BARRIERS = 100
 
 _open: 'weakref.WeakSet[Connection]' = weakref.WeakSet()
 _starting = threading.Lock()
@@ -75,6 +76,18 @@ class Cursor(cursor):
     def fetchmany(self, *arguments: Any) -> Any:
         with _ending(self.connection):
             return super().fetchmany(*arguments)
+
+    # One with a name reads its rows from the server while it is iterated.
+
+    def __next__(self) -> Any:
+        if self.name is None:
+            return super().__next__()
+        with _ending(self.connection):
+            return super().__next__()
+
+    def close(self) -> None:
+        with _ending(self.connection):
+            super().close()
 
 
 @contextmanager
@@ -134,13 +147,18 @@ class Driver(Psycopg2Driver):
 
     def execute_multiple_statement_with_hidden_commit(self, conn: Any, cur: Any, stmt: Any, params: Any) -> None:
         """Commit, and acknowledge nothing that the standby may not have: PostgreSQL only warns of that."""
+        del conn.notices[:]
         super().execute_multiple_statement_with_hidden_commit(conn, cur, stmt, params)
-        if not any(_WAIT_ENDED in notice for notice in conn.notices):
+        if not conn.notices:
             return
+        # In whatever language, one of them may say that the wait for the standby was cancelled.
         with conn.cursor() as waiting:
-            while any(_WAIT_ENDED in notice for notice in conn.notices):
+            for _ in range(_BARRIERS):
                 del conn.notices[:]
                 waiting.execute(_BARRIER)
+                if not conn.notices:
+                    return
+        raise psycopg2.OperationalError(f'the wait for the standby was cancelled {_BARRIERS} times')
 
     def sync_status_after_hidden_commit(self, conn: Any) -> None:
         """As RelStorage's, which prints notices of the server; standard output may be Asterisk's."""

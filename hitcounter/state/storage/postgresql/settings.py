@@ -89,6 +89,7 @@ def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
 
 
 def _with_limits(libpq: dict[str, str]) -> dict[str, str]:
-    """So that PostgreSQL frees the locks of a client that is cut off."""
-    options = f'{libpq.get("options", "")} -c tcp_user_timeout={_CLIENT_TIMEOUT}'.strip()
+    """So that PostgreSQL frees the locks of a client that is cut off, and sends warnings only."""
+    limits = f'-c tcp_user_timeout={_CLIENT_TIMEOUT} -c client_min_messages=warning'
+    options = f'{libpq.get("options", "")} {limits}'.strip()
     return {**libpq, 'options': options}

@@ -4,11 +4,12 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from relstorage.adapters.interfaces import ReplicaClosedException
 from relstorage.storage import RelStorage
+from relstorage.storage.transaction_iterator import RelStorageTransactionRecord
 from ZODB.POSException import StorageError
 
 from ..away import StorageAway
@@ -18,7 +19,7 @@ _DOOR = (
     'load', 'loadBefore', 'loadSerial', 'loadBlob', 'openCommittedBlobFile', 'prefetch', 'getTid', 'history',
     'undoLog', 'undoInfo', 'undo', 'tpc_begin', 'store', 'storeBlob', 'restore', 'restoreBlob', 'deleteObject',
     'checkCurrentSerialInTransaction', 'tpc_vote', 'tpc_finish', 'tpc_abort', 'new_oid', 'lastTransaction', 'sync',
-    'poll_invalidations', 'record_iternext', 'iterator', 'pack', 'getSize', 'close', 'release',
+    'afterCompletion', 'poll_invalidations', 'record_iternext', 'pack', 'getSize', 'close', 'release',
 )  # fmt: skip
 
 _LOST = (psycopg2.OperationalError, psycopg2.InterfaceError, ReplicaClosedException)
@@ -35,6 +36,41 @@ class Storage(RelStorage):
         for name in _DOOR:
             if hasattr(self, name):
                 setattr(self, name, _translated(getattr(self, name)))
+
+    def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> 'Transactions':
+        with translating():
+            return Transactions(super().iterator(start, stop))
+
+
+class Transactions:
+    """Those that an iterator of RelStorage finds."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> 'Transactions':
+        return self
+
+    def __next__(self) -> 'Transaction':
+        with translating():
+            found = next(self._found)
+        found.__class__ = Transaction
+        return cast(Transaction, found)
+
+    def close(self) -> None:
+        with translating():
+            self._found.close()
+
+
+class Transaction(RelStorageTransactionRecord):
+    """One transaction, whose records are read when they are asked for."""
+
+    def __iter__(self) -> Iterator[Any]:
+        with translating():
+            return cast(Iterator[Any], super().__iter__())
 
 
 def quieten() -> None:
