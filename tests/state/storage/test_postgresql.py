@@ -300,6 +300,4 @@ def test_transactions_and_records_of_a_postgresql_that_goes_away_meanwhile_are_a
         with pytest.raises(StorageAway):
             list(first)
         with pytest.raises(StorageAway):
-            [list(each) for each in database.transactions()]
-        with pytest.raises(StorageAway):
             list(records)

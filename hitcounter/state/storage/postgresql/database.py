@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 from ZODB.serialize import referencesf
 
 from ....errors import DatabaseRefused
@@ -135,7 +135,8 @@ def _opened(uri: str, settings: Settings, read_only: bool) -> PostgresDatabase:
 def _making(dsn: str, primaries: Primaries) -> Iterator[Any]:
     """A session that keeps others from making the tables: two that make them at once both fail."""
     limits = f'-c lock_timeout={_MAKING_TIMEOUT}s -c idle_in_transaction_session_timeout={_MAKING_TIMEOUT}s'
-    with closing(primaries.connected(make_dsn(dsn, options=limits), connect)) as session:
+    options = f'{parse_dsn(dsn)["options"]} {limits}'
+    with closing(primaries.connected(make_dsn(dsn, options=options), connect)) as session:
         with session.cursor() as cursor:
             cursor.execute('select pg_advisory_xact_lock(%s, %s)', (LOCKS, MAKING))
         yield session
