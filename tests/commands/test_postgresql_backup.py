@@ -1,4 +1,4 @@
-"""A database on PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/cluster.md says."""
+"""What docs/cluster.md says of a database on PostgreSQL: how it is backed up, restored, and filled from a file."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def test_a_dump_that_is_made_while_calls_come_in_is_restored_whole_and_the_count
     assert int(verified.stdout.split()[0]) > 5, verified.stdout  # objects
     assert start(at=uri).number() == 6
     postgresql.drop(restored)
+
+
+def test_the_calls_of_a_file_move_to_postgresql_by_an_export_and_the_count_goes_on(
+    start: Start, counted: None, storage: str, postgresql_uri: str, run: Run
+) -> None:
+    exported = run('main', 'export', '--storage', storage, '--forgotten', '--format', 'csv', '-').stdout
+    imported = run('main', 'import', '--storage', postgresql_uri, '--format', 'csv', '-', input=exported)
+    assert imported.returncode == 0, imported.stderr
+    assert exported.count('\n') == 3
+    assert run('main', 'export', '--storage', postgresql_uri, '--format', 'csv', '-').stdout == exported
+    assert start(at=postgresql_uri).number() == 3
