@@ -1,7 +1,7 @@
 """hitcounter status: the database and its server at a glance."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from ..errors import HitcounterError
 from ..state import Database, ReadConnection
 from ..state.shards import noted
 from ..state.storage.database import Address
+from ..state.storage.stamps import BackupStamp, PackStamp, Stamp
 from ..state.upkeep.migration import is_due, unfit
 from ..state.upkeep.packing import with_cause
 from ..state.upkeep.status import status
@@ -32,7 +33,11 @@ def main(storage: Address, as_json: bool) -> None:
     log.set_up('error')
     with closing(storage.open(read_only=True)) as database:
         shown = {**status(database), **_fit(database), **_elsewhere(database)}
-    click.echo(json.dumps(shown) if as_json else '\n'.join(f'{name:16} {text}' for name, text in _lines(shown)))
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    for name, text in _lines(shown, database.known_stamps):
+        click.echo(f'{name:16} {text}')
 
 
 def _fit(database: Database) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def _elsewhere(database: Database) -> dict[str, Any]:
     return {'elsewhere': places} if places else {}
 
 
-def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(shown: dict[str, Any], known: Iterable[type[Stamp]]) -> Iterator[tuple[str, str]]:
     last, packed, backed_up, server = (shown[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
     yield 'database', shown['database']
     yield 'size', f'{shown["bytes"]:,} bytes, {count_of(shown["objects"], "object")}'
@@ -64,14 +69,16 @@ def _lines(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield 'elsewhere', f'{name} in {place}, which is not included here'
     if shown['refusal']:
         yield 'migration due' if shown['migration_due'] else 'does not fit', shown['refusal']
-    yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes left' if packed else 'none'
+    if PackStamp in known:
+        yield 'last pack', f'{_time(packed["time"])}, {packed["after"]:,} bytes left' if packed else 'none'
     if shown['packs_from'] is not None:
         yield (
             'next pack',
             f'not before {with_cause(shown["packs_from"])}: "hitcounter pack --pack-keep 0d" packs it now, and keeps '
             f'no history',
         )
-    yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
+    if BackupStamp in known:
+        yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     yield from _server(server) if shown['members'] is None else _members(shown['members'])
 
 

@@ -34,6 +34,7 @@ from .guarded import GuardedFile
 from .kind import Address, Database, S, for_threads
 from .lock import holder, is_locked, until_free
 from .sharing import PrivateFolder, SharedStorageServer, connect, folder_of, is_shared
+from .stamps import BackupStamp, PackStamp
 from .turn import NoTurn, Turn
 from .uri import public, with_slashes
 from .views import Views
@@ -53,6 +54,7 @@ class FileDatabase(Database):
     """An open database file."""
 
     is_packed_when_due = True
+    known_stamps = (PackStamp, BackupStamp)
 
     def __init__(
         self,

@@ -2,10 +2,11 @@
 
 import errno
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
+from persistent.TimeStamp import TimeStamp
 from transaction.interfaces import NoTransaction
 from ZODB.POSException import POSKeyError, StorageError
 from ZODB.serialize import referencesf
@@ -44,6 +45,8 @@ class Database:
     is_new = False
     #: Whether `pack_if_due` is to pack it; other storages are packed by their own means.
     is_packed_when_due = False
+    #: What `stamp` knows of it.
+    known_stamps: ClassVar[tuple[type[Stamp], ...]] = ()
 
     def __init__(self, db: Any, description: str, resources: ExitStack, *, is_remote: bool = False) -> None:
         self.db = db
@@ -83,6 +86,14 @@ class Database:
     def objects(self) -> int:
         """How many objects are stored."""
         return len(self.db.storage)
+
+    @property
+    def began(self) -> float | None:
+        """When the first transaction that is still there was stored, in seconds since 1970, UTC; None if none is."""
+        with closing(self.transactions()) as transactions:
+            for found in transactions:
+                return float(TimeStamp(found.tid).timeTime())
+        return None
 
     @property
     def lists_objects(self) -> bool:
@@ -138,6 +149,11 @@ class Database:
     def pack(self, until: float) -> None:
         """Remove its history before that time, in seconds since 1970. Raises StateError, StorageError or OSError."""
         raise_refusal(self.db.storage.pack(until, referencesf))
+
+    @contextmanager
+    def packing(self) -> Iterator[bool]:
+        """Whether this process is the one to pack it now, of all that would."""
+        yield True
 
     def end_packing(self) -> None:
         """Abandon a pack that this process is running, as soon as possible, and begin no other."""

@@ -19,6 +19,9 @@ from ..model.blame import blaming
 from ..storage.database import Database
 from ..transactions.commit import NotStored, Raised, commit
 
+#: What is said of a storage that keeps only what is stored now.
+NO_HISTORY = 'this storage keeps no history: it has no earlier transactions to show or undo'
+
 
 class Transaction(NamedTuple):
     """One transaction that was stored."""
@@ -31,12 +34,13 @@ class Transaction(NamedTuple):
     user: str
     #: What it was.
     description: str
-    #: Its bytes in the storage; of an object's history, those of the object alone.
-    size: int
+    #: Its bytes in the storage; of an object's history, those of the object alone; None if the storage does not say.
+    size: int | None
 
     def __str__(self) -> str:
         user = self.user or '-'
-        return f'{self.id}  {self.time:%Y-%m-%d %H:%M:%S}  {user:8}  {self.size:>9,}  {self.description}'
+        size = '-' if self.size is None else f'{self.size:,}'
+        return f'{self.id}  {self.time:%Y-%m-%d %H:%M:%S}  {user:8}  {size:>9}  {self.description}'
 
 
 #: What the columns of a transaction are.
@@ -58,6 +62,8 @@ class Transactions(tuple[Transaction, ...]):
 def transactions(database: ZODB.DB, count: int) -> Transactions:
     """The last `count` transactions, back to the last pack. Raises StateError for a count that is not one."""
     _check_count(count)
+    if not database.supportsUndo():
+        raise StateError(NO_HISTORY)
     return Transactions(_transaction(decodebytes(entry['id']), entry) for entry in database.undoLog(0, count))
 
 
@@ -90,6 +96,8 @@ def undo(database: Database, id: str, user: str) -> str:
     """
     if not re.fullmatch('[0-9a-f]{16}', id):
         raise StateError(f'{id!r} is not the id of a transaction: take one that transactions() shows')
+    if not database.db.supportsUndo():
+        raise StateError(NO_HISTORY)
     tid = bytes.fromhex(id)
     manager = transaction.TransactionManager()
     current = manager.begin()
@@ -156,7 +164,7 @@ def _transaction(tid: bytes, entry: dict[str, Any]) -> Transaction:
         datetime.fromtimestamp(TimeStamp(tid).timeTime(), UTC),
         _text(entry['user_name']).strip(),
         _text(entry['description']),
-        entry['size'],
+        entry.get('size'),
     )
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 
 from persistent.TimeStamp import TimeStamp
@@ -74,19 +73,16 @@ def pack(database: Database, keep: float) -> PackStamp:
 
 def pack_if_due(database: Database, every: float, keep: float) -> None:
     """Pack the database if that was last done `every` seconds ago, or it is twice as large since."""
+    with database.packing() as is_ours:
+        if is_ours and _is_due(database, every):
+            try:
+                pack(database, keep)
+            except StateClosed as error:
+                logger.info('%s', error)
+
+
+def _is_due(database: Database, every: float) -> bool:
     last = database.stamp(PackStamp)
-    since = last.time if last else _begin(database)
+    since = last.time if last else database.began or time.time()
     size = max(SMALL, last.after if last else 0)
-    if not 0 <= time.time() - since < every or database.size >= 2 * size:
-        try:
-            pack(database, keep)
-        except StateClosed as error:
-            logger.info('%s', error)
-
-
-def _begin(database: Database) -> float:
-    """When the first transaction was stored."""
-    with closing(database.transactions()) as transactions:
-        for found in transactions:
-            return float(TimeStamp(found.tid).timeTime())
-    return time.time()
+    return not 0 <= time.time() - since < every or database.size >= 2 * size

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 class PostgresAddress(ResolvedAddress):
     """What postgres: and postgresql: name, as libpq reads it."""
 
+    def file(self) -> str:
+        raise DatabaseRefused(
+            f'{str(self)!r} is not a file: PostgreSQL is backed up and restored by its own tools, such as pg_dump and '
+            f'pg_restore, or pg_basebackup'
+        )
+
     def _open(self, share: bool, read_only: bool) -> Database:
         return self._opened(read_only)
 

@@ -1,23 +1,28 @@
 """Opening a database on PostgreSQL: its tables are made once, and what is not ours is refused."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from persistent.TimeStamp import TimeStamp
 from psycopg2.extensions import make_dsn, parse_dsn
 from ZODB.serialize import referencesf
+from ZODB.utils import p64
 
 from ....errors import DatabaseRefused
 from ...model.classes import LookingDB
-from ..away import answering_within
-from ..kind import POOL_SIZE, Database, refused
+from ..away import StorageAway, answering_within
+from ..kind import POOL_SIZE, Database, S, refused
 from ..sharing import raise_refusal
+from ..stamps import PackStamp
 from ..turn import NoTurn, Turn
 from ..uri import public
 from .driver import Adapter, connect
-from .locks import LOCKS, MAKING
+from .locks import LOCKS, MAKING, PACKING
 from .members import Membership, join, members, own_name
+from .notes import STAMPS, note, stored
 from .primary import Primaries
 from .settings import Settings
 from .storage import Storage, translating
@@ -38,11 +43,16 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname = any(current_schemas
 
 _SIZE = 'select pg_database_size(current_database())'
 
-_OBJECTS = 'select count(*) from {}'
+_COUNT = 'select count(*) from {}'
+
+_FIRST = 'select min(tid) from {}'
 
 
 class PostgresDatabase(Database):
     """A database on PostgreSQL."""
+
+    is_packed_when_due = True
+    known_stamps = (PackStamp,)
 
     def __init__(self, db: Any, uri: str, server: str, dsn: str, keeps_history: bool, resources: ExitStack) -> None:
         super().__init__(db, f'{public(uri)} ({server})', resources, is_remote=True)
@@ -65,7 +75,16 @@ class PostgresDatabase(Database):
     @property
     def objects(self) -> int:
         """How many objects are stored: they are counted, not estimated."""
-        return int(self._ask(_OBJECTS.format('current_object' if self.keeps_history else 'object_state')))
+        return int(self._ask(_COUNT.format(self._objects)))
+
+    @property
+    def began(self) -> float | None:
+        tid = self._ask(_FIRST.format(self._objects))
+        return None if tid is None else float(TimeStamp(p64(tid)).timeTime())
+
+    @property
+    def _objects(self) -> str:
+        return 'current_object' if self.keeps_history else 'object_state'
 
     def _ask(self, question: str) -> Any:
         with translating(), closing(connect(self.dsn)) as session, session.cursor() as cursor:
@@ -101,9 +120,25 @@ class PostgresDatabase(Database):
             if position is None:
                 return
 
+    def stamp(self, kind: type[S]) -> S | None:
+        return stored(self._ask(STAMPS), kind)
+
+    @contextmanager
+    def packing(self) -> Iterator[bool]:
+        with translating(), closing(connect(self.dsn)) as session:
+            session.autocommit = True  # or its snapshot would keep what the pack removes
+            with session.cursor() as cursor:
+                cursor.execute('select pg_try_advisory_lock(%s, %s)', (LOCKS, PACKING))
+                is_ours = cursor.fetchone()[0]
+            yield is_ours
+
     def pack(self, until: float) -> None:
+        before, began = self.size, time.time()
         with answering_within(PACK_TIMEOUT):
             raise_refusal(self.db.storage.pack(until, referencesf))
+        now = time.time()
+        with translating(), closing(connect(self.dsn)) as session:
+            note(session, PackStamp(now, before, self.size, now - began))
 
 
 def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
@@ -114,6 +149,11 @@ def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
             return _opened(uri, settings, read_only)
     except DatabaseRefused:
         raise
+    except StorageAway as error:
+        raise DatabaseRefused(
+            f'{public(uri)!r} cannot be reached ({error}): check its address, the name and the password, and that '
+            f'PostgreSQL runs'
+        ) from error
     except Exception as error:  # RelStorage has errors of its own
         raise refused(uri, error) from error
 

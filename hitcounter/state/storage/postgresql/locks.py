@@ -11,3 +11,6 @@ TURN = 2
 
 #: Shared by all processes that may change the database; held alone by one that changes all of it.
 MEMBERS = 3
+
+#: Held by the server that packs.
+PACKING = 4
