@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.support.places import TREE
@@ -136,6 +135,8 @@ class Machine:
 
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements as the superuser; the rows of the last."""
+        import psycopg2
+
         host, port = self._cluster.here(f'192.0.2.1{self._number}:5432').split(':')
         (password,) = re.findall(r'username: postgres, password: ([\w-]+)', (FILES / 'patroni.yml').read_text())
         where = {'host': host, 'port': port, 'user': 'postgres', 'password': password, 'dbname': 'postgres'}
@@ -148,9 +149,11 @@ class Machine:
 
     @property
     def takes_changes(self) -> bool:
+        from psycopg2 import OperationalError
+
         try:
             return self.sql('select pg_is_in_recovery()') == [(False,)]
-        except psycopg2.OperationalError:  # it starts or stops
+        except OperationalError:  # it starts or stops
             return False
 
     def members(self) -> list[dict[str, Any]]:
