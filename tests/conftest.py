@@ -39,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption('--every-byte', action='store_true', help='damage every byte, and not a sample (test_damage.py)')
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _notes_of_primaries(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is written into the home folder."""
+    os.environ['STATE_DIRECTORY'] = str(tmp_path_factory.mktemp('notes'))
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The variables of a process under test: none of ours, and a home folder of its own."""

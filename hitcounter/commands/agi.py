@@ -7,14 +7,18 @@ from . import interrupt as _interrupt  # noqa: F401 -- first, for Ctrl-C while t
 import os
 import signal
 import sys
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from typing import Any, NoReturn, Self, cast
 
 import click
 
 from ..agi.serving.process import run, standard_stream
 from ..agi.stream import FAILURE
-from ..state import State
+from ..errors import StateError, StateUnavailable
+from ..state import Database, State
+from ..state.storage.away import answering_within, is_away
 from ..state.storage.database import Address
 from . import log, options, plugins, storages
 from .base import Command
@@ -78,11 +82,7 @@ def main(
     """
     with standard_stream() as stream:
         log.set_up(log_level, log_format)
-        components = plugins.components()
-        with (
-            storages.opened(storage, storage_of, components, Address.open) as (database, elsewhere),
-            closing(State(database, components, update_timeout, elsewhere=elsewhere)) as state,
-        ):
+        with _opened(storage, storage_of, update_timeout) as state:
             well = run(
                 plugins.scripts(state, prompts=prompt, max_lines=max_lines),
                 stream,
@@ -92,3 +92,41 @@ def main(
                 keep_withheld=withheld == 'keep',
             )
     sys.exit(0 if well else 1)
+
+
+@contextmanager
+def _opened(storage: Address, storage_of: dict[str, Address], update_timeout: float) -> Iterator[State]:
+    """The state, or one of a storage that is away, so that the caller hears what callers of a server would hear."""
+    components = plugins.components()
+    with ExitStack() as opened:
+        try:
+            database, elsewhere = opened.enter_context(
+                storages.opened(storage, storage_of, components, partial(_open, update_timeout))
+            )
+            state = opened.enter_context(closing(State(database, components, update_timeout, elsewhere=elsewhere)))
+        except StateError as error:
+            if not (isinstance(error, StateUnavailable) or is_away(error.__cause__)):
+                raise
+            state = cast(State, _Away(error))  # it is used in the same way
+        yield state
+
+
+def _open(seconds: float, address: Address) -> Database:
+    with answering_within(seconds):
+        return address.open()
+
+
+class _Away:
+    """The state of a storage that is away: whatever is asked of its components raises StateUnavailable."""
+
+    def __init__(self, error: StateError) -> None:
+        self._error = error
+
+    def __getitem__(self, component: object) -> Self:
+        return self
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        return self._refuse
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise StateUnavailable(str(self._error)) from self._error

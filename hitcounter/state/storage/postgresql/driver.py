@@ -1,5 +1,6 @@
 """How we call libpq: each call has an end, after which a watchdog cuts its connection, so that the call fails."""
 
+import math
 import os
 import socket
 import threading
@@ -168,8 +169,18 @@ class Driver(Psycopg2Driver):
 
 def connect(dsn: str) -> Connection:
     """Connect to PostgreSQL; each call ends in time."""
-    made: Connection = psycopg2.connect(dsn, connection_factory=Connection)
+    made: Connection = psycopg2.connect(_in_time(dsn), connection_factory=Connection)
     return made
+
+
+def _in_time(dsn: str) -> str:
+    """`dsn` with which libpq gives each host no longer than this thread waits."""
+    deadline = answer_deadline()
+    if deadline is None:
+        return dsn
+    left = max(1, math.ceil(deadline - time.monotonic()))
+    given = int(parse_dsn(dsn).get('connect_timeout', 0))
+    return dsn if 0 < given <= left else str(make_dsn(dsn, connect_timeout=left))
 
 
 class Adapter(PostgreSQLAdapter):
