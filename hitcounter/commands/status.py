@@ -63,7 +63,7 @@ def _lines(shown: dict[str, Any], known: Iterable[type[Stamp]]) -> Iterator[tupl
     last, packed, backed_up, server = (shown[name] for name in ('last_transaction', 'packed', 'backed_up', 'server'))
     yield 'database', shown['database']
     yield 'size', f'{shown["bytes"]:,} bytes, {count_of(shown["objects"], "object")}'
-    yield 'last change', f'{_time(last["time"])}, {last["what"] or "no description"}' if last else 'none'
+    yield 'last change', _change(last) if last else 'none'
     yield 'schemas', ', '.join(f'{name} {schema}' for name, schema in shown['schemas'].items())
     for name, place in shown.get('elsewhere', {}).items():
         yield 'elsewhere', f'{name} in {place}, which is not included here'
@@ -80,6 +80,12 @@ def _lines(shown: dict[str, Any], known: Iterable[type[Stamp]]) -> Iterator[tupl
     if BackupStamp in known:
         yield 'last backup', f'{_time(backed_up["time"])}, {backed_up["file"]}' if backed_up else 'none'
     yield from _server(server) if shown['members'] is None else _members(shown['members'])
+
+
+def _change(last: dict[str, Any]) -> str:
+    if last['what'] is None:  # the storage keeps no descriptions
+        return _time(last['time'])
+    return f'{_time(last["time"])}, {last["what"] or "no description"}'
 
 
 def _members(members: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

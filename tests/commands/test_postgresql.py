@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from hitcounter.commands.main import main
-from hitcounter.errors import StateError
+from hitcounter.errors import PackFailed, StateError
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.shell.workspace import Workspace
 from hitcounter.state import State
@@ -60,6 +60,8 @@ def test_status_says_only_what_it_knows(uri: str) -> None:
     assert 'last pack        none' in result.output
     assert 'backup' not in result.output
     assert ' 0 objects' not in result.output
+    assert ('mark removed' in result.output) == ('keep_history' in uri)
+    assert 'no description' not in result.output
     assert 'none runs, on no machine' in result.output
 
 
@@ -138,6 +140,13 @@ def test_one_of_the_servers_packs(two: Any) -> None:
         assert other.stamp(PackStamp) is None
     pack_if_due(other, 0, 0)
     assert one.stamp(PackStamp) is not None
+
+
+def test_a_server_says_in_a_sentence_that_it_cannot_ask_when_it_was_packed(two: Any) -> None:
+    one, _ = two
+    one.dsn = 'host=127.0.0.1 port=1'  # nobody listens there
+    with pytest.raises(PackFailed, match='does not answer when it was last packed'):
+        pack_if_due(one, 0, 0)
 
 
 def test_notes_of_others_stay(postgresql: PostgreSQL, postgresql_database: str, uri: str) -> None:

@@ -18,7 +18,7 @@ from .zeo_place import naming, refuse_plain
 from .zeo_waits import with_bounded_waits
 
 #: URIs of these schemes can say read_only; the storage, or the server behind it, then refuses to write.
-_CAN_READ_ONLY = frozenset({'mysql', 'oracle', 'postgres'})
+_CAN_READ_ONLY = frozenset({'mysql', 'oracle'})
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +75,7 @@ def _resolve(uri: str) -> tuple[Callable[[], Any], dict[str, Any]]:
     except zodburi.NoResolverForScheme as error:
         raise DatabaseRefused(
             f'{public(uri)!r} names a kind of storage that is not installed here: file:, memory:, zeo:, '
-            f'demo: and zconfig: are, postgres: comes with RelStorage'
+            f'postgresql:, demo: and zconfig: are'
         ) from error
     except Exception as error:  # each kind of storage has errors of its own
         raise refused(uri, error) from error

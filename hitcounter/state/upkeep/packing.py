@@ -72,13 +72,18 @@ def pack(database: Database, keep: float) -> PackStamp:
 
 
 def pack_if_due(database: Database, every: float, keep: float) -> None:
-    """Pack the database if that was last done `every` seconds ago, or it is twice as large since."""
-    with database.packing() as is_ours:
-        if is_ours and _is_due(database, every):
-            try:
+    """Pack the database if that was last done `every` seconds ago, or it is twice as large since.
+
+    Raises PackFailed, also if its storage is away.
+    """
+    try:
+        with database.packing() as is_ours:
+            if is_ours and _is_due(database, every):
                 pack(database, keep)
-            except StateClosed as error:
-                logger.info('%s', error)
+    except StateClosed as error:
+        logger.info('%s', error)
+    except StorageError as error:
+        raise PackFailed(f'{database.description} does not answer when it was last packed ({error})') from error
 
 
 def _is_due(database: Database, every: float) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
@@ -119,6 +119,10 @@ class PostgresDatabase(Database):
             yield oid, data
             if position is None:
                 return
+
+    def transactions(self, first: bytes | None = None, last: bytes | None = None) -> Generator[Any]:
+        if self.keeps_history:  # what RelStorage lists otherwise has neither a description nor all objects
+            yield from super().transactions(first, last)
 
     def stamp(self, kind: type[S]) -> S | None:
         return stored(self._ask(STAMPS), kind)
