@@ -195,6 +195,7 @@ FUNCTIONS: dict[Callable[..., Any], tuple[int, str]] = {
 #: Private names that are not in the tables above.
 OTHERS = {
     '_create_connection': 'RelStorage: calls of libpq have no end, and an old primary is not noticed',
+    '_adapter': 'RelStorage: what was stored last is not remembered, and a PostgreSQL that lacks it is not refused',
     '_select_driver': 'RelStorage: as _create_connection, as its own driver is used',
     '_srcfile': 'logging: a line of the log costs twice as much, because its caller is looked up',
     '_exit': 'os, where it is documented: Ctrl-C during the start shows a traceback',

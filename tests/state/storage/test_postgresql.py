@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from hitcounter.errors import DatabaseRefused
 from hitcounter.state.storage.away import StorageAway, answering_within
 from hitcounter.state.storage.database import address_of, open_database
 from tests.support.patience import PATIENCE
-from tests.support.postgresql import PASSWORD, PostgreSQL
+from tests.support.postgresql import PASSWORD, PostgreSQL, folder_for_postgresql, skip_without_postgresql
 
 #: Seconds within which a storage that may take one second is given up, on a busy machine too.
 BOUND = PATIENCE / 10
@@ -304,3 +306,37 @@ def test_transactions_and_records_of_a_postgresql_that_goes_away_meanwhile_are_a
                 list(records)
         finally:
             postgresql.resume()
+
+
+def test_a_postgresql_that_lacks_what_was_stored_is_refused_until_the_note_is_removed(notes: Path) -> None:
+    skip_without_postgresql()
+    with folder_for_postgresql() as folder, closing(PostgreSQL(folder)) as server:
+        uri = server.uri(server.new_database())
+        with open_database(uri) as database:
+            _set(database, 1)
+        server.stop()
+        shutil.copytree(server.files, folder / 'backup', symlinks=True)
+        server.start()
+        with open_database(uri) as database:
+            _set(database, 2)
+            server.stop()
+            _restore(folder / 'backup', server)
+            server.start()
+            with pytest.raises(StorageAway, match='lacks what was stored'):
+                _get(database)
+            transaction.abort()
+        with pytest.raises(DatabaseRefused, match='lacks what was stored') as refused:
+            open_database(uri)
+        (note,) = notes.glob('*.primary')
+        assert str(note) in str(refused.value)
+        note.unlink()
+        with open_database(uri) as database:
+            assert _get(database) == 1
+
+
+def _restore(backup: Path, server: PostgreSQL) -> None:
+    owner = server.files.stat()
+    shutil.rmtree(server.files)
+    shutil.copytree(backup, server.files, symlinks=True)
+    for each in [server.files, *server.files.rglob('*')]:
+        os.chown(each, owner.st_uid, owner.st_gid)

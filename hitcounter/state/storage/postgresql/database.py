@@ -169,6 +169,7 @@ def _opened(uri: str, settings: Settings, read_only: bool) -> PostgresDatabase:
         server = _server(session)
         options = settings.relstorage(history, read_only)
         adapter = Adapter(dsn=settings.dsn, options=options, primaries=primaries)
+        resources.callback(primaries.note)
         storage = resources.enter_context(closing(Storage(adapter, create=not read_only, options=options)))
         db = resources.enter_context(closing(LookingDB(storage, pool_size=POOL_SIZE, cache_size=10_000)))
         logger.info('the database is on %s', server)

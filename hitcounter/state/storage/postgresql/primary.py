@@ -1,15 +1,19 @@
-"""The guard against an old primary: it remembers the newest timeline that was seen, in a note on this machine too."""
+"""The guard against an old primary: it remembers the newest timeline and transaction, in a note on this machine too."""
 
 import hashlib
 import logging
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
+from persistent.TimeStamp import TimeStamp
 from psycopg2.extensions import make_dsn, parse_dsn
+from ZODB.utils import p64, u64
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +21,21 @@ _TIMELINE = """
 select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end,
        (select system_identifier::text from pg_control_system())
 """
+
+
+_TABLES = "select to_regclass('transaction'), to_regclass('object_state')"
+
+_LAST = 'select coalesce(max(tid), 0) from {}'
+
+#: Seconds between two notes of the last transaction.
+_NOTE_EVERY = 10.0
+
+
+class Seen(NamedTuple):
+    """The newest timeline of a cluster, and the last transaction on it."""
+
+    timeline: int = 0
+    tid: int = 0
 
 
 class OldPrimary(psycopg2.OperationalError):
@@ -29,6 +48,22 @@ class Primaries:
     def __init__(self, dsn: str) -> None:
         self._note = _note_of(dsn)
         self._seen = _read(self._note)
+        self._cluster = ''
+        self._noted = time.monotonic()
+
+    def saw(self, tid: bytes) -> None:
+        """Remember the last transaction, and every few seconds note it."""
+        seen = self._seen.get(self._cluster)
+        if seen is None or u64(tid) <= seen.tid:
+            return
+        self._seen[self._cluster] = seen._replace(tid=u64(tid))
+        if time.monotonic() - self._noted > _NOTE_EVERY:
+            self.note()
+
+    def note(self) -> None:
+        """Write down what was seen."""
+        self._noted = time.monotonic()
+        _write(self._note, {**_read(self._note), **self._seen})
 
     def connected(self, dsn: str, connect: Callable[[str], Any]) -> Any:
         """A connection to `dsn`, to each of its hosts by itself if the first that answers is an old primary.
@@ -53,20 +88,48 @@ class Primaries:
         return session
 
     def _check(self, session: Any) -> None:
+        known = dict(self._seen)  # before it is asked, as others store meanwhile
         with session.cursor() as cursor:
             cursor.execute(_TIMELINE)
             timeline, cluster = cursor.fetchone()
-        if timeline is None:  # a standby, which only reads
-            return
-        newest = self._seen.get(cluster, 0)
-        if int(timeline, 16) < newest:
-            raise OldPrimary(
-                f'the PostgreSQL at {session.info.host}:{session.info.port} is an old primary (timeline '
-                f'{int(timeline, 16)}, and {newest} was seen): stop it, and make it a standby of the new one'
+            if timeline is None:  # a standby, which only reads
+                return
+            found = Seen(int(timeline, 16), _last(cursor))
+        self._cluster = cluster
+        newest = known.get(cluster, Seen())
+        if found < newest:
+            raise OldPrimary(self._refusal(session, found, newest))
+        if found.timeline > newest.timeline:
+            self._seen[cluster] = found
+            self.note()
+        elif found.tid > self._seen[cluster].tid:
+            self.saw(p64(found.tid))
+
+    def _refusal(self, session: Any, found: Seen, newest: Seen) -> str:
+        where = f'the PostgreSQL at {session.info.host}:{session.info.port}'
+        accept = f'or, to accept it on purpose, stop what uses it on this machine and remove {str(self._note)!r}'
+        if found.timeline < newest.timeline:
+            return (
+                f'{where} is an old primary (timeline {found.timeline}, and {newest.timeline} was seen): stop it, and '
+                f'make it a standby of the new one, {accept}'
             )
-        if int(timeline, 16) > newest:
-            self._seen[cluster] = int(timeline, 16)
-            _write(self._note, self._seen)
+        return (
+            f'{where} lacks what was stored (its last transaction is of {_time(found.tid)}, and one of '
+            f'{_time(newest.tid)} was seen), as an old primary or a restored backup does: stop it, {accept}'
+        )
+
+
+def _last(cursor: Any) -> int:
+    """The id of the last transaction; 0 if there are no tables."""
+    cursor.execute(_TABLES)
+    for table in filter(None, cursor.fetchone()):
+        cursor.execute(_LAST.format(table))
+        return int(cursor.fetchone()[0])
+    return 0
+
+
+def _time(tid: int) -> str:
+    return f'{TimeStamp(p64(tid))} UTC' if tid else 'never'
 
 
 def _each_host(dsn: str) -> Iterator[str]:
@@ -87,23 +150,24 @@ def _note_of(dsn: str) -> Path:
     return at.expanduser() / f'postgresql-{hashlib.sha256(what.encode()).hexdigest()[:16]}.primary'
 
 
-def _read(note: Path) -> dict[str, int]:
-    """The newest timeline of each cluster, by its identifier."""
+def _read(note: Path) -> dict[str, Seen]:
+    """What was seen of each cluster, by its identifier."""
     try:
-        lines = note.read_text(encoding='ascii').splitlines()
-        return {cluster: int(timeline) for cluster, timeline in (line.split() for line in lines)}
+        lines = [line.split() for line in note.read_text(encoding='ascii').splitlines()]
+        return {cluster: Seen(*map(int, numbers)) for cluster, *numbers in lines}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         logger.warning('%s cannot be read, so an old primary is not noticed at once: %s', note, error)
         return {}
 
 
-def _write(note: Path, seen: dict[str, int]) -> None:
+def _write(note: Path, seen: dict[str, Seen]) -> None:
     try:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = note.with_suffix(f'.{os.getpid()}')
-        new.write_text(''.join(f'{cluster} {timeline}\n' for cluster, timeline in seen.items()), encoding='ascii')
+        new = note.with_suffix(f'.{os.getpid()}-{threading.get_ident()}')
+        lines = [f'{cluster} {each.timeline} {each.tid}\n' for cluster, each in seen.items()]
+        new.write_text(''.join(lines), encoding='ascii')
         new.replace(note)
     except OSError as error:
         logger.warning('%s cannot be written, so after a restart an old primary is not noticed: %s', note, error)

@@ -37,6 +37,11 @@ class Storage(RelStorage):
             if hasattr(self, name):
                 setattr(self, name, _translated(getattr(self, name)))
 
+    def tpc_finish(self, transaction: Any, f: Any = None) -> bytes:
+        tid: bytes = super().tpc_finish(transaction, f)
+        self._adapter.connmanager.driver.primaries.saw(tid)
+        return tid
+
     def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> 'Transactions':
         with translating():
             return Transactions(super().iterator(start, stop))
