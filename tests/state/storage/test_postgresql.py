@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from hitcounter.errors import DatabaseRefused
 from hitcounter.state.storage.away import StorageAway, answering_within
 from hitcounter.state.storage.database import address_of, open_database
 from tests.support.patience import PATIENCE
-from tests.support.postgresql import PASSWORD, PostgreSQL, folder_for_postgresql, skip_without_postgresql
+from tests.support.postgresql import PASSWORD, USER, PostgreSQL, folder_for_postgresql, skip_without_postgresql
 
 #: Seconds within which a storage that may take one second is given up, on a busy machine too.
 BOUND = PATIENCE / 10
@@ -340,3 +342,41 @@ def _restore(backup: Path, server: PostgreSQL) -> None:
     shutil.copytree(backup, server.files, symlinks=True)
     for each in [server.files, *server.files.rglob('*')]:
         os.chown(each, owner.st_uid, owner.st_gid)
+
+
+def test_a_unix_socket_and_a_file_of_passwords_are_used(
+    postgresql: PostgreSQL, postgresql_database: str, tmp_path: Path
+) -> None:
+    with open_database(postgresql.socket_uri(postgresql_database)) as database:
+        _set(database, 1)
+    file = tmp_path / 'passwords'
+    file.write_text(f'{postgresql.host}:{postgresql.port}:*:{USER}:{PASSWORD}\n')
+    file.chmod(0o600)
+    uri = f'postgres://{USER}@{postgresql.host}:{postgresql.port}/{postgresql_database}?passfile={file}'
+    with open_database(uri) as database:
+        assert _get(database) == 1
+
+
+def test_a_password_is_decoded_and_never_shown(postgresql: PostgreSQL, postgresql_database: str) -> None:
+    password = 'p@ss/%w:rd ?&'
+    role = f'role_of_{postgresql_database}'
+    postgresql.sql(f'create role {role} login')
+    postgresql.sql(f'alter role {role} password %s', password)
+    postgresql.sql(f'alter database {postgresql_database} owner to {role}')
+    with open_database(postgresql.uri(postgresql_database, user=role, password=password)) as database:
+        _set(database, 1)
+        assert 'p@ss' not in f'{database!r} {database.db.storage!r} {database.description} {database.place}'
+
+
+def test_without_the_extra_a_sentence_names_it() -> None:
+    code = (
+        'import sys; sys.modules["psycopg2"] = None\n'
+        'from hitcounter.state import open_database\n'
+        'open_database("postgresql://u:secret@h/d")'
+    )
+    command = [sys.executable, '-c', code]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE).stderr.splitlines()[
+        -1
+    ]
+    assert 'pip install hitcounter-agi[postgresql]' in said
+    assert 'secret' not in said
