@@ -208,6 +208,10 @@ class PackMetDamage(PackFailed):
     """A pack met an object that is missing or cannot be read; a verification says which others refer to it."""
 
 
+class CopyFailed(StateError):
+    """A database was not copied; what was copied of it cannot be opened, and a further copy begins from the start."""
+
+
 class MoveFailed(StateError):
     """A component was not moved to another database; a move that was interrupted can be done again."""
 

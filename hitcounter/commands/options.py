@@ -156,7 +156,7 @@ prompt = option(
 
 def storage(command: F) -> F:
     """The options for the database, and for the users whose databases are opened."""
-    return _storage(_trust_owner(command))
+    return _storage(trust_owner(command))
 
 
 def _default_storage() -> str:
@@ -192,7 +192,7 @@ storage_of = option(
     help='The database of one component, if it does not live in that of --storage; repeatable.',
 )
 
-_trust_owner = option(
+trust_owner = option(
     '--trust-owner',
     metavar='USER',
     type=User(),

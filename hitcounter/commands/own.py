@@ -19,6 +19,7 @@ COMMANDS = {
     'agi': Own('agi', 'Take one call, started by Asterisk.'),
     'backup': Own('backup', 'Back up the database.'),
     'call': Own('call', 'Call a server as Asterisk would.'),
+    'copy': Own('copy', 'Copy the database to another kind of storage.'),
     'export': Own('export', 'Write the calls to a file.'),
     'forget': Own('forget', 'Forget who called.'),
     'import': Own('export', 'Import calls from a file.', 'import_main'),

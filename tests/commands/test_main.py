@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from hitcounter.commands.main import main
 
-UPKEEP = ['backup', 'export', 'forget', 'import', 'migrate', 'move', 'pack', 'plugins', 'restore', 'status', 'verify']
+UPKEEP = [
+    'backup', 'copy', 'export', 'forget', 'import', 'migrate', 'move', 'pack', 'plugins', 'restore', 'status', 'verify',
+]  # fmt: skip
 
 
 @pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])

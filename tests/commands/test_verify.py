@@ -69,3 +69,17 @@ def test_missing_code_and_failing_code_each_have_their_verdict(
         f'the database ({tmp_path}/hits.fs, as it was when opened) meets code that fails: 1 finding; fix that '
         f'code, in the places that they name\n',
     )
+
+
+def test_zeros_in_the_middle_are_found_although_the_index_leads_past_them(
+    hitcounter: Run, count: Callable[..., None], tmp_path: Path
+) -> None:
+    count(*['31415'] * 20)
+    path = tmp_path / 'hits.fs'
+    assert Path(f'{path}.index').exists()
+    with path.open('r+b') as data:
+        data.seek(path.stat().st_size // 2)
+        data.write(bytes(2000))  # more than one transaction
+    done = hitcounter('verify')
+    assert done.returncode == 1
+    assert 'the transactions after the one of' in done.stdout

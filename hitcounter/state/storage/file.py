@@ -10,7 +10,8 @@ after a crash).
 import logging
 import os
 import time
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -28,10 +29,10 @@ from ..model.blame import reason
 from ..model.classes import LookingDB
 from .checker import check, check_new, remedy
 from .data_file import DatabaseFile
-from .disk import make_folder
+from .disk import make_folder, publish, remove, sync
 from .guard import remembered
 from .guarded import GuardedFile
-from .kind import Address, Database, S, for_threads
+from .kind import Address, Database, Filling, S, for_threads, refusing
 from .lock import holder, is_locked, until_free
 from .sharing import PrivateFolder, SharedStorageServer, connect, folder_of, is_shared
 from .stamps import BackupStamp, PackStamp
@@ -98,6 +99,13 @@ class FileDatabase(Database):
         return self._folder.turn() if self._folder else NoTurn()
 
 
+#: What is appended to the name of a file that is being filled.
+FILLING = '.copying'
+
+#: What is appended to the names of the files beside a database file.
+_BESIDE = ('.index', '.tmp', '.lock', '.guard')
+
+
 @dataclass(frozen=True, repr=False)
 class FileAddress(Address):
     """What a file: URI says."""
@@ -139,6 +147,20 @@ class FileAddress(Address):
     def file(self) -> str:
         return self.path
 
+    @contextmanager
+    def filling(self) -> Iterator[Filling]:
+        with refusing(self.uri), ExitStack() as resources:
+            made = _begin_filling(self)
+            storage = resources.enter_context(closing(GuardedFile(made, **self.for_file)))
+            opened = resources.pop_all()
+        with opened:
+            yield Filling(storage, lambda: FileDatabase(LookingDB(storage, **self.for_db), made, ExitStack(), made))
+        sync(made)
+        with refusing(self.uri):
+            publish(made, self.path)
+            remove(*(made + suffix for suffix in _BESIDE))
+            sync(os.path.dirname(self.path))
+
     def _open(self, share: bool, read_only: bool) -> Database:
         return _open_file(self, share, read_only)
 
@@ -159,6 +181,17 @@ class FileAddress(Address):
                 raise DatabaseInUse(f'{self.path!r} is open in {holder(self.path)}: stop that one first') from error
             db = resources.enter_context(closing(LookingDB(storage, **self.for_db)))
             return FileDatabase(db, self.path, resources.pop_all(), self.path)
+
+
+def _begin_filling(address: FileAddress) -> str:
+    """The name of the file while it is filled; what an earlier one left is removed."""
+    made = address.path + FILLING
+    if is_locked(made) or is_locked(address.path):
+        raise DatabaseInUse(f'{address.path!r} is being filled, or open in another process: name another file')
+    if os.path.lexists(address.path) or remembered(address.path) is not None:
+        raise DatabaseRefused(f'{address.path!r} already exists: name a new file, or move that one away')
+    remove(made, *(made + suffix for suffix in _BESIDE))
+    return made
 
 
 def _open_file(address: FileAddress, share: bool, read_only: bool) -> Database:

@@ -1,7 +1,7 @@
 """What all kinds of storage have in common: an address that opens itself, and the open database."""
 
 import errno
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -189,6 +189,16 @@ class Database:
             ) from error
 
 
+@dataclass(frozen=True)
+class Filling:
+    """A storage that is being filled."""
+
+    #: ZODB's, empty at first.
+    storage: Any
+    #: Opens a database on it, once it has a root.
+    open: Callable[[], Database]
+
+
 @dataclass(frozen=True, repr=False)
 class Address:
     """What a URI names; it opens itself."""
@@ -228,6 +238,16 @@ class Address:
         """
         with refusing(self.uri):
             return self._open_alone()
+
+    @contextmanager
+    def filling(self) -> Iterator[Filling]:
+        """A storage at this address, to be filled within the block; it must be empty, or not exist.
+
+        If the block fails or the process dies, nothing opens what it has left until `filling` has begun again. Raises
+        DatabaseInUse or DatabaseRefused.
+        """
+        raise DatabaseRefused(f'{str(self)!r} cannot be copied to: name a new file, or a database on PostgreSQL')
+        yield
 
     def _open(self, share: bool, read_only: bool) -> Database:
         raise NotImplementedError

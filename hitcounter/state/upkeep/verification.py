@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import transaction
 from persistent.TimeStamp import TimeStamp
 from ZODB.serialize import referencesf
-from ZODB.utils import get_pickle_metadata, u64
+from ZODB.utils import get_pickle_metadata, u64, z64
 
 from ..model.blame import UNREADABLE, described, is_whole, raised_at, reason, why_missing
 from ..model.classes import MissingClasses
@@ -89,14 +89,18 @@ def _found(error: BaseException, what: str) -> Finding:
 
 
 def _transactions(database: Database) -> Iterator[Finding]:
-    at = 'the first one'
+    at, last, read = 'the first one', database.db.storage.lastTransaction(), z64
     try:
         for found in database.transactions():
-            at = f'the one of {TimeStamp(found.tid)} UTC or the next'
+            read = found.tid
+            at = f'the one of {TimeStamp(read)} UTC or the next'
             for _ in found:
                 pass
     except Exception as error:  # noqa: BLE001
         yield _found(error, f'a transaction cannot be read: {at}')
+        return
+    if read < last and database.db.supportsUndo():  # a file is read up to the first damage, without an error
+        yield _damage(f'the transactions after {at} cannot be read')
 
 
 def _objects(database: Database, connection: Any) -> Iterator[Finding]:

@@ -1,15 +1,18 @@
 """The address of a database on PostgreSQL; the packages that open it are imported only then."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....errors import DatabaseRefused
-from ..kind import Database
+from ..kind import Database, Filling
 from ..resolved import ResolvedAddress
 from ..uri import public
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from .database import PostgresDatabase
 
 
@@ -33,7 +36,16 @@ class PostgresAddress(ResolvedAddress):
             opened.pop_all()
             return database
 
+    @contextmanager
+    def filling(self) -> Iterator[Filling]:
+        with self._room().filling(self.uri) as filling:
+            yield filling
+
     def _opened(self, read_only: bool) -> 'PostgresDatabase':
+        opened: PostgresDatabase = self._room().open_database(self.uri, read_only=read_only)
+        return opened
+
+    def _room(self) -> 'ModuleType':
         try:
             from . import database
         except ImportError as error:
@@ -41,4 +53,4 @@ class PostgresAddress(ResolvedAddress):
                 f'{public(self.uri)!r} needs packages that are not installed here ({error}): '
                 f'pip install hitcounter-agi[postgresql]'
             ) from error
-        return database.open_database(self.uri, read_only=read_only)
+        return database

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistent.TimeStamp import TimeStamp
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -14,7 +14,7 @@ from ZODB.utils import p64
 from ....errors import DatabaseRefused
 from ...model.classes import LookingDB
 from ..away import StorageAway, answering_within
-from ..kind import POOL_SIZE, Database, S, refused
+from ..kind import POOL_SIZE, Database, Filling, S, refused
 from ..sharing import raise_refusal
 from ..stamps import PackStamp
 from ..turn import NoTurn, Turn
@@ -22,7 +22,7 @@ from ..uri import public
 from .driver import Adapter, connect
 from .locks import LOCKS, MAKING, PACKING
 from .members import Membership, join, members, own_name
-from .notes import STAMPS, note, stored
+from .notes import STAMPS, is_filling, note, note_filling, stored
 from .primary import Primaries
 from .settings import Settings
 from .storage import Storage, translating
@@ -147,10 +147,46 @@ class PostgresDatabase(Database):
 
 def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
     """Open what `uri` names; an empty database is made ours, unless `read_only`. Raises DatabaseRefused."""
+    with _refusing(uri):
+        return _opened(uri, Settings.of(uri), read_only)
+
+
+@contextmanager
+def filling(uri: str) -> Iterator[Filling]:
+    """As Address.filling: meanwhile a note in the database says that it is being filled."""
     settings = Settings.of(uri)
+    with ExitStack() as resources:
+        with _refusing(uri):
+            opened = _to_be_filled(uri, settings, resources)
+        yield Filling(opened.storage, lambda: _database(uri, settings, opened, ExitStack()))
+        with translating(), closing(connect(settings.dsn)) as session:
+            note_filling(session, is_filling=False)
+
+
+def _to_be_filled(uri: str, settings: Settings, resources: ExitStack) -> '_Opened':
+    """The storage, empty, with its note; no other process may open it for writing until `resources` are closed."""
+    with _making(settings.dsn, primaries := Primaries(settings.dsn)) as session:
+        opened = _open_storage(uri, settings, session, primaries, read_only=False)
+        resources.callback(opened.resources.close)
+        resources.enter_context(closing(join(settings.dsn, connect, alone=True)))
+        with session.cursor() as cursor:
+            cursor.execute(STAMPS)
+            was_filling = is_filling(cursor.fetchone()[0])
+            cursor.execute('select exists (select from object_state)')
+            (is_taken,) = cursor.fetchone()
+        if is_taken and not was_filling:
+            raise DatabaseRefused(f'{public(uri)!r} is not empty: name an empty database')
+        note_filling(session, is_filling=True)
+    if is_taken:
+        opened.storage.zap_all()
+    return opened
+
+
+@contextmanager
+def _refusing(uri: str) -> Iterator[None]:
     try:
         with translating():
-            return _opened(uri, settings, read_only)
+            yield
     except DatabaseRefused:
         raise
     except StorageAway as error:
@@ -162,18 +198,48 @@ def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
         raise refused(uri, error) from error
 
 
+class _Opened(NamedTuple):
+    """A storage that was opened, and what to close when it is not used any more."""
+
+    storage: Storage
+    server: str
+    history: bool
+    resources: ExitStack
+
+
 def _opened(uri: str, settings: Settings, read_only: bool) -> PostgresDatabase:
-    primaries = Primaries(settings.dsn)
-    with ExitStack() as resources, _making(settings.dsn, primaries) as session:
+    with _making(settings.dsn, primaries := Primaries(settings.dsn)) as session:
+        opened = _open_storage(uri, settings, session, primaries, read_only=read_only)
+        with opened.resources as resources:
+            _refuse_half(uri, session)
+            logger.info('the database is on %s', opened.server)
+            return _database(uri, settings, opened, resources.pop_all())
+
+
+def _open_storage(uri: str, settings: Settings, session: Any, primaries: Primaries, *, read_only: bool) -> _Opened:
+    with ExitStack() as resources:
         history = _history(uri, session, settings.keeps_history, read_only)
         server = _server(session)
         options = settings.relstorage(history, read_only)
         adapter = Adapter(dsn=settings.dsn, options=options, primaries=primaries)
         resources.callback(primaries.note)
         storage = resources.enter_context(closing(Storage(adapter, create=not read_only, options=options)))
-        db = resources.enter_context(closing(LookingDB(storage, pool_size=POOL_SIZE, cache_size=10_000)))
-        logger.info('the database is on %s', server)
-        return PostgresDatabase(db, uri, server, settings.dsn, history, resources.pop_all())
+        return _Opened(storage, server, history, resources.pop_all())
+
+
+def _database(uri: str, settings: Settings, opened: _Opened, resources: ExitStack) -> PostgresDatabase:
+    db = resources.enter_context(closing(LookingDB(opened.storage, pool_size=POOL_SIZE, cache_size=10_000)))
+    return PostgresDatabase(db, uri, opened.server, settings.dsn, opened.history, resources)
+
+
+def _refuse_half(uri: str, session: Any) -> None:
+    with session.cursor() as cursor:
+        cursor.execute(STAMPS)
+        (notes,) = cursor.fetchone()
+    if is_filling(notes):
+        raise DatabaseRefused(
+            f'{public(uri)!r} is being copied to, or holds a part of what an interrupted copy was to store: copy again'
+        )
 
 
 @contextmanager

@@ -9,7 +9,21 @@ from ..kind import S
 from ..stamps import Stamp
 
 #: What asks for the notes.
-STAMPS = "select obj_description('object_state'::regclass, 'pg_class')"
+STAMPS = "select obj_description(to_regclass('object_state'), 'pg_class')"
+
+
+#: The name of the note that the database is being filled.
+_FILLING = '.copying'
+
+
+def is_filling(notes: str | None) -> bool:
+    """Whether the notes say that the database is being filled, or that this was interrupted."""
+    return _FILLING in _others(notes)
+
+
+def note_filling(session: Any, is_filling: bool) -> None:
+    """Note that the database is being filled, or that it is whole."""
+    _change(session, {_FILLING: True} if is_filling else {}, _FILLING)
 
 
 def stored(notes: str | None, kind: type[S]) -> S | None:
@@ -22,10 +36,15 @@ def stored(notes: str | None, kind: type[S]) -> S | None:
 
 def note(session: Any, stamp: Stamp) -> None:
     """Note `stamp` in place of an earlier one of its kind."""
+    _change(session, {stamp.SUFFIX: asdict(stamp)}, stamp.SUFFIX)
+
+
+def _change(session: Any, notes: dict[str, Any], name: str) -> None:
     with closing(session.cursor()) as cursor:
         cursor.execute(STAMPS)
-        (before,) = cursor.fetchone()
-        notes = {**_others(before), stamp.SUFFIX: asdict(stamp)}
+        others = _others(cursor.fetchone()[0])
+        others.pop(name, None)
+        notes = {**others, **notes}
         cursor.execute('comment on table object_state is %s', (json.dumps(notes),))
     session.commit()
 

@@ -20,8 +20,14 @@ DEFAULTS = {
     'tcp_user_timeout': '4000',
 }
 
-#: Milliseconds after which PostgreSQL gives up a client that is cut off.
-_CLIENT_TIMEOUT = 4000
+#: What PostgreSQL is to do: give up a client that is cut off, be it idle or not, as it allows only so many sessions.
+_LIMITS = (
+    'tcp_user_timeout=4000',
+    'tcp_keepalives_idle=2',
+    'tcp_keepalives_interval=1',
+    'tcp_keepalives_count=3',
+    'client_min_messages=warning',
+)
 
 #: Options of RelStorage that a URI may set, with their types; all others are libpq's.
 _OPTIONS = {
@@ -89,7 +95,6 @@ def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
 
 
 def _with_limits(libpq: dict[str, str]) -> dict[str, str]:
-    """So that PostgreSQL frees the locks of a client that is cut off, and sends warnings only."""
-    limits = f'-c tcp_user_timeout={_CLIENT_TIMEOUT} -c client_min_messages=warning'
-    options = f'{libpq.get("options", "")} {limits}'.strip()
+    """So that PostgreSQL ends the session of a client that is cut off, and sends warnings only."""
+    options = ' '.join(filter(None, [libpq.get('options'), *(f'-c {limit}' for limit in _LIMITS)]))
     return {**libpq, 'options': options}
