@@ -178,7 +178,9 @@ def _to_be_filled(uri: str, settings: Settings, resources: ExitStack) -> '_Opene
             raise DatabaseRefused(f'{public(uri)!r} is not empty: name an empty database')
         note_filling(session, is_filling=True)
     if is_taken:
+        primaries.emptied()  # before and after: the connections in between may see either
         opened.storage.zap_all()
+        primaries.emptied()
     return opened
 
 

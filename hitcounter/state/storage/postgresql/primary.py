@@ -60,6 +60,11 @@ class Primaries:
         if time.monotonic() - self._noted > _NOTE_EVERY:
             self.note()
 
+    def emptied(self) -> None:
+        """Forget the last transaction: all of them are removed on purpose."""
+        self._seen[self._cluster] = self._seen.get(self._cluster, Seen())._replace(tid=0)
+        self.note()
+
     def note(self) -> None:
         """Write down what was seen."""
         self._noted = time.monotonic()
