@@ -340,12 +340,28 @@ def _prepare_all(shards: Shards, seconds: float) -> None:
     """Make the components that are missing, those of the main database last; refuse databases that do not fit."""
     others = shards.main.others
     places = shards.main.writer.run(noted, 'places of components', seconds=seconds) if others else ()
+    for shard in shards if others else ():  # before any of them is changed
+        shard.writer.run(functools.partial(_check, shards, shard, places), 'check of components', seconds=seconds)
     for shard in (*others, shards.main):
         shard.writer.run(functools.partial(_prepare, shards, shard, places), 'first state', seconds=seconds)
 
 
 def _prepare(shards: Shards, shard: Shard, places: Iterable[str], root: Root) -> None:
     """Make the components of this shard that are missing; refuse a database that does not fit."""
+    comparison = _compared(shards, shard, places, root)
+    shards.note(shard, root)
+    schemas = root.setdefault(SCHEMAS, PersistentMapping())
+    for component in comparison.new:
+        _begin(component, root)
+        schemas[component.name] = component.schema
+
+
+def _check(shards: Shards, shard: Shard, places: Iterable[str], root: Root) -> None:
+    _compared(shards, shard, places, root)
+
+
+def _compared(shards: Shards, shard: Shard, places: Iterable[str], root: Root) -> Comparison:
+    """What the database of this shard holds and lacks. Raises if it does not fit."""
     with blaming('the database cannot be read'), MissingClasses():  # the comparison names those of components
         count = len(root)
     if not count and root._p_jar.db().objectCount() > 1:
@@ -355,11 +371,7 @@ def _prepare(shards: Shards, shard: Shard, places: Iterable[str], root: Root) ->
     comparison.refuse_strange()
     comparison.refuse_older()
     shards.refuse_misplaced(shard, root, comparison.new, places)
-    shards.note(shard, root)
-    schemas = root.setdefault(SCHEMAS, PersistentMapping())
-    for component in comparison.new:
-        _begin(component, root)
-        schemas[component.name] = component.schema
+    return comparison
 
 
 def _begin(component: type[Component], root: Root) -> None:

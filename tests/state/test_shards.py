@@ -269,6 +269,8 @@ def test_a_component_that_the_main_database_holds_is_not_begun_elsewhere(databas
         f"{database.place} holds the component 'board', which is to live in {other.place}: name the storage that holds "
         f'it, or move it'
     )
+    with WriteConnection(other.db) as connection:  # so that it can be moved there
+        assert not list(connection.root)
 
 
 def test_a_component_that_lives_elsewhere_is_not_begun_in_the_main_database(

@@ -116,6 +116,37 @@ def test_a_wrong_option_is_refused_without_the_password(postgresql_uri: str, opt
     with pytest.raises(DatabaseRefused, match=said) as refused:
         open_database(postgresql_uri + options)
     assert PASSWORD not in str(refused.value)
+    assert 'Error' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ('option', 'text', 'mode', 'said'),
+    [
+        ('password_file', None, 0o600, r'cannot be read \(No such file or directory\): name a file that this user may'),
+        ('password_file', b'\n', 0o600, 'is empty: write the password into it'),
+        ('password_file', b'\xff', 0o600, r'cannot be read \(it is not UTF-8\)'),
+        ('passfile', None, 0o600, r'cannot be read \(No such file or directory\): name a file that this user may'),
+        ('passfile', b'*:*:*:*:x', 0o640, 'is ignored, because others may read it: chmod 600'),
+    ],
+)
+def test_a_file_that_gives_no_password_is_refused(
+    option: str, text: bytes | None, mode: int, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / 'secret'
+    if text is not None:
+        file.write_bytes(text)
+        file.chmod(mode)
+    with pytest.raises(DatabaseRefused, match=f"cannot be opened: {option}='{file}' {said}"):
+        open_database(f'postgresql://hits@127.0.0.1:1/hits?{option}={file}')
+
+
+def test_a_postgresql_that_is_not_there_is_refused_without_the_guesses_of_libpq() -> None:
+    with pytest.raises(DatabaseRefused) as refused:
+        open_database('postgresql://hits@127.0.0.1:1/hits')
+    assert str(refused.value) == (
+        '\'postgresql://hits@127.0.0.1:1/hits\' cannot be reached (connection to server at "127.0.0.1", port 1 failed: '
+        'Connection refused): check its address, user, password, database and options, and that PostgreSQL runs'
+    )
 
 
 def test_a_wrong_password_and_an_unknown_database_are_refused(postgresql: PostgreSQL, postgresql_database: str) -> None:

@@ -147,20 +147,28 @@ class PostgresDatabase(Database):
 
 def open_database(uri: str, *, read_only: bool) -> PostgresDatabase:
     """Open what `uri` names; an empty database is made ours, unless `read_only`. Raises DatabaseRefused."""
+    settings = _settings(uri)
     with _refusing(uri):
-        return _opened(uri, Settings.of(uri), read_only)
+        return _opened(uri, settings, read_only)
 
 
 @contextmanager
 def filling(uri: str) -> Iterator[Filling]:
     """As Address.filling: meanwhile a note in the database says that it is being filled."""
-    settings = Settings.of(uri)
+    settings = _settings(uri)
     with ExitStack() as resources:
         with _refusing(uri):
             opened = _to_be_filled(uri, settings, resources)
         yield Filling(opened.storage, lambda: _database(uri, settings, opened, ExitStack()))
         with translating(), closing(connect(settings.dsn)) as session:
             note_filling(session, is_filling=False)
+
+
+def _settings(uri: str) -> Settings:
+    try:
+        return Settings.of(uri)
+    except ValueError as error:
+        raise DatabaseRefused(f'{public(uri)!r} cannot be opened: {error}') from error
 
 
 def _to_be_filled(uri: str, settings: Settings, resources: ExitStack) -> '_Opened':
@@ -193,8 +201,8 @@ def _refusing(uri: str) -> Iterator[None]:
         raise
     except StorageAway as error:
         raise DatabaseRefused(
-            f'{public(uri)!r} cannot be reached ({error}): check its address, the name and the password, and that '
-            f'PostgreSQL runs'
+            f'{public(uri)!r} cannot be reached ({error}): check its address, user, password, database and options, '
+            f'and that PostgreSQL runs'
         ) from error
     except Exception as error:  # RelStorage has errors of its own
         raise refused(uri, error) from error

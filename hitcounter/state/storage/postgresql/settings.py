@@ -1,6 +1,8 @@
 """What the URI of a database on PostgreSQL says: libpq's connection string, and RelStorage's own options."""
 
+import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ class Settings:
 
     @classmethod
     def of(cls, uri: str) -> 'Settings':
-        """Read `uri`. Raises ValueError, without its passwords, if it is wrong, or OSError for a password's file."""
+        """Read `uri`. Raises ValueError, which says what to do and shows no password, if it or a file of it is wrong."""
         base, _, query = uri.partition('?')
         given = dict(parse_qsl(query, keep_blank_values=True))
         options = {name: _value(name, given.pop(name)) for name in _OPTIONS if name in given}
@@ -62,7 +64,9 @@ class Settings:
         password_file = given.pop('password_file', None)
         libpq = _parsed(base.partition(':')[2], given)
         if password_file is not None:
-            libpq['password'] = Path(password_file).read_text(encoding='utf-8').rstrip('\r\n')
+            libpq['password'] = _text_of(password_file)
+        if 'passfile' in given:
+            _refuse_ignored(given['passfile'])
         return cls(make_dsn(**_with_limits({**DEFAULTS, **libpq})), keeps_history, options)
 
     @property
@@ -83,6 +87,32 @@ def _value(name: str, text: str) -> Any:
         raise ValueError(f'{name}={text!r} is not {"0 or 1" if kind is bool else "a number"}') from None
 
 
+def _text_of(password_file: str) -> str:
+    try:
+        text = Path(password_file).read_text(encoding='utf-8').rstrip('\r\n')
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, 'strerror', None) or 'it is not UTF-8'
+        raise ValueError(
+            f'password_file={password_file!r} cannot be read ({why}): name a file that this user may read'
+        ) from None
+    if not text:
+        raise ValueError(f'password_file={password_file!r} is empty: write the password into it')
+    return text
+
+
+def _refuse_ignored(passfile: str) -> None:
+    """Raise ValueError for a file of passwords that libpq would ignore."""
+    try:
+        with Path(passfile).open('rb') as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+    except OSError as error:
+        raise ValueError(
+            f'passfile={passfile!r} cannot be read ({error.strerror}): name a file that this user may read'
+        ) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f'passfile={passfile!r} is ignored, because others may read it: chmod 600 {passfile}')
+
+
 def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
     query = f'?{urlencode(given, quote_via=quote)}' if given else ''
     try:
@@ -90,8 +120,11 @@ def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
     except (psycopg2.ProgrammingError, UnicodeDecodeError) as error:
         # libpq may repeat what it read, a password included: what it names as wrong is shown, in quotes, if an option
         named = re.search(r'query parameter: "(\w+)"', str(error))
-        wrong = f'it has no option {named[1]!r}' if named else 'write postgres://USER@HOST:PORT/DATABASE?OPTION=VALUE'
-        raise ValueError(f'libpq does not understand it, {wrong}') from None
+        if named:
+            raise ValueError(f'there is no option {named[1]!r}: correct its name, or leave it out') from None
+        raise ValueError(
+            'libpq does not understand it: write postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE'
+        ) from None
 
 
 def _with_limits(libpq: dict[str, str]) -> dict[str, str]:

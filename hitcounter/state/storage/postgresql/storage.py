@@ -109,4 +109,6 @@ def translating() -> Iterator[None]:
 
 
 def _text(error: BaseException) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__
+    """What the driver says, in one line, without the guesses that libpq indents ("Is the server running on ...?")."""
+    said = [line for line in str(error).splitlines() if not line.startswith('\t')]
+    return ' '.join(' '.join(said).split()) or type(error).__name__
