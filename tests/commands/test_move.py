@@ -60,6 +60,8 @@ def test_a_component_moves_with_all_that_it_stored_and_back(source: Database, ta
         State(source, [HitCounter, Notes])
     assert [*findings(source), *findings(target)] == []
 
+    with pytest.raises(MoveFailed, match=f"does not hold a component 'hits': it lives in {target.place}"):
+        move('hits', source, target)
     move('hits', target, source)
 
     with State(source, [HitCounter, Notes]) as state:

@@ -6,7 +6,7 @@ move that was interrupted is finished by doing it again.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ def move(name: str, source: Database, target: Database) -> int:
         held = here.root().get(SCHEMAS, {})
         if name not in held:
             if _notes(there).get(name) != INCOMPLETE:
-                raise MoveFailed(f'{source.place} does not hold a component {name!r}, but {", ".join(held) or "none"}')
+                raise MoveFailed(f'{source.place} does not hold a component {name!r}{_instead(name, here, held)}')
             return _finish(name, source, target, there)
         _refuse_target(name, target, there)
         objects = _objects(here, here.root()[name]._p_oid)
@@ -40,6 +40,12 @@ def move(name: str, source: Database, target: Database) -> int:
         _compare(name, here, there, objects)
         _give_up(name, target, here)
         return _finish(name, source, target, there)
+
+
+def _instead(name: str, here: Any, held: Iterable[str]) -> str:
+    if place := here.root().get(ELSEWHERE, {}).get(name):
+        return f': it lives in {place}'
+    return f', but {", ".join(held)}' if held else ' or any other'
 
 
 def _refuse_target(name: str, target: Database, there: Any) -> None:

@@ -56,7 +56,7 @@ class Settings:
 
     @classmethod
     def of(cls, uri: str) -> 'Settings':
-        """Read `uri`. Raises ValueError, which says what to do and shows no password, if it or a file of it is wrong."""
+        """Read `uri`. Raises ValueError, which shows no password, if the URI or a file that it names is wrong."""
         base, _, query = uri.partition('?')
         given = dict(parse_qsl(query, keep_blank_values=True))
         options = {name: _value(name, given.pop(name)) for name in _OPTIONS if name in given}
