@@ -15,6 +15,7 @@ from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import make_dsn
 
 from ....errors import DatabaseInUse
+from ..away import answering_within
 from .locks import LOCKS, MEMBERS
 
 #: Seconds that a process waits for others to let it in, or to end.
@@ -77,18 +78,24 @@ class Membership:
 
     def hold(self) -> None:
         """Be a member from now on. Raises what `join` raises."""
+        with self._lock:  # never held while PostgreSQL is asked, which may not answer
+            session, self._session = self._session, None
+        with answering_within(JOIN_TIMEOUT + 1):
+            if session is None or not _is_alive(session):
+                session = join(self._dsn, self._connect)
         with self._lock:
-            if self._is_closed or (self._session is not None and _is_alive(self._session)):
-                return
-            self._session = None
-            self._session = join(self._dsn, self._connect)
+            if self._is_closed or self._session is not None:
+                session.close()
+            else:
+                self._session = session
 
     def close(self) -> None:
-        """Be a member no more."""
+        """Be a member no more; a thread that is in `hold` then gives its session back."""
         with self._lock:
             self._is_closed = True
-            if self._session is not None:
-                self._session.close()
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
 
 def _is_alive(session: Any) -> bool:

@@ -89,7 +89,8 @@ class PostgresTurn:
     def _connect_again(self) -> None:
         while not self._closing.wait(_PAUSE):
             try:
-                session = _limited(self._connect())
+                with answering_within(LINE_TIMEOUT + TURN_TIMEOUT):
+                    session = _limited(self._connect())
             except (psycopg2.Error, DatabaseInUse):
                 continue
             with self._lock:
