@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ..agi import Call, script
-from ..errors import StateError
+from ..errors import OutcomeUnknown, StateError
 from ..state import State
 from .bounds import LINE
 from .counter import HitCounter
@@ -25,7 +25,9 @@ def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, 
         if max_lines or len(line) > LINE // 4:  # a line that is refused here does not hold up any update
             hits.admit(line, max_lines)
         number = call.result = hits.hit(line, Caller.of(call), max_lines)
-    except StateError:
+    except StateError as error:
+        if isinstance(error, OutcomeUnknown):
+            call.set_variable('HITCOUNTER_OUTCOME', 'unknown')  # another server may count the call twice
         for prompt in APOLOGY:
             call.stream_file(prompt)
         raise  # so that the log and the dialplan say that the call failed

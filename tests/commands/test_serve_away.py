@@ -55,6 +55,24 @@ def test_callers_hear_the_apology_in_time_while_postgresql_does_not_answer_and_a
     assert not server.log.lines('psycopg2|Traceback')
 
 
+def test_the_dialplan_is_told_when_nobody_knows_whether_the_call_is_counted(
+    server: ServerProcess, own: PostgreSQL
+) -> None:
+    assert 'HITCOUNTER_OUTCOME' not in server.call().variables
+    own.configure(synchronous_standby_names='nobody')  # commits wait for a standby that does not exist
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while (call := server.call()).status != 'FAILURE':  # PostgreSQL takes the setting up in a moment
+            assert time.monotonic() < deadline
+    finally:
+        own.configure(synchronous_standby_names='')
+    assert call.variables['HITCOUNTER_OUTCOME'] == 'unknown'
+    assert 'HITCOUNTER_NUMBER' not in call.variables
+    deadline = time.monotonic() + PATIENCE
+    while server.call().status != 'SUCCESS':
+        assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize('signals', [1, 2])
 def test_it_stops_in_time_while_postgresql_does_not_answer(
     server: ServerProcess, own: PostgreSQL, signals: int
