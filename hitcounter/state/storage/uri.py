@@ -11,7 +11,7 @@ _LOG_IN = re.compile(r'((?<=//)[^:/?@]*:|^[^:/?]*:(?!//))(.*)', re.DOTALL)
 #: An option: ?password=X or "dbname=hits password = X"; a value ends where the next one begins, not at a blank.
 _OPTION = re.compile(r'(?<![^=&;?\s])([^=&;?\s]++)(\s*+=\s*+)(.*?)(?=&|[;\s][^=&;?\s]++\s*+=|$)', re.DOTALL)
 
-_IS_SECRET = re.compile(r'pass|pwd|^pw$|secret|token|key|credential|auth|dsn', re.IGNORECASE)
+_IS_SECRET = re.compile(r'pass|pa?s+wo?r?d|pwd|^pw$|secret|token|key|credential|auth|dsn', re.IGNORECASE)
 
 
 def with_slashes(uri: str) -> str:

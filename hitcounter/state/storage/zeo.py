@@ -81,6 +81,11 @@ class ZeoAddress(ResolvedAddress):
     def parse(cls, uri: str) -> 'ZeoAddress':
         return cls(uri)
 
+    def file(self) -> str:
+        raise DatabaseRefused(
+            f'{str(self)!r} is not a file: run this on the machine of the ZEO server, with the file that it serves'
+        )
+
     def _open(self, share: bool, read_only: bool) -> Database:
         with naming(self.uri):
             parts = urlsplit(self.uri)

@@ -93,9 +93,16 @@ def test_no_name_of_a_guarded_file_is_one_of_the_storage_that_it_extends(tmp_pat
     assert not own & {*dir(FileStorage)}
 
 
-@pytest.mark.parametrize('uri', ['memory:', 'zeo://127.0.0.1:1', 'demo:(memory://)/(memory://)'])
-def test_what_is_not_a_file_says_so(uri: str) -> None:
-    with pytest.raises(DatabaseRefused, match='is not a file: use what its own storage offers for that'):
+@pytest.mark.parametrize(
+    ('uri', 'instead'),
+    [
+        ('memory:', 'use what its own storage offers for that'),
+        ('zeo://127.0.0.1:1', 'run this on the machine of the ZEO server'),
+        ('demo:(memory://)/(memory://)', 'use what its own storage offers for that'),
+    ],
+)
+def test_what_is_not_a_file_says_so(uri: str, instead: str) -> None:
+    with pytest.raises(DatabaseRefused, match=f'is not a file: {instead}'):
         address_of(uri).file()
     assert not address_of(uri).files
 

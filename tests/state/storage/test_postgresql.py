@@ -371,6 +371,7 @@ def test_a_postgresql_that_lacks_what_was_stored_is_refused_until_the_note_is_re
             open_database(uri)
         (note,) = notes.glob('*.primary')
         assert str(note) in str(refused.value)
+        assert 'check its address' not in str(refused.value)
         note.unlink()
         with open_database(uri) as database:
             assert _get(database) == 1

@@ -22,6 +22,8 @@ from hitcounter.state.storage.uri import public, without_secrets
         ('postgres://host/hits?SSLPassWord=secret', 'postgres://host/hits?SSLPassWord=***'),
         ('postgres://host/hits?p%61ssword=secret', 'postgres://host/hits?p%61ssword=***'),
         ('host/hits?password=secret', 'host/hits?password=***'),
+        ('postgres://host/hits?pasword=secret', 'postgres://host/hits?pasword=***'),
+        ('postgres://host/hits?psswrd=secret', 'postgres://host/hits?psswrd=***'),
         ('postgres:dbname=hits password=secret host=db', 'postgres:dbname=hits password=*** host=db'),
         ("postgres:dbname=hits password = 'sec ret' host=db", 'postgres:dbname=hits password = *** host=db'),
         ('zeo://host?password=sec ret&pw=secret', 'zeo://host?password=***&pw=***'),

@@ -23,7 +23,7 @@ from .driver import Adapter, connect
 from .locks import LOCKS, MAKING, PACKING
 from .members import Membership, join, members, own_name
 from .notes import STAMPS, is_filling, note, note_filling, stored
-from .primary import Primaries
+from .primary import OldPrimary, Primaries
 from .settings import Settings
 from .storage import Storage, translating
 from .turn import PostgresTurn
@@ -200,6 +200,8 @@ def _refusing(uri: str) -> Iterator[None]:
     except DatabaseRefused:
         raise
     except StorageAway as error:
+        if isinstance(error.__cause__, OldPrimary):
+            raise DatabaseRefused(f'{public(uri)!r} is refused: {error}') from error
         raise DatabaseRefused(
             f'{public(uri)!r} cannot be reached ({error}): check its address, user, password, database and options, '
             f'and that PostgreSQL runs'
