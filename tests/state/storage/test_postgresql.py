@@ -94,6 +94,12 @@ def test_a_database_of_another_program_is_refused(
         open_database(postgresql_uri)
 
 
+def test_a_database_that_its_user_does_not_own_is_refused(postgresql: PostgreSQL) -> None:
+    said = r'is refused \(permission denied for schema public\): let its user own the database'
+    with pytest.raises(DatabaseRefused, match=said):
+        open_database(postgresql.uri('postgres'))
+
+
 def test_an_empty_database_is_not_made_by_reading(postgresql_uri: str) -> None:
     with pytest.raises(DatabaseRefused, match='is empty'):
         open_database(postgresql_uri, read_only=True)

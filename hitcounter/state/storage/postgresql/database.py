@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 from persistent.TimeStamp import TimeStamp
+from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import make_dsn, parse_dsn
 from ZODB.serialize import referencesf
 from ZODB.utils import p64
@@ -207,6 +208,9 @@ def _refusing(uri: str) -> Iterator[None]:
             f'and that PostgreSQL runs'
         ) from error
     except Exception as error:  # RelStorage has errors of its own
+        if isinstance(error.__cause__, InsufficientPrivilege):
+            denied = error.__cause__.diag.message_primary
+            raise DatabaseRefused(f'{public(uri)!r} is refused ({denied}): let its user own the database') from error
         raise refused(uri, error) from error
 
 
