@@ -176,13 +176,17 @@ class Batch:
         self._latch = threading.Lock()
         self._latch.acquire()
 
-    def finish(self) -> None:
+    def wake(self) -> None:
         """For the writer's thread: wake up all callers that wait."""
         if not self._is_finished:
             self._is_finished = True
             self._latch.release()
-            for promise in self.promises:
-                promise.resolve()
+
+    def finish(self) -> None:
+        """For the writer's thread: wake up all callers, and resolve the promises, which may run code of others."""
+        self.wake()
+        for promise in self.promises:
+            promise.resolve()
 
     def wait(self, writer: threading.Thread, deadline: float) -> bool:
         """Wait for the end of the batch, or until `deadline`; returns whether it has ended."""

@@ -316,6 +316,7 @@ class Writer:
         with self._turn:
             batch = self._next_batch()
             self._commit_jobs(batch.jobs)
+            batch.wake()  # before the turn ends, which may take a round trip to a server
         batch.finish()
         self._in_hand = None
 
