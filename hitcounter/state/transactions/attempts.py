@@ -23,7 +23,8 @@ class Attempts:
 
     def __init__(self, jobs: list[Job[Any]]) -> None:
         self._jobs = jobs
-        self._conflicts, self._guests = Retries(), Retries.of_guests()
+        self._conflicts = Retries()
+        self._guests: Retries | None = None  # from their first error on, which may come after a long wait
 
     def go_on(self, error: BaseException, share: list[Job[Any]]) -> bool:
         """Whether to try `share` again, unchanged, after `error`; waits a moment before it returns True."""
@@ -31,9 +32,12 @@ class Attempts:
             return True
         if isinstance(error, Culprit):  # one of several is tried alone, so that it does not hold up the others
             is_left = len(share) == 1 or is_away(error.error)
-            return is_left and is_of_storage(error.error) and self._guests.pause()
+            if not (is_left and is_of_storage(error.error)):
+                return False
+            self._guests = self._guests or Retries.of_guests()
+            return self._guests.pause()
         if says_away(error):
-            self._guests = Retries.of_guests()
+            self._guests = None
             return self._wait()
         return isinstance(error, TransientError) and self._conflicts.pause()
 

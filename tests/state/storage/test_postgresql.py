@@ -283,6 +283,46 @@ def test_an_old_primary_is_refused_by_a_process_that_starts(postgresql_uri: str,
         open_database(postgresql_uri)
 
 
+def test_a_note_keeps_the_newest_when_a_process_that_knows_less_writes(postgresql_uri: str, notes: Path) -> None:
+    with open_database(postgresql_uri):
+        (note,) = notes.glob('*.primary')
+        cluster = note.read_text().split()[0]
+        note.write_text(f'{cluster} 7 1\n')
+    assert note.read_text() == f'{cluster} 7 1\n'
+
+
+def test_a_folder_that_cannot_be_written_is_logged_once(
+    postgresql_uri: str, notes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes.write_text('a file, and no folder')
+    with open_database(postgresql_uri) as database:
+        _set(database, 1)
+    assert caplog.text.count('cannot be written') == 1
+
+
+FORKING = """
+import os, sys, time
+from contextlib import closing
+from hitcounter.state.storage.postgresql.driver import connect
+from hitcounter.state.storage.postgresql.settings import Settings
+dsn = Settings.of(sys.argv[1]).dsn
+with closing(connect(dsn)) as session:
+    session.due = 0.0001  # as of a call that is on its way when another thread forks
+    child = os.fork()
+    if not child:
+        with closing(connect(dsn)):
+            time.sleep(0.5)
+        os._exit(0)
+    session.due = None
+    os.waitpid(child, 0)
+    session.cursor().execute('select')
+"""
+
+
+def test_a_forked_process_does_not_cut_the_connections_of_its_parent(postgresql_uri: str) -> None:
+    subprocess.run([sys.executable, '-c', FORKING, postgresql_uri], check=True, timeout=PATIENCE)
+
+
 def test_a_notice_of_the_server_does_not_reach_standard_output(
     postgresql: PostgreSQL, postgresql_database: str, postgresql_uri: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,8 @@ from tests.support.postgresql import PostgreSQL
 
 pytest.importorskip('relstorage', reason='needs RelStorage: pip install hitcounter-agi[postgresql]')
 
+from hitcounter.state.storage.postgresql import members
+
 HOLDER = """
 import sys
 from hitcounter.state.storage.database import open_database
@@ -174,3 +176,18 @@ def test_nobody_joins_while_one_changes_all_of_it(postgresql_uri: str, database:
 def test_whoever_changes_all_of_it_needs_no_turn(postgresql_uri: str) -> None:
     with open_alone(postgresql_uri) as alone, closing(alone.new_turn()) as turn, turn:
         pass
+
+
+def test_a_writer_whose_membership_alone_is_lost_becomes_a_member_again(
+    postgresql: PostgreSQL, postgresql_uri: str, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, '_LOOK', 0.05)
+    with open_database(postgresql_uri) as database, closing(database.new_turn()):
+        membership = f"{_SESSIONS} and application_name not like 'turn of%'"
+        ((lost,),) = postgresql.sql(membership, database=postgresql_database)
+        postgresql.sql('select pg_terminate_backend(%s)', lost)
+        until(lambda: postgresql.sql(membership, database=postgresql_database) not in ([], [(lost,)]))
+        until(database.members)
+        with pytest.raises(DatabaseInUse):
+            open_alone(postgresql_uri)
+    until(lambda: 'hitcounter-membership' not in [thread.name for thread in threading.enumerate()])

@@ -1,6 +1,7 @@
 """What became of a commit, looked up by what it wrote: on real servers, some of which are killed."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -265,6 +266,21 @@ def test_a_load_that_may_succeed_the_next_time_is_done_again(client: Database, s
 
     assert state.update(hit) == 1
     assert not raised
+
+
+def test_a_load_that_fails_after_a_long_wait_is_done_again(
+    client: Database, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, 'GUEST_TIMEOUT', 0.05)
+    raised: list[Exception] = [ClientDisconnected()]
+
+    def hit(parts: Components) -> int:
+        if raised:
+            time.sleep(0.1)  # so long did the storage not answer
+            raise raised.pop()
+        return parts[HitCounter].hit('1', BOB)
+
+    assert state.update(hit) == 1
 
 
 @pytest.mark.parametrize('by', ['server', 'client'])

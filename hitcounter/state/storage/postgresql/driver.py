@@ -37,10 +37,6 @@ _BARRIER = "BEGIN; SELECT pg_logical_emit_message(true, 'hitcounter', ''); COMMI
 #: How often it is done again, because its own wait was cancelled.
 _BARRIERS = 100
 
-_open: 'weakref.WeakSet[Connection]' = weakref.WeakSet()
-_starting = threading.Lock()
-_watchers: dict[int, threading.Thread] = {}  # by process, as a fork leaves threads behind
-
 
 class Connection(connection):
     """A connection whose calls end in time."""
@@ -52,7 +48,7 @@ class Connection(connection):
         self.replica: str | None = None  # RelStorage's
         self.due: float | None = None
         self.cursor_factory = Cursor
-        _watch(self)
+        _watchdog.watch(self)
 
     def commit(self) -> None:
         with _ending(self):
@@ -103,27 +99,41 @@ def _ending(call_on: Connection) -> Iterator[None]:
         call_on.due = None
 
 
-def _watch(opened: Connection) -> None:
-    with _starting:
-        _open.add(opened)
-        if os.getpid() not in _watchers:
-            thread = threading.Thread(target=_cut_overdue, name='hitcounter-postgresql-watchdog', daemon=True)
-            _watchers[os.getpid()] = thread
-            thread.start()
+class _Watchdog:
+    """Cuts the connections whose calls are overdue, in a thread that runs while there are connections."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """For the child of a fork: the connections are its parent's, and must not be cut; the thread is not there."""
+        self._lock = threading.Lock()  # owns the two below
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._is_running = False
+
+    def watch(self, opened: Connection) -> None:
+        with self._lock:
+            self._open.add(opened)
+            if not self._is_running:
+                threading.Thread(target=self._run, name='hitcounter-postgresql-watchdog', daemon=True).start()
+                self._is_running = True
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_PAUSE)
+            with self._lock:
+                connections = list(self._open)
+                if not connections:
+                    self._is_running = False
+                    return
+            for each in connections:
+                if not each.closed and each.due is not None and each.due < time.monotonic():
+                    _cut(each)
+            del connections, each
 
 
-def _cut_overdue() -> None:
-    while True:
-        time.sleep(_PAUSE)
-        with _starting:
-            connections = list(_open)
-            if not connections:
-                del _watchers[os.getpid()]
-                return
-        for each in connections:
-            if not each.closed and each.due is not None and each.due < time.monotonic():
-                _cut(each)
-        del connections, each
+_watchdog = _Watchdog()
+os.register_at_fork(after_in_child=_watchdog.forget)
 
 
 def _cut(stuck: Connection) -> None:

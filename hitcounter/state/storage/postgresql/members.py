@@ -1,5 +1,6 @@
 """The processes that may change a database, on all machines: each holds a shared lock, and so can be seen."""
 
+import logging
 import os
 import socket
 import sys
@@ -18,8 +19,13 @@ from ....errors import DatabaseInUse
 from ..away import answering_within
 from .locks import LOCKS, MEMBERS
 
+logger = logging.getLogger(__name__)
+
 #: Seconds that a process waits for others to let it in, or to end.
 JOIN_TIMEOUT = 3
+
+#: Seconds between two looks whether the session is still there.
+_LOOK = 5.0
 
 _NAME_SIZE = 63  # PostgreSQL cuts names of applications there
 
@@ -74,7 +80,8 @@ class Membership:
         self._connect = connect
         self._lock = threading.Lock()  # owns the two below
         self._session: Any = None
-        self._is_closed = False
+        self._keeper: threading.Thread | None = None
+        self._closing = threading.Event()
 
     def hold(self) -> None:
         """Be a member from now on. Raises what `join` raises."""
@@ -84,15 +91,26 @@ class Membership:
             if session is None or not _is_alive(session):
                 session = join(self._dsn, self._connect)
         with self._lock:
-            if self._is_closed or self._session is not None:
+            if self._closing.is_set() or self._session is not None:
                 session.close()
-            else:
-                self._session = session
+                return
+            self._session = session
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, name='hitcounter-membership', daemon=True)
+                self._keeper.start()
+
+    def _keep(self) -> None:
+        """Be a member again if the session was lost, while the turns, which have sessions of their own, were not."""
+        while not self._closing.wait(_LOOK):
+            try:
+                self.hold()
+            except (psycopg2.Error, DatabaseInUse) as error:
+                logger.warning('this process is not a member of the database, and tries to be one again: %s', error)
 
     def close(self) -> None:
         """Be a member no more; a thread that is in `hold` then gives its session back."""
         with self._lock:
-            self._is_closed = True
+            self._closing.set()
             session, self._session = self._session, None
         if session is not None:
             session.close()

@@ -50,13 +50,16 @@ class Primaries:
         self._seen = _read(self._note)
         self._cluster = ''
         self._noted = time.monotonic()
+        self._lock = threading.Lock()  # of what changes _seen
+        self._has_failed = False  # so that a folder that cannot be written is logged once
 
     def saw(self, tid: bytes) -> None:
         """Remember the last transaction, and every few seconds note it."""
-        seen = self._seen.get(self._cluster)
-        if seen is None or u64(tid) <= seen.tid:
-            return
-        self._seen[self._cluster] = seen._replace(tid=u64(tid))
+        with self._lock:
+            seen = self._seen.get(self._cluster)
+            if seen is None or u64(tid) <= seen.tid:
+                return
+            self._seen[self._cluster] = seen._replace(tid=u64(tid))
         if time.monotonic() - self._noted > _NOTE_EVERY:
             self.note()
 
@@ -66,9 +69,19 @@ class Primaries:
         self.note()
 
     def note(self) -> None:
-        """Write down what was seen."""
-        self._noted = time.monotonic()
-        _write(self._note, {**_read(self._note), **self._seen})
+        """Write down what was seen, and learn what other processes have written."""
+        with self._lock:
+            self._noted = time.monotonic()
+            self._seen = _newest(_read(self._note), self._seen)
+            seen = dict(self._seen)
+        try:
+            _write(self._note, seen)
+        except OSError as error:
+            if not self._has_failed:
+                logger.warning(
+                    '%s cannot be written, so after a restart an old primary is not noticed: %s', self._note, error
+                )
+            self._has_failed = True
 
     def connected(self, dsn: str, connect: Callable[[str], Any]) -> Any:
         """A connection to `dsn`, to each of its hosts by itself if the first that answers is an old primary.
@@ -105,9 +118,10 @@ class Primaries:
         if found < newest:
             raise OldPrimary(self._refusal(session, found, newest))
         if found.timeline > newest.timeline:
-            self._seen[cluster] = found
+            with self._lock:
+                self._seen = _newest(self._seen, {cluster: found})
             self.note()
-        elif found.tid > self._seen[cluster].tid:
+        else:
             self.saw(p64(found.tid))
 
     def _refusal(self, session: Any, found: Seen, newest: Seen) -> str:
@@ -167,12 +181,21 @@ def _read(note: Path) -> dict[str, Seen]:
         return {}
 
 
+def _newest(*notes: dict[str, Seen]) -> dict[str, Seen]:
+    newest: dict[str, Seen] = {}
+    for note in notes:
+        for cluster, seen in note.items():
+            newest[cluster] = max(seen, newest.get(cluster, seen))
+    return newest
+
+
 def _write(note: Path, seen: dict[str, Seen]) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = note.with_suffix(f'.{os.getpid()}-{threading.get_ident()}')
+    lines = [f'{cluster} {each.timeline} {each.tid}\n' for cluster, each in seen.items()]
     try:
-        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = note.with_suffix(f'.{os.getpid()}-{threading.get_ident()}')
-        lines = [f'{cluster} {each.timeline} {each.tid}\n' for cluster, each in seen.items()]
         new.write_text(''.join(lines), encoding='ascii')
         new.replace(note)
-    except OSError as error:
-        logger.warning('%s cannot be written, so after a restart an old primary is not noticed: %s', note, error)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
