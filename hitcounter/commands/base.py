@@ -68,6 +68,15 @@ class Command(Ending):
         act_as_owner(path)
 
 
+class CommandOnTwo(Command):
+    """A command that also opens the database of its argument `to`, which may belong to no other user."""
+
+    def prepare(self, ctx: click.Context, storage: Address) -> Address:
+        prepared = super().prepare(ctx, storage)
+        self.prepare_others({'to': address_of(ctx.params['to'])})
+        return prepared
+
+
 def check_folder(path: str) -> None:
     """Raise DatabaseRefused if the folder of the file does not exist."""
     folder = os.path.dirname(path)

@@ -8,22 +8,11 @@ from ..counts import count_of
 from ..state.storage.database import Address, address_of
 from ..state.upkeep.copying import copy
 from . import log, options
-from .base import Command, check_folder
+from .base import CommandOnTwo
 from .progress import Progress
 
 
-class _Copy(Command):
-    """A command that also makes a second database, which may belong to no other user."""
-
-    def prepare(self, ctx: click.Context, storage: Address) -> Address:
-        prepared = super().prepare(ctx, storage)
-        for path in address_of(ctx.params['to']).files:
-            self.act(ctx, path)
-            check_folder(path)
-        return prepared
-
-
-@click.command(cls=_Copy, epilog='Example: hitcounter copy file:///srv/hits.fs postgresql://hits@db1,db2/hits')
+@click.command(cls=CommandOnTwo, epilog='Example: hitcounter copy file:///srv/hits.fs postgresql://hits@db1,db2/hits')
 @options.config
 @options.trust_owner
 @click.argument('storage', metavar='FROM')

@@ -9,21 +9,10 @@ from ..errors import HitcounterError
 from ..state.storage.database import Address, address_of
 from ..state.upkeep.moving import move
 from . import log, options
-from .base import Command, check_folder
+from .base import CommandOnTwo
 
 
-class _Move(Command):
-    """A command that also opens a second database, which may belong to no other user."""
-
-    def prepare(self, ctx: click.Context, storage: Address) -> Address:
-        prepared = super().prepare(ctx, storage)
-        for path in address_of(ctx.params['to']).files:
-            self.act(ctx, path)
-            check_folder(path)
-        return prepared
-
-
-@click.command(cls=_Move, epilog='Example: hitcounter move wallboard file:///srv/wallboard.fs')
+@click.command(cls=CommandOnTwo, epilog='Example: hitcounter move wallboard file:///srv/wallboard.fs')
 @options.config
 @options.storage
 @click.argument('name')

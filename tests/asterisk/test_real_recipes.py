@@ -15,17 +15,10 @@ CONTEXTS = re.findall(r'^\[([\w-]+)\]$', ''.join(BLOCKS), re.MULTILINE)
 @pytest.fixture
 def start(asterisk: Asterisk) -> Iterator[int]:
     """Where Asterisk's log was before it read the recipes. They stay in its dialplan for this test."""
-    before = asterisk.extensions.read_text('utf-8')
-    start = len(asterisk.log)
     # Contexts of the tests have some of these names, so all get one of their own.
     recipes = re.sub(r'^\[(.*)\]$', r'[recipe-\1]', ''.join(BLOCKS), flags=re.MULTILINE)
-    asterisk.extensions.write_text(f'{before}\n{recipes}', 'utf-8')
-    try:
-        asterisk.cli('dialplan reload')
+    with asterisk.with_dialplan(recipes) as start:
         yield start
-    finally:
-        asterisk.extensions.write_text(before, 'utf-8')
-        asterisk.cli('dialplan reload')
 
 
 def test_asterisk_takes_every_line_of_the_recipes_without_a_warning(asterisk: Asterisk, start: int) -> None:

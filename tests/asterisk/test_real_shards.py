@@ -18,16 +18,9 @@ PORTS = [4573, 4583]
 @pytest.fixture
 def start(asterisk: Asterisk) -> Iterator[int]:
     """Where Asterisk's log was before it read these dialplans, which stay for this test."""
-    before = asterisk.extensions.read_text('utf-8')
-    start = len(asterisk.log)
-    asterisk.extensions.write_text(f'{before}\n{"".join(BLOCKS)}', 'utf-8')
-    try:
-        asterisk.cli('dialplan reload')
+    with asterisk.with_dialplan(''.join(BLOCKS)) as start:
         yield start
-    finally:
-        asterisk.extensions.write_text(before, 'utf-8')
-        asterisk.cli('dialplan reload')
-        asterisk.cli('database deltree shard')
+    asterisk.cli('database deltree shard')
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from collections.abc import Callable
 
 from tests.support.cluster.ledger import Ledger
 from tests.support.cluster.machines import Cluster
@@ -15,23 +16,19 @@ AWAY = 2.0
 
 
 def test_postgresql_is_restarted(alone: Cluster, ledger: Ledger, times: int) -> None:
-    alone.start('one', 'two', 'three', timeout=8)
-    for number in range(times):
-        with alone.load(f'restarted-{number}') as callers:
-            alone.primary.stop(signal.SIGINT)
-            time.sleep(random.uniform(0, AWAY))
-            moment = time.monotonic()
-            alone.primary.start()
-            callers.wait_for_numbers('one', 'two', 'three', after=moment)
-        ledger.add(alone.judge(callers), moment)
+    _end_and_start(alone, ledger, times, lambda: alone.primary.stop(signal.SIGINT))
 
 
 def test_postgresql_crashes_and_recovers(alone: Cluster, ledger: Ledger, times: int) -> None:
+    _end_and_start(alone, ledger, times, alone.primary.kill)
+
+
+def _end_and_start(alone: Cluster, ledger: Ledger, times: int, end: Callable[[], object]) -> None:
     alone.start('one', 'two', 'three', timeout=8)
     for number in range(times):
-        with alone.load(f'crashed-{number}') as callers:
-            alone.primary.kill()
-            time.sleep(random.uniform(0, AWAY))
+        with alone.load(f'ended-{number}') as callers:
+            end()
+            time.sleep(random.uniform(0, AWAY))  # the fault itself: it is away for so long
             moment = time.monotonic()
             alone.primary.start()
             callers.wait_for_numbers('one', 'two', 'three', after=moment)

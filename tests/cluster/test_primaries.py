@@ -16,7 +16,7 @@ def test_the_primary_is_killed_and_the_standby_promoted(pair: Cluster, ledger: L
         with pair.load(f'failover-{number}') as callers:
             former = pair.primary
             former.kill()
-            time.sleep(random.uniform(0, NOTICED))
+            time.sleep(random.uniform(0, NOTICED))  # the fault itself: nobody has noticed it yet
             moment = pair.fail_over()
             callers.wait_for_numbers('one', 'two', 'three', after=moment)
         ledger.add(pair.judge(callers), moment)

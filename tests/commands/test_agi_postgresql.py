@@ -13,7 +13,7 @@ from hitcounter.hits import HitCounter
 from hitcounter.simulator import Answered, Channel, Played, SaidNumber
 from hitcounter.state import State, open_database
 from tests.support.patience import PATIENCE
-from tests.support.postgresql import PostgreSQL, folder_for_postgresql, skip_without_postgresql
+from tests.support.postgresql import PostgreSQL
 from tests.support.processes import ProcessCall
 
 TIMEOUT = 3
@@ -31,32 +31,24 @@ create trigger shout after insert or update on object_state for each row execute
 """
 
 
-@pytest.fixture(scope='module')
-def own() -> Iterator[PostgreSQL]:
-    """A PostgreSQL that no other test uses."""
-    skip_without_postgresql()
-    with folder_for_postgresql() as folder, closing(PostgreSQL(folder)) as server:
-        yield server
-
-
 @pytest.fixture
-def database(own: PostgreSQL) -> Iterator[str]:
+def database(own_postgresql: PostgreSQL) -> Iterator[str]:
     """The name of a database that a server has made."""
-    name = own.new_database()
-    with open_database(own.uri(name)) as opened, closing(State(opened, [HitCounter])):
+    name = own_postgresql.new_database()
+    with open_database(own_postgresql.uri(name)) as opened, closing(State(opened, [HitCounter])):
         pass
     yield name
-    own.resume()
+    own_postgresql.resume()
 
 
 @pytest.fixture
 def begin(
-    own: PostgreSQL, database: str, environment: Mapping[str, str], tmp_path: Path
+    own_postgresql: PostgreSQL, database: str, environment: Mapping[str, str], tmp_path: Path
 ) -> Iterator[Callable[[], ProcessCall]]:
     begun: list[ProcessCall] = []
 
     def begin() -> ProcessCall:
-        options = ('--storage', own.uri(database), '--update-timeout', f'{TIMEOUT}s')
+        options = ('--storage', own_postgresql.uri(database), '--update-timeout', f'{TIMEOUT}s')
         begun.append(ProcessCall(Channel(), *options, environment=environment, folder=tmp_path))
         return begun[-1]
 
@@ -66,10 +58,10 @@ def begin(
 
 
 def test_the_notices_of_postgresql_are_no_commands(
-    own: PostgreSQL, database: str, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, database: str, begin: Callable[[], ProcessCall]
 ) -> None:
-    own.sql(_NOISE, database=database)
-    own.sql(f'alter database {database} set client_min_messages = debug1')
+    own_postgresql.sql(_NOISE, database=database)
+    own_postgresql.sql(f'alter database {database} set client_min_messages = debug1')
     for number in (1, 2):
         call = begin().run()
         assert call.asterisk.events == [Answered(), Played('hello'), Played('number'), SaidNumber(number)]
@@ -78,9 +70,9 @@ def test_the_notices_of_postgresql_are_no_commands(
 
 
 def test_the_caller_hears_the_apology_in_time_while_postgresql_does_not_answer(
-    own: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
 ) -> None:
-    own.pause()
+    own_postgresql.pause()
     began = time.monotonic()
     call = begin().run()
     assert time.monotonic() - began < TIMEOUT + START
@@ -91,10 +83,10 @@ def test_the_caller_hears_the_apology_in_time_while_postgresql_does_not_answer(
 
 
 def test_the_caller_hears_the_apology_if_postgresql_stops_answering_during_the_call(
-    own: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
 ) -> None:
     began = time.monotonic()
-    call = begin().run({b'ANSWER': own.pause})
+    call = begin().run({b'ANSWER': own_postgresql.pause})
     assert time.monotonic() - began < TIMEOUT + START
     assert call.asterisk.events == APOLOGY
     assert (call.asterisk.status, call.status) == ('FAILURE', 1)
@@ -102,13 +94,13 @@ def test_the_caller_hears_the_apology_if_postgresql_stops_answering_during_the_c
 
 
 def test_the_caller_hears_the_apology_while_postgresql_is_stopped(
-    own: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
 ) -> None:
-    own.stop()
+    own_postgresql.stop()
     try:
         call = begin().run()
     finally:
-        own.start()
+        own_postgresql.start()
     assert call.asterisk.events == APOLOGY
     assert (call.asterisk.status, call.status) == ('FAILURE', 1)
     assert 'Connection refused' in call.said

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +18,7 @@ from hitcounter.commands.main import main
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State
 from hitcounter.state.storage.database import open_as_stored, open_database
+from hitcounter.state.storage.postgresql.notes import note_filling
 from tests.support.patience import PATIENCE
 
 HITS = 20
@@ -136,10 +139,7 @@ KILLED = """
 import os, signal, sys
 from contextlib import closing
 from hitcounter.state.storage.database import address_of
-from hitcounter.state.storage.postgresql import primary
 from hitcounter.state.upkeep.copying import copy
-
-primary._NOTE_EVERY = 0  # as in a copy that takes long
 
 def reach(count):
     if count == int(sys.argv[3]):
@@ -164,3 +164,12 @@ def test_what_a_killed_copy_has_left_is_not_opened(file: str, target: str, tmp_p
     assert result.exit_code == 0, result.output
     assert exported(file, tmp_path) == exported(target, tmp_path)
     assert next_number(target) == HITS + 1
+
+
+def test_a_copy_on_postgresql_that_is_begun_again_is_not_taken_for_a_loss(file: str, postgresql_uri: str) -> None:
+    assert run('copy', file, postgresql_uri).exit_code == 0  # this machine has noted its last transaction
+    with closing(psycopg2.connect(postgresql_uri)) as session:
+        note_filling(session, is_filling=True)  # as if it had been killed at the very end
+    result = run('copy', file, postgresql_uri)
+    assert result.exit_code == 0, result.output
+    assert next_number(postgresql_uri) == HITS + 1

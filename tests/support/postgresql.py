@@ -73,7 +73,7 @@ def why_not() -> str | None:
     if programs() is None:
         return 'needs PostgreSQL: apt-get install postgresql'
     if os.geteuid() == 0 and not shutil.which('setpriv'):
-        return 'PostgreSQL does not run as root, and there is no setpriv (util-linux) to run it as another user'
+        return 'PostgreSQL refuses to run as root, and setpriv (util-linux), which runs it as another user, is missing'
     return None
 
 
@@ -431,6 +431,14 @@ def folder_for_postgresql() -> Iterator[Path]:
 @pytest.fixture(scope='session')
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL that the tests of this process share. A test that stops it or kills it makes one of its own."""
+    skip_without_postgresql()
+    with folder_for_postgresql() as folder, closing(PostgreSQL(folder)) as server:
+        yield server
+
+
+@pytest.fixture(scope='module')
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL that only the tests of this module use, which may stop it."""
     skip_without_postgresql()
     with folder_for_postgresql() as folder, closing(PostgreSQL(folder)) as server:
         yield server

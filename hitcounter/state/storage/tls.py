@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...errors import DatabaseRefused
 
-#: Seconds that a server may take to greet when it is asked why there is no connection.
+#: Seconds to wait for the greeting of a server when finding out why it cannot be reached.
 _GREETING_TIMEOUT = 2.0
 
 #: runzeo closes the connection and sends no alert.

@@ -126,15 +126,8 @@ class Promise(Job[R]):
 
     __slots__ = ('_claim', '_is_running', 'future', 'is_cancelled')
 
-    def __init__(
-        self,
-        function: Callable[..., R],
-        label: str,
-        arguments: tuple[Any, ...],
-        keywords: Mapping[str, Any],
-        seconds: float = UPDATE_TIMEOUT,
-    ) -> None:
-        super().__init__(function, label, arguments, keywords, seconds)
+    def __init__(self, *update: Any) -> None:  # as a Job's
+        super().__init__(*update)
         self.future: Future[R] = Future()
         self._claim = threading.Lock()  # of the one thread that resolves the future
         self._is_running = False

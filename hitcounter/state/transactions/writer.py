@@ -172,7 +172,7 @@ class Writer:
 
         If its time is over while the writer waits for the storage, the thread that watches the writer calls them.
         """
-        job = Promise(function, label, arguments, keywords, self._timeout)
+        job: Promise[R] = Promise(function, label, arguments, keywords, self._timeout)
         self._queued(job)
         if not self._thread.is_alive() and not job.future.done():
             raise StateClosed(NOT_HERE)

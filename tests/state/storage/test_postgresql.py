@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,14 @@ from hitcounter.errors import DatabaseRefused
 from hitcounter.state.storage.away import StorageAway, answering_within
 from hitcounter.state.storage.database import address_of, open_database
 from tests.support.patience import PATIENCE
-from tests.support.postgresql import PASSWORD, USER, PostgreSQL, folder_for_postgresql, skip_without_postgresql
+from tests.support.postgresql import (
+    PASSWORD,
+    USER,
+    PostgreSQL,
+    folder_for_postgresql,
+    skip_without_postgresql,
+    until,
+)
 
 #: Seconds within which a storage that may take one second is given up, on a busy machine too.
 BOUND = PATIENCE / 10
@@ -116,7 +123,7 @@ def test_how_history_is_kept_is_taken_from_the_database(postgresql_uri: str) -> 
 
 @pytest.mark.parametrize(
     ('options', 'said'),
-    [('?colour=red', "no option 'colour'"), ('?keep_history=maybe', "keep_history='maybe' is not 0 or 1")],
+    [('?colour=red', "'colour' is not an option"), ('?keep_history=maybe', "keep_history='maybe' is not 0 or 1")],
 )
 def test_a_wrong_option_is_refused_without_the_password(postgresql_uri: str, options: str, said: str) -> None:
     with pytest.raises(DatabaseRefused, match=said) as refused:
@@ -205,15 +212,8 @@ def without_its_standby(postgresql: PostgreSQL, postgresql_uri: str) -> Iterator
 
 def _lose_the_standby(postgresql: PostgreSQL) -> None:
     postgresql.configure(synchronous_standby_names='nobody')
-    _until(lambda: postgresql.sql('show synchronous_standby_names') == [('nobody',)])
+    until(lambda: postgresql.sql('show synchronous_standby_names') == [('nobody',)], 'the setting is taken up')
     postgresql.end_sessions("backend_type = 'client backend'")  # new sessions know it from their first commit on
-
-
-def _until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _warm_up(database: Any) -> None:
@@ -250,9 +250,10 @@ def test_a_commit_whose_wait_was_cancelled_is_not_acknowledged(postgresql: Postg
 
         thread = threading.Thread(target=store)
         thread.start()
+        cancel = f'select pg_cancel_backend(pid) from ({_WAITING}) as waiting'
         for _ in range(2):
-            _until(lambda: postgresql.sql(f'select pg_cancel_backend(pid) from ({_WAITING}) as waiting'))
-        _until(lambda: postgresql.sql(_WAITING))
+            until(lambda: postgresql.sql(cancel), 'a wait is cancelled')
+        until(lambda: postgresql.sql(_WAITING), 'a commit waits')
         assert not stored.is_set()
         postgresql.configure(synchronous_standby_names='')
         thread.join(PATIENCE)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from hitcounter.errors import DatabaseInUse
 from hitcounter.state.storage.database import open_alone, open_database
 from tests.support.patience import PATIENCE
-from tests.support.postgresql import PostgreSQL
+from tests.support.postgresql import PostgreSQL, until
 
 pytest.importorskip('relstorage', reason='needs RelStorage: pip install hitcounter-agi[postgresql]')
 
@@ -57,13 +58,6 @@ def turn(database: Any) -> Iterator[Any]:
 
 def end_sessions(postgresql: PostgreSQL, name: str) -> None:
     assert postgresql.sql(f'select pg_terminate_backend(pid) from ({_SESSIONS}) members', database=name)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_one_after_the_other(database: Any) -> None:
@@ -122,7 +116,7 @@ def test_a_lost_session_is_replaced(
     with turn:
         pass
     assert 'the session that takes turns was lost' in caplog.text
-    until(lambda: postgresql.sql(_TURNS, database=postgresql_database))
+    until(lambda: postgresql.sql(_TURNS, database=postgresql_database), 'turns have a session again')
     assert len(database.members()) == 1
     caplog.clear()
     with turn:
@@ -186,8 +180,9 @@ def test_a_writer_whose_membership_alone_is_lost_becomes_a_member_again(
         membership = f"{_SESSIONS} and application_name not like 'turn of%'"
         ((lost,),) = postgresql.sql(membership, database=postgresql_database)
         postgresql.sql('select pg_terminate_backend(%s)', lost)
-        until(lambda: postgresql.sql(membership, database=postgresql_database) not in ([], [(lost,)]))
-        until(database.members)
+        found = partial(postgresql.sql, membership, database=postgresql_database)
+        until(lambda: found() not in ([], [(lost,)]), 'it is a member again')
+        until(database.members, 'it is a member again')
         with pytest.raises(DatabaseInUse):
             open_alone(postgresql_uri)
-    until(lambda: 'hitcounter-membership' not in [thread.name for thread in threading.enumerate()])
+    until(lambda: 'hitcounter-membership' not in [thread.name for thread in threading.enumerate()], 'the thread ends')

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +138,18 @@ class Asterisk:
     def extensions(self) -> Path:
         """Its dialplan, which it reads again at the command `dialplan reload`."""
         return self._run / 'extensions.conf'
+
+    @contextmanager
+    def with_dialplan(self, more: str) -> Iterator[int]:
+        """Have `more` in its dialplan within the block; gives where its log was before it read that."""
+        before, start = self.extensions.read_text('utf-8'), len(self.log)
+        self.extensions.write_text(f'{before}\n{more}', 'utf-8')
+        try:
+            self.cli('dialplan reload')
+            yield start
+        finally:
+            self.extensions.write_text(before, 'utf-8')
+            self.cli('dialplan reload')
 
     def cli(self, command: str) -> str:
         """What Asterisk answers to a command at its console."""

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from persistent.TimeStamp import TimeStamp
@@ -55,14 +56,15 @@ class PostgresDatabase(Database):
     is_packed_when_due = True
     known_stamps = (PackStamp,)
 
-    def __init__(self, db: Any, uri: str, server: str, dsn: str, keeps_history: bool, resources: ExitStack) -> None:
-        super().__init__(db, f'{public(uri)} ({server})', resources, is_remote=True)
+    def __init__(self, db: Any, uri: str, opened: '_Opened', dsn: str, resources: ExitStack) -> None:
+        super().__init__(db, f'{public(uri)} ({opened.server})', resources, is_remote=True)
         self._place = public(uri)
         #: What connects to it; it may hold a password.
         self.dsn = dsn
-        self.keeps_history = keeps_history
+        self.keeps_history = opened.history
+        self._connect = opened.connect
         self._is_alone = False
-        self._membership = resources.enter_context(closing(Membership(dsn, connect)))
+        self._membership = resources.enter_context(closing(Membership(dsn, self._connect)))
 
     @property
     def place(self) -> str:
@@ -88,19 +90,19 @@ class PostgresDatabase(Database):
         return 'current_object' if self.keeps_history else 'object_state'
 
     def _ask(self, question: str) -> Any:
-        with translating(), closing(connect(self.dsn)) as session, session.cursor() as cursor:
+        with translating(), closing(self._connect(self.dsn)) as session, session.cursor() as cursor:
             cursor.execute(question)
             return cursor.fetchone()[0]
 
     def members(self) -> list[dict[str, Any]]:
         """The processes that may change it, on all machines."""
-        with translating(), closing(connect(self.dsn)) as session:
+        with translating(), closing(self._connect(self.dsn)) as session:
             return [{'name': each.name, 'since': each.since.timestamp()} for each in members(session)]
 
     def keep_others_out(self) -> None:
         """Be the only process that may change it, until it is closed. Raises DatabaseInUse, which names the others."""
         with translating():
-            self._resources.enter_context(closing(join(self.dsn, connect, alone=True)))
+            self._resources.enter_context(closing(join(self.dsn, self._connect, alone=True)))
         self._is_alone = True
 
     def new_turn(self) -> Turn:
@@ -111,7 +113,7 @@ class PostgresDatabase(Database):
 
     def _session_for_turns(self) -> Any:
         self._membership.hold()
-        return connect(make_dsn(self.dsn, application_name=f'turn of {own_name()}'))
+        return self._connect(make_dsn(self.dsn, application_name=f'turn of {own_name()}'))
 
     def records(self) -> Iterator[tuple[bytes, bytes | Exception]]:
         position = None  # RelStorage's; it cannot go on behind an error
@@ -130,7 +132,7 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def packing(self) -> Iterator[bool]:
-        with translating(), closing(connect(self.dsn)) as session:
+        with translating(), closing(self._connect(self.dsn)) as session:
             session.autocommit = True  # or its snapshot would keep what the pack removes
             with session.cursor() as cursor:
                 cursor.execute('select pg_try_advisory_lock(%s, %s)', (LOCKS, PACKING))
@@ -142,7 +144,7 @@ class PostgresDatabase(Database):
         with answering_within(PACK_TIMEOUT):
             raise_refusal(self.db.storage.pack(until, referencesf))
         now = time.time()
-        with translating(), closing(connect(self.dsn)) as session:
+        with translating(), closing(self._connect(self.dsn)) as session:
             note(session, PackStamp(now, before, self.size, now - began))
 
 
@@ -161,7 +163,7 @@ def filling(uri: str) -> Iterator[Filling]:
         with _refusing(uri):
             opened = _to_be_filled(uri, settings, resources)
         yield Filling(opened.storage, lambda: _database(uri, settings, opened, ExitStack()))
-        with translating(), closing(connect(settings.dsn)) as session:
+        with translating(), closing(opened.connect(settings.dsn)) as session:
             note_filling(session, is_filling=False)
 
 
@@ -177,7 +179,7 @@ def _to_be_filled(uri: str, settings: Settings, resources: ExitStack) -> '_Opene
     with _making(settings.dsn, primaries := Primaries(settings.dsn)) as session:
         opened = _open_storage(uri, settings, session, primaries, read_only=False)
         resources.callback(opened.resources.close)
-        resources.enter_context(closing(join(settings.dsn, connect, alone=True)))
+        resources.enter_context(closing(join(settings.dsn, opened.connect, alone=True)))
         with session.cursor() as cursor:
             cursor.execute(STAMPS)
             was_filling = is_filling(cursor.fetchone()[0])
@@ -220,6 +222,8 @@ class _Opened(NamedTuple):
     storage: Storage
     server: str
     history: bool
+    #: Makes a session of its own; it refuses an old primary.
+    connect: Callable[[str], Any]
     resources: ExitStack
 
 
@@ -240,12 +244,12 @@ def _open_storage(uri: str, settings: Settings, session: Any, primaries: Primari
         adapter = Adapter(dsn=settings.dsn, options=options, primaries=primaries)
         resources.callback(primaries.note)
         storage = resources.enter_context(closing(Storage(adapter, create=not read_only, options=options)))
-        return _Opened(storage, server, history, resources.pop_all())
+        return _Opened(storage, server, history, partial(primaries.connected, connect=connect), resources.pop_all())
 
 
 def _database(uri: str, settings: Settings, opened: _Opened, resources: ExitStack) -> PostgresDatabase:
     db = resources.enter_context(closing(LookingDB(opened.storage, pool_size=POOL_SIZE, cache_size=10_000)))
-    return PostgresDatabase(db, uri, opened.server, settings.dsn, opened.history, resources)
+    return PostgresDatabase(db, uri, opened, settings.dsn, resources)
 
 
 def _refuse_half(uri: str, session: Any) -> None:

@@ -15,6 +15,8 @@ from persistent.TimeStamp import TimeStamp
 from psycopg2.extensions import make_dsn, parse_dsn
 from ZODB.utils import p64, u64
 
+from ....errors import DatabaseRefused
+
 logger = logging.getLogger(__name__)
 
 _TIMELINE = """
@@ -64,16 +66,19 @@ class Primaries:
             self.note()
 
     def emptied(self) -> None:
-        """Forget the last transaction: all of them are removed on purpose."""
-        self._seen[self._cluster] = self._seen.get(self._cluster, Seen())._replace(tid=0)
-        self.note()
+        """Forget the last transaction, also in the note: all of them are removed on purpose."""
+        with self._lock:
+            self._seen[self._cluster] = self._seen.get(self._cluster, Seen())._replace(tid=0)
+            self._write({**_read(self._note), **self._seen})
 
     def note(self) -> None:
         """Write down what was seen, and learn what other processes have written."""
         with self._lock:
             self._noted = time.monotonic()
             self._seen = _newest(_read(self._note), self._seen)
-            seen = dict(self._seen)
+            self._write(self._seen)
+
+    def _write(self, seen: dict[str, Seen]) -> None:
         try:
             _write(self._note, seen)
         except OSError as error:
@@ -139,7 +144,7 @@ class Primaries:
 
 
 def _last(cursor: Any) -> int:
-    """The id of the last transaction; 0 if there are no tables."""
+    """The id of the last transaction, or 0 if the tables do not exist."""
     cursor.execute(_TABLES)
     for table in filter(None, cursor.fetchone()):
         cursor.execute(_LAST.format(table))
@@ -166,7 +171,11 @@ def _note_of(dsn: str) -> Path:
     what = '\0'.join(given.get(name, '') for name in ('host', 'hostaddr', 'port', 'dbname', 'user'))
     folder = os.environ.get('STATE_DIRECTORY', '').partition(':')[0]
     at = Path(folder) if folder else Path(os.environ.get('XDG_STATE_HOME') or '~/.local/state') / 'hitcounter'
-    return at.expanduser() / f'postgresql-{hashlib.sha256(what.encode()).hexdigest()[:16]}.primary'
+    try:
+        at = at.expanduser()
+    except RuntimeError as error:  # this user has no home folder
+        raise DatabaseRefused('the note of the newest primary has no place: set STATE_DIRECTORY to a folder') from error
+    return at / f'postgresql-{hashlib.sha256(what.encode()).hexdigest()[:16]}.primary'
 
 
 def _read(note: Path) -> dict[str, Seen]:

@@ -121,7 +121,7 @@ def _parsed(rest: str, given: dict[str, str]) -> dict[str, str]:
         # libpq may repeat what it read, a password included: what it names as wrong is shown, in quotes, if an option
         named = re.search(r'query parameter: "(\w+)"', str(error))
         if named:
-            raise ValueError(f'there is no option {named[1]!r}: correct its name, or leave it out') from None
+            raise ValueError(f'{named[1]!r} is not an option of a URI: correct its name, or leave it out') from None
         raise ValueError(
             'libpq does not understand it: write postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE'
         ) from None
