@@ -24,16 +24,8 @@ def main(storage: Address, to: str) -> None:
     ended, nothing opens the copy: if it is interrupted, run it again. FROM stays as it is.
     """
     log.set_up('error')
-    progress = Progress('record', 'copied and compared')
-    reached = [0, 0]
-
-    def reach(count: int) -> None:
-        if count < reached[1]:  # it begins to compare
-            reached[0] += reached[1]
-        reached[1] = count
-        progress.reach(sum(reached))
-
+    progress = Progress('record', 'read')
     with closing(storage.open_alone()) as source, address_of(to).filling() as target:
-        copied = copy(source, target, reach)
+        copied = copy(source, target, progress.reach)
     progress.finish()
     click.echo(f'{count_of(copied.objects, "object")} copied and compared, in {copied.seconds:.1f} s')

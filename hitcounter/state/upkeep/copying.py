@@ -1,8 +1,8 @@
 """Copying all that a database stores to another kind of storage, and comparing the copy with the original."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from transaction.interfaces import TransactionError
@@ -29,24 +29,25 @@ class Copied(NamedTuple):
 def copy(source: Database, target: Filling, progress: Callable[[int], object]) -> Copied:
     """Copy all that `source` stores to `target`, then compare them object by object; no process may write to either.
 
-    The history is copied as well if both keep one. `progress` is called with how many records were copied so far, and
-    again from 1 on with how many objects were compared. Raises CopyFailed.
+    The history is copied as well if both keep one. `progress` is called with how many records of `source` were read so
+    far: some are read twice, to copy and to compare them. Raises CopyFailed.
     """
     began = time.monotonic()
+    read = itertools.count(1)
+
+    def reach() -> None:
+        progress(next(read))
+
     _refuse_damaged(source)
     try:
-        target.storage.copyTransactionsFrom(_Watched(source.db.storage, progress))
+        target.storage.copyTransactionsFrom(_Watched(source.db.storage, reach))
     except (POSError, OSError, TransactionError) as error:
         raise CopyFailed(f'{source.place} was not copied ({error}): remove the cause, and copy again') from error
     with target.open() as copied:
         _compare_history(source, copied)
-        count = 0
-        for count, oid in enumerate(_differing(source, copied), 1):
-            progress(count)
-            if oid is not None:
-                raise CopyFailed(f'object {oid:#x} of {source.place} is not in the copy as it was stored: copy again')
+        objects = _compare_objects(source, copied, reach)
         _compare_checks(source, copied)
-    return Copied(count, time.monotonic() - began)
+    return Copied(objects, time.monotonic() - began)
 
 
 def _refuse_damaged(source: Database) -> None:
@@ -56,12 +57,11 @@ def _refuse_damaged(source: Database) -> None:
 
 
 class _Watched:
-    """A storage that counts what is copied from it."""
+    """A storage that calls `reach` for each record that is copied from it, or transaction."""
 
-    def __init__(self, storage: Any, progress: Callable[[int], object]) -> None:
+    def __init__(self, storage: Any, reach: Callable[[], object]) -> None:
         self._copied = storage
-        self._progress = progress
-        self._count = 0
+        self._reach = reach
         directlyProvides(self, providedBy(storage))
 
     def __getattr__(self, name: str) -> Any:  # whatever else a copy asks for
@@ -80,13 +80,9 @@ class _Watched:
         self._reach()
         return found
 
-    def _reach(self) -> None:
-        self._count += 1
-        self._progress(self._count)
-
 
 def _compare_history(source: Database, copied: Database) -> None:
-    pairs = zip_longest(source.transactions(), copied.transactions())
+    pairs = itertools.zip_longest(source.transactions(), copied.transactions())
     for number, (one, other) in enumerate(pairs):
         if number == 0 and (one is None or other is None):  # one of them lists none
             return
@@ -99,10 +95,16 @@ def _said(found: Any) -> tuple[bytes, bytes, bytes]:
     return found.tid, found.user, found.description
 
 
-def _differing(source: Database, copied: Database) -> Iterator[int | None]:
-    """For each object, None, or its number if it is not the same in both."""
-    for one, other in zip_longest(_records(source), _records(copied)):
-        yield None if one == other else u64((one or other)[0])
+def _compare_objects(source: Database, copied: Database, reach: Callable[[], object]) -> int:
+    """How many objects there are; each is the same in both."""
+    count = 0
+    for one, other in itertools.zip_longest(_records(source), _records(copied)):
+        if one != other:
+            oid = u64((one or other)[0])
+            raise CopyFailed(f'object {oid:#x} of {source.place} is not in the copy as it was stored: copy again')
+        reach()
+        count += 1
+    return count
 
 
 def _records(database: Database) -> Iterator[tuple[bytes, bytes]]:

@@ -69,11 +69,6 @@ class Settings:
             _refuse_ignored(given['passfile'])
         return cls(make_dsn(**_with_limits({**DEFAULTS, **libpq})), keeps_history, options)
 
-    @property
-    def libpq(self) -> dict[str, str]:
-        """What libpq is to know, by its names."""
-        return dict(parse_dsn(self.dsn))
-
     def relstorage(self, keeps_history: bool, read_only: bool) -> Options:
         """The options of RelStorage for a database that was made so."""
         return Options(keep_history=keeps_history, read_only=read_only, **self.options)
