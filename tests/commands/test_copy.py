@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from click.testing import CliRunner
 
@@ -18,7 +17,6 @@ from hitcounter.commands.main import main
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State
 from hitcounter.state.storage.database import open_as_stored, open_database
-from hitcounter.state.storage.postgresql.notes import note_filling
 from tests.support.patience import PATIENCE
 
 HITS = 20
@@ -167,6 +165,10 @@ def test_what_a_killed_copy_has_left_is_not_opened(file: str, target: str, tmp_p
 
 
 def test_a_copy_on_postgresql_that_is_begun_again_is_not_taken_for_a_loss(file: str, postgresql_uri: str) -> None:
+    import psycopg2  # here, and the next, since a plain installation does not have them
+
+    from hitcounter.state.storage.postgresql.notes import note_filling
+
     assert run('copy', file, postgresql_uri).exit_code == 0  # this machine has noted its last transaction
     with closing(psycopg2.connect(postgresql_uri)) as session:
         note_filling(session, is_filling=True)  # as if it had been killed at the very end

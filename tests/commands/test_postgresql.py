@@ -22,6 +22,8 @@ from hitcounter.state.storage.stamps import PackStamp
 from hitcounter.state.upkeep.packing import pack_if_due
 from tests.support.postgresql import PostgreSQL
 
+pytest.importorskip('relstorage', reason='needs RelStorage: pip install hitcounter-agi[postgresql]')
+
 HITS = 5
 
 
