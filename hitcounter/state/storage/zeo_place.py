@@ -27,8 +27,8 @@ def refuse_plain(address: tuple[str, int]) -> None:
         raise DatabaseRefused(f'{host!r} has no address ({error.strerror}): check the name') from error
     for place in _away_from_here(str(entry[4][0]) for entry in found):
         raise DatabaseRefused(
-            f'{host!r} ({place}) is another machine, and the connection would have no TLS. Whoever reaches or imitates a ZEO '
-            f'server can run code here: give the server and this URI certificates '
+            f'{host!r} ({place}) is another machine, and the connection would have no TLS. Whoever reaches or imitates '
+            f'a ZEO server can run code here: give the server and this URI certificates '
             f'(?certificate=...&key=...&authenticate=...), or say insecure=1 if the network is protected otherwise'
         )
 
