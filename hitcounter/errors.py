@@ -69,6 +69,17 @@ class ImportRefused(HitcounterError):
     """A row is not a call, or does not continue its line's numbers; rows before it may have been imported."""
 
 
+# Lines and rounds: raised by hitcounter.lines.
+
+
+class RulesRefused(HitcounterError, ValueError):
+    """A rule, a window, a time zone or a setting of a line is wrong; nothing was stored."""
+
+
+class RoundRefused(HitcounterError):
+    """A round cannot be opened or closed as things are; nothing was stored."""
+
+
 # The database: raised by hitcounter.state.
 
 
