@@ -51,7 +51,14 @@ def connect(channel: Channel, *, parameters: Mapping[str, str] = MappingProxyTyp
     """A call in memory, on which the test itself gives the commands, and the simulated call that answers them."""
     asterisk = _LocalCall(channel)
     environment, rest = Environment.opening(asterisk.opening())
-    call = Call(environment, asterisk.wire, rest, parameters=parameters, line_limit=channel.line_limit)
+    call = Call(
+        environment,
+        asterisk.wire,
+        rest,
+        parameters=parameters,
+        line_limit=channel.line_limit,
+        arrived=channel.arrived,
+    )
     asterisk.wire.clear()  # of what is in `rest`
     return call, asterisk
 

@@ -4,6 +4,7 @@ import configparser
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_a_call_over_a_connection_is_the_same_call(fastagi):
     assert over_tcp.events == in_memory.events
     assert over_tcp.lines == in_memory.lines
     assert over_tcp.status == in_memory.status
+
+
+def test_a_call_in_memory_arrives_when_its_channel_says_or_else_now():
+    arrived = []
+    dial(Channel(arrived=86400.5), lambda call: arrived.append(call.arrived))
+    before = time.time()
+    dial(Channel(), lambda call: arrived.append(call.arrived))
+    assert arrived[0] == 86400.5
+    assert before <= arrived[1] <= time.time()
 
 
 @pytest.mark.parametrize('how', [HangUpTiming.DURING, HangUpTiming.CROSSING, HangUpTiming.AFTER])

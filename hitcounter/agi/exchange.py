@@ -39,11 +39,15 @@ class Exchange:
         line_limit: int = LINE_LIMIT,
         audio: Audio | None = None,
         keep_withheld: bool = False,
+        arrived: float | None = None,
     ) -> None:
         #: What Asterisk sent at the beginning. Nothing is masked, not even if the caller withholds the number.
         self.environment = environment
         #: True if the caller withholds number and name: then log, store and show neither.
         self.caller_withheld = not keep_withheld and environment.presentation is Presentation.PROHIBITED
+        #: When the server accepted its connection, or Asterisk started its process, in seconds since 1970, UTC. Compare
+        #: it with a deadline: a call that was in time loses nothing by waiting.
+        self.arrived = time.time() if arrived is None else arrived
         #: The caller's voice if Asterisk's EAGI runs the script; otherwise None.
         self.audio = audio
         #: The parameters of the script's path, decoded: `call.parameters['line']`.

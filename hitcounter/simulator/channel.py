@@ -60,7 +60,8 @@ class Channel:
     command has ended by then; None: half of the prompt that plays. `texts` are sent one by one, each when a command
     receives texts. `dead` makes it the channel of a script that extension `h` runs.
 
-    `line_limit` is 2047 for Asterisk 16.
+    `line_limit` is 2047 for Asterisk 16. `arrived` is when the call arrives, in seconds since 1970, UTC, for calls in
+    memory; None: now.
     """
 
     url: str = 'agi://127.0.0.1/hits'
@@ -89,6 +90,7 @@ class Channel:
     samples: Mapping[str, int] = field(default_factory=dict)
     dead: bool = False
     line_limit: int = MAX_LINE
+    arrived: float | None = None
 
     digits: str = ''
     keys: Mapping[int | str, str] = field(default_factory=dict)

@@ -18,11 +18,13 @@ LINGER_BYTES = 262_144
 class Connection:
     """Owned by the acceptor until the environment is complete, and then by one worker."""
 
-    __slots__ = ('_failed', '_left', '_opening', 'deadline', 'peer', 'socket')
+    __slots__ = ('_failed', '_left', '_opening', 'arrived', 'deadline', 'peer', 'socket')
 
     def __init__(self, accepted: socket.socket, peer: str, deadline: float) -> None:
         self.socket = accepted
         self.peer = peer
+        #: When it was accepted, in seconds since 1970, UTC.
+        self.arrived = time.time()
         #: When its environment must be complete, or, after it failed, when it is closed.
         self.deadline = deadline
         self._opening = EnvironmentBuffer(OF_SERVER)

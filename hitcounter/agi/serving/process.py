@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 _INPUT, _OUTPUT, _ERROR, _AUDIO = range(4)
 
+_STAT = '/proc/self/stat'
+
+#: The place of `starttime` among the fields of /proc/self/stat that follow the program's name (proc_pid_stat(5)).
+_START_TIME = 19
+
 
 @contextmanager
 def standard_stream() -> Iterator[StdioStream]:
@@ -71,6 +76,7 @@ def run(
                 deadline=started + call_timeout,
                 line_limit=line_limit,
                 keep_withheld=keep_withheld,
+                arrived=_process_started(),
                 audio=Audio(_AUDIO) if environment.get('agi_enhanced') == '1.0' else None,
             )
         except CallError as error:
@@ -83,6 +89,18 @@ def run(
             _fail(stream)
     log_end(call, script.path if script else None, ending, time.monotonic() - started)
     return ending.well
+
+
+def _process_started() -> float:
+    """When this process was started, in seconds since 1970, UTC, to 10 ms; now, where /proc does not say it."""
+    now = time.time()
+    try:
+        with open(_STAT, 'rb') as file:
+            after_name = file.read().rpartition(b')')[2].split()
+        since_boot = int(after_name[_START_TIME]) / os.sysconf('SC_CLK_TCK')
+    except (OSError, IndexError, ValueError):
+        return now
+    return now - max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
 
 
 @contextmanager

@@ -197,6 +197,7 @@ class Server:
             deadline=deadline,
             line_limit=self._line_limit,
             keep_withheld=self._keep_withheld,
+            arrived=connection.arrived,
         )
         return script, call
 

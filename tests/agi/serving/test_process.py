@@ -3,17 +3,25 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from hitcounter.agi import Call, Script
+from hitcounter.agi.serving import process
 from hitcounter.agi.serving.process import run
 from hitcounter.agi.stream import StdioStream
 from hitcounter.errors import ScriptError
 from hitcounter.simulator import Channel, SaidNumber, SimulatedCall
+
+#: Seconds by which the system may place the start of a process too early: it counts in these.
+CLOCK_TICK = 1 / os.sysconf('SC_CLK_TCK')
 
 
 @pytest.fixture
@@ -233,3 +241,25 @@ def as_for_a_process() -> bytes:
     """The environment without what it says to a server alone."""
     lines = Channel().environment_block().split(b'\n')
     return b'\n'.join(line for line in lines if not line.startswith(b'agi_network'))
+
+
+def test_a_call_arrived_when_its_process_was_started_however_long_that_takes_to_begin() -> None:
+    code = 'import time; from hitcounter.agi.serving import process; print(process._process_started(), time.time())'
+    before = time.time()
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) as started:
+        after = time.time()
+        assert started.stdout is not None
+        arrived, now = map(float, started.stdout.read().split())
+    assert before - CLOCK_TICK <= arrived <= after < now
+
+
+@pytest.mark.parametrize('said', [None, b'', b'7 (x) S 1', b'7 (a) b) S ' + b'x ' * 40])
+def test_where_nothing_says_when_the_process_was_started_a_call_arrives_when_it_begins(
+    said: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = tmp_path / 'stat'
+    if said is not None:
+        stat.write_bytes(said)
+    monkeypatch.setattr('hitcounter.agi.serving.process._STAT', str(stat))
+    before = time.time()
+    assert before <= process._process_started() <= time.time()

@@ -3,6 +3,9 @@
 import logging
 import re
 import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from hitcounter.agi import Call, Script, Server
 from hitcounter.agi.stream import FAILURE
 from hitcounter.errors import CommandRefused, Hangup, ListenError, UpdateFailed
 from hitcounter.simulator import Channel, HangUp, HangUpTiming, SaidNumber, place_call
+from tests.support.patience import PATIENCE
 from tests.support.serving import assert_serves, closes, say_one, serving
 
 
@@ -44,6 +48,27 @@ def test_a_script_has_its_parameters_query_and_arguments() -> None:
     finally:
         server.stop()
     assert heard == [({'line': 'a/b é'}, {'for': ('x', 'y'), 'now': ('',)}, ('1', ''))]
+
+
+def test_a_call_arrives_when_its_connection_is_accepted_however_long_it_waits_for_a_worker() -> None:
+    def hold(call: Call) -> None:
+        arrived.append(call.arrived)
+        begun.set()
+        assert go.wait(PATIENCE)
+
+    arrived: list[float] = []
+    begun, go = threading.Event(), threading.Event()
+    before = time.time()
+    with serving(hold, max_calls=1) as server, ThreadPoolExecutor() as callers:
+        first = callers.submit(place_call, server.address, Channel())
+        assert begun.wait(PATIENCE)
+        second = callers.submit(place_call, server.address, Channel())
+        while server._workers.next_deadline() is None:
+            pass
+        waiting = time.time()
+        go.set()
+        assert first.result(PATIENCE).status == second.result(PATIENCE).status == 'SUCCESS'
+    assert before <= arrived[0] <= arrived[1] <= waiting
 
 
 @pytest.mark.parametrize('path', ['nosuch', '..', '../hits', 'hits%2F', '%', '%FF', '%00%0A', 'hits//hits', 'é'])
