@@ -3,41 +3,15 @@
 Pure: nothing here reads a clock or a database. What decides is given, and what was decided is returned.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any, NamedTuple, get_args
 
-
-class Every(NamedTuple):
-    """`every 100`, `every 100 from 50`: callers 100, 200, ...; 50, 150, ..."""
-
-    step: int
-    start: int
-
-
-class At(NamedTuple):
-    """`at 9`: caller 9. `at 9,99` is two of these."""
-
-    number: int
-
-
-class First(NamedTuple):
-    """`first 5`: the first five callers who may win."""
-
-    count: int
-
-
-class FirstAfter(NamedTuple):
-    """`first after 20:00:00`: the first caller who may win and arrived at that moment, or later."""
-
-    #: In seconds since 1970, UTC.
-    moment: float
-
-
-class Last(NamedTuple):
-    """`last`: the last caller who may win, which is known once the round is final."""
-
-
-Term = Every | At | First | FirstAfter | Last
+from ..errors import RulesRefused
+from .terms import At, Every, First, FirstAfter, Last
+from .terms import Term as Term
 
 
 @dataclass(frozen=True)
@@ -84,5 +58,133 @@ class Progress(NamedTuple):
     winners: int = 0
     #: Indexes into `Rules.win` of terms whose milestone fell on a caller who may not win, for the next who may.
     owed: tuple[int, ...] = ()
-    #: For each term how often it was won.
+    #: For each term how often it was won; () if none was.
     won: tuple[int, ...] = ()
+
+
+def decide(
+    rules: Rules, progress: Progress, number: int | None, arrived: float, may_win: bool
+) -> tuple[tuple[Term, ...], Progress]:
+    """The terms that an entry wins by, () if it does not win, and the progress with it.
+
+    `number` is that of the entry in the round; a call without one cannot win. A milestone that falls on a caller who
+    may not win passes to the next who may. Whoever gets several at once has one win that names them all. `progress`
+    itself comes back if nothing has changed.
+    """
+    winners, owed, won = progress
+    if number is None or (rules.most_winners is not None and winners >= rules.most_winners):
+        return (), progress
+    met = [
+        index
+        for index, term in enumerate(rules.win)
+        if term.falls_on(number, arrived, may_win, won[index] if won else 0)
+    ]
+    if not met and not (owed and may_win):
+        return (), progress
+    indexes = tuple(sorted({*owed, *met}))
+    if not may_win:
+        return (), progress if indexes == owed else Progress(winners, indexes, won)
+    return _won(rules, progress, indexes, winners + 1)
+
+
+def decide_last(rules: Rules, progress: Progress, *, has_won: bool) -> tuple[tuple[Term, ...], Progress]:
+    """The terms `last` that the last entry that may win has won by, and the progress with it; for a final round.
+
+    `has_won` says whether that entry has won before: it then has one win still, by more terms.
+    """
+    if rules.most_winners is not None and progress.winners >= rules.most_winners:
+        return (), progress
+    indexes = tuple(
+        index
+        for index, term in enumerate(rules.win)
+        if isinstance(term, Last) and not (progress.won and progress.won[index])
+    )
+    if not indexes:
+        return (), progress
+    won, after = _won(rules, progress, indexes, progress.winners + (not has_won))
+    return won, after._replace(owed=progress.owed)
+
+
+def _won(rules: Rules, progress: Progress, indexes: tuple[int, ...], winners: int) -> tuple[tuple[Term, ...], Progress]:
+    counts = list(progress.won or [0] * len(rules.win))
+    for index in indexes:
+        counts[index] += 1
+    return tuple(rules.win[index] for index in indexes), Progress(winners, (), tuple(counts))
+
+
+def is_won_out(rules: Rules, progress: Progress) -> bool:
+    """Whether no further winner is possible."""
+    if rules.most_winners is not None and progress.winners >= rules.most_winners:
+        return True
+    won = progress.won or (0,) * len(rules.win)
+    return all(term.most_wins is not None and wins >= term.most_wins for term, wins in zip(rules.win, won, strict=True))
+
+
+def to_go(rules: Rules, progress: Progress, number: int) -> int | None:
+    """Calls from entry `number` to the next that wins by its number; None if there is none or the winning is over."""
+    if rules.most_winners is not None and progress.winners >= rules.most_winners:
+        return None
+    numbers = [found for term in rules.win if (found := term.next_after(number)) is not None]
+    if not numbers:
+        return None
+    nearest = min(numbers)
+    # Calls that are not counted have numbers, too, by `count_all`: then these may go further than the counted calls.
+    if rules.most_calls is not None and nearest > rules.most_calls and not rules.count_all:
+        return None
+    return nearest - number
+
+
+# The canonical text, in which rules are stored, and by whose hash they are published.
+
+_NAMES: dict[type[Term], str] = {Every: 'every', At: 'at', First: 'first', FirstAfter: 'first-after', Last: 'last'}
+_TERMS = {name: kind for kind, name in _NAMES.items()}
+_TYPES = {field.name: get_args(field.type) or (field.type,) for field in fields(Rules) if field.name != 'win'}
+
+
+def canonical(rules: Rules) -> str:
+    """The one text of these rules, JSON with all fields in order, from which `from_canonical` makes the same rules."""
+    plain = {name: _plain(getattr(rules, name), types) for name, types in _TYPES.items()}
+    plain['win'] = [[_NAMES[type(term)], *_values(term)] for term in rules.win]
+    try:
+        return json.dumps(plain, sort_keys=True, separators=(',', ':'), allow_nan=False)
+    except ValueError as error:
+        raise RulesRefused(f'the rules have a number that is not finite: {rules!r}') from error
+
+
+def _values(term: Term) -> list[object]:
+    return [_plain(getattr(term, field.name), (field.type,)) for field in fields(term)]
+
+
+def _plain(value: object, types: tuple[object, ...]) -> object:
+    """The value; seconds are floats always, or equal rules would have two texts."""
+    return float(value) if type(value) is int and float in types else value
+
+
+@lru_cache(maxsize=256)
+def from_canonical(text: str) -> Rules:
+    """The rules of which `canonical` made this text. Raises RulesRefused for any other text."""
+    try:
+        rules = _rules_of(json.loads(text))
+        is_exact = canonical(rules) == text
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise _not_canonical(text) from error
+    if not is_exact:
+        raise _not_canonical(text)
+    return rules
+
+
+def _rules_of(plain: dict[str, Any]) -> Rules:  # what JSON says, of any type
+    win = tuple(_TERMS[name](*values) for name, *values in plain.pop('win'))
+    for name, value in plain.items():
+        if type(value) not in _TYPES[name]:
+            raise TypeError(f'{name} is {value!r}')
+    return Rules(win=win, **plain)
+
+
+def _not_canonical(text: str) -> RulesRefused:
+    return RulesRefused(f'{text!r:.82} is not the canonical text of rules: restore it, or open a new round')
+
+
+def digest(rules: Rules) -> str:
+    """The SHA-256 of the canonical text, hexadecimal: what is published with the rules."""
+    return hashlib.sha256(canonical(rules).encode()).hexdigest()
