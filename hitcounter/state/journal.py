@@ -1,4 +1,7 @@
-"""A journal: records that are numbered from 1 on, without gaps, and never changed; the oldest may be forgotten."""
+"""A journal: records that are numbered from 1 on, without gaps.
+
+The oldest may be forgotten. A record is replaced only to erase what it says of somebody.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,7 +20,7 @@ Record = tuple[object, ...]
 
 
 class Journal(Persistent):
-    """An append-only sequence of tuples, the first of which has the number 1.
+    """A sequence of tuples to append to, the first of which has the number 1.
 
     An append writes one small object, not a bucket of a BTree: pieces are indexed only when the next one begins.
     Two transactions that append at the same time conflict, and so no number is given twice.
@@ -29,8 +32,7 @@ class Journal(Persistent):
 
     def append(self, record: Record) -> int:
         """Add `record`, made of plain immutable values, and return its number."""
-        if not isinstance(record, tuple):
-            raise TypeError(f'{record!r} is not a record: give a tuple of plain immutable values')
+        _check(record)
         if self._last.is_full:
             self._last = _Piece(len(self) + 1)
             self._pieces[self._last.first] = self._last
@@ -49,13 +51,8 @@ class Journal(Persistent):
 
     def __getitem__(self, number: int) -> Record:
         """The record `number`. Raises KeyError if there is none, or it is forgotten."""
-        if not 1 <= number <= len(self):
-            raise KeyError(number)
-        if number < self.first:
-            raise KeyError(f'record {number} is forgotten, as are all below {self.first}')
-        piece = self._pieces[self._pieces.maxKey(number)]
-        record: Record = piece[number - piece.first]
-        return record
+        piece = self._piece_of(number)
+        return piece[number - piece.first]
 
     def since(self, number: int) -> Iterator[tuple[int, Record]]:
         """The records from `number` on, each with its own number; they are read piece by piece."""
@@ -64,6 +61,16 @@ class Journal(Persistent):
             for index, record in enumerate(piece.records()):
                 if first + index >= number:
                     yield first + index, record
+
+    def replace(self, number: int, record: Record) -> None:
+        """Put `record` in the place of the record `number`. Raises KeyError as `journal[number]` does.
+
+        It is for erasing: what was read of a record otherwise stays true. The old one remains in the database's history
+        until a pack removes it.
+        """
+        _check(record)
+        piece = self._piece_of(number)
+        piece.replace(number - piece.first, record)
 
     def forget(self, number: int) -> None:
         """Forget the records below `number`; the others keep their numbers, and the next one gets the next."""
@@ -75,6 +82,14 @@ class Journal(Persistent):
                 rest = self._pieces[number] = _Piece(number, kept)
                 if piece is self._last:
                     self._last = rest
+
+    def _piece_of(self, number: int) -> '_Piece':
+        if not 1 <= number <= len(self):
+            raise KeyError(number)
+        if number < self.first:
+            raise KeyError(f'record {number} is forgotten, as are all below {self.first}')
+        piece: _Piece = self._pieces[self._pieces.maxKey(number)]
+        return piece
 
     def check(self) -> Iterator[str]:
         """What is wrong with it, each in a sentence."""
@@ -106,6 +121,11 @@ class _Piece(Persistent):
         self._records.append(record)
         self._p_changed = True  # ZODB does not see that a list has changed
 
+    def replace(self, index: int, record: Record) -> None:
+        self._v_size = self._size() + _size_of(record) - _size_of(self._records[index])
+        self._records[index] = record
+        self._p_changed = True
+
     def _size(self) -> int:
         try:
             return self._v_size
@@ -121,6 +141,11 @@ class _Piece(Persistent):
 
     def __getitem__(self, index: int) -> Record:
         return self._records[index]
+
+
+def _check(record: object) -> None:
+    if not isinstance(record, tuple):
+        raise TypeError(f'{record!r} is not a record: give a tuple of plain immutable values')
 
 
 def _size_of(record: Record) -> int:

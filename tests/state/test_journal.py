@@ -1,5 +1,7 @@
 """Journals and tallies."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,46 @@ def test_what_is_forgotten_is_gone_and_the_rest_keeps_its_numbers(count: int, be
     assert list(journal.check()) == []
 
 
+@given(st.integers(1, 4 * PIECE), st.lists(st.integers(1, 4 * PIECE), max_size=5), st.integers(1, 3 * PIECE))
+def test_a_record_that_is_replaced_keeps_its_number_and_the_others_stay(
+    count: int, replaced: list[int], below: int
+) -> None:
+    journal = Journal()
+    for number in range(1, count + 1):
+        journal.append((number, 'somebody'))
+    journal.forget(below)
+    for number in replaced:
+        if journal.first <= number <= count:
+            journal.replace(number, (number, None))
+        else:
+            with pytest.raises(KeyError):
+                journal.replace(number, (number, None))
+    first = journal.first
+    assert list(journal.since(1)) == [
+        (number, (number, None if number in replaced else 'somebody')) for number in range(first, count + 1)
+    ]
+    assert journal.append((count + 1, 'the next')) == count + 1
+    assert list(journal.check()) == []
+
+
+def test_a_record_is_replaced_on_disk(tmp_path: Path) -> None:
+    uri = f'file://{tmp_path}/journal.fs'
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
+        session.root['journal'] = journal = Journal()
+        for number in range(1, 2 * PIECE):
+            journal.append((number, 'x' * 100))
+        session.commit()
+        for number in (1, 2 * PIECE - 1):  # in the first piece and in the last one
+            journal.replace(number, ('y',))
+        session.commit()
+    with open_database(uri, share=True) as database, WriteConnection(database.db) as session:
+        journal = session.root['journal']
+        assert [journal[number] for number in (1, 2 * PIECE - 1)] == [('y',), ('y',)]
+        assert journal._last._size() == (PIECE - 2) * 100 + 1
+        journal.append(('z',))
+        assert len(journal._pieces) == 2
+
+
 def test_a_journal_that_lost_a_piece_says_so() -> None:
     journal = Journal()
     for number in range(3 * PIECE):
@@ -111,3 +153,7 @@ def test_what_is_no_tuple_is_no_record(record: object) -> None:
     with pytest.raises(TypeError, match='is not a record: give a tuple of plain immutable values'):
         journal.append(record)  # type: ignore[arg-type]  # that is the mistake
     assert len(journal) == 0
+    journal.append((1,))
+    with pytest.raises(TypeError, match='is not a record'):
+        journal.replace(1, record)  # type: ignore[arg-type]  # that is the mistake
+    assert journal[1] == (1,)
