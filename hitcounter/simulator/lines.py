@@ -13,6 +13,9 @@ _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord('\\')
 _ONE_READ: Final = 4096
 
+# Brackets, closing to opening.
+_CLOSED: Final = {')': '(', ']': '['}
+
 
 class LineReader:
     """The server's bytes, line by line as Asterisk reads them.
@@ -112,3 +115,38 @@ def parse_args(line: bytes) -> list[bytes]:
             words[-1].append(byte)
             between, escaped = False, False
     return [bytes(word) for word in words]
+
+
+def separate_args(text: str, delimiter: str, most: int) -> list[str]:
+    r"""The arguments of an application (`__ast_app_separate_args` in app.c).
+
+    Quotes and brackets group, a backslash makes the next character literal; the last of `most` is all that is left:
+
+    >>> separate_args(r'A=1,B="2,3",C=\(,D=(4,5)', ',', 99)
+    ['A=1', 'B=2,3', 'C=(', 'D=(4,5)']
+    >>> separate_args('A=b=c', '=', 2)
+    ['A', 'b=c']
+    """
+    if not text:
+        return []
+    found, depths = [''], dict.fromkeys('([', 0)
+    quoted = False
+    rest = iter(enumerate(text, 1))
+    for end, character in rest:
+        if character in depths:
+            depths[character] += 1
+        elif (opening := _CLOSED.get(character)) is not None:
+            depths[opening] = max(depths[opening] - 1, 0)
+        elif character == '"':
+            quoted = not quoted
+            continue
+        elif character == '\\':
+            found[-1] += next(rest, (0, ''))[1]
+            continue
+        elif character == delimiter and not quoted and not any(depths.values()):
+            if len(found) == most - 1:
+                return [*found, text[end:]]
+            found.append('')
+            continue
+        found[-1] += character
+    return found

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from hitcounter.agi import Call
 from hitcounter.agi.protocol.command import LINE_LIMIT, compose
-from hitcounter.errors import CommandRefused
+from hitcounter.errors import CommandRefused, Hangup
 from hitcounter.simulator import Channel, SimulatedCall
 from tests.support.asterisk.session import TakeCall
 from tests.support.asterisk.telephony import Asterisk
+from tests.support.patience import PATIENCE
 from tests.support.recordings import NULS
 
 SPECIAL = (
@@ -135,6 +136,34 @@ def test_an_application_gets_each_argument_whole_or_it_is_refused(call: Call, ex
         assert kept == [*map(encoded, texts), *[b'not set'] * (4 - len(texts))]
 
     for_each(st.lists(TEXT, min_size=1, max_size=3), arrive)
+
+
+@pytest.mark.parametrize('expansion', ['no', 'yes'])
+def test_variables_that_are_set_at_once_are_what_they_were_set_to(call: Call, expansion: str) -> None:
+    call.set_variable('AGIEXECFULL', expansion)
+
+    def come_back(values: dict[str, str]) -> None:
+        call.set_variables({**values, '_HEIR': 7, 'CALLERID(num)': 55})
+        assert all(encoded(call.get_variable(name)) == encoded(value) for name, value in values.items())
+        assert (call.get_variable('HEIR'), call.get_variable('CALLERID(num)')) == ('7', '55')
+
+    for_each(st.dictionaries(st.sampled_from(['ODD0', 'ODD1', 'ODD2']), TEXT), come_back)
+
+
+def test_a_hundred_variables_are_set_at_once_and_long_ones_too(call: Call) -> None:
+    values = {f'ODD{number}': f'value {number}' for number in range(100)} | {'LONG': 'é' * 4000, 'LONGER': 'x' * 8000}
+    call.set_variables(values)
+    assert {name: call.get_full_variable(name) for name in values} == values
+
+
+def test_variables_are_set_at_once_on_a_dead_channel_too(call: Call) -> None:
+    call.exec('Hangup')
+    assert call.wait_for_hangup(PATIENCE)
+    with pytest.raises(Hangup):
+        call.answer()
+    call.set_variables({'ODD': 'dead', 'EMPTY': '', 'COMMA': 'a,b', 'NUMBER': 7})
+    names = ('ODD', 'EMPTY', 'COMMA', 'NUMBER')
+    assert [call.get_variable(name) for name in names] == ['dead', '', 'a,b', '7']
 
 
 def test_a_subroutine_gets_each_argument_whole_or_it_is_refused(call: Call) -> None:

@@ -1,13 +1,26 @@
 """Commands for the dialplan: variables, Asterisk's database, applications, and where the dialplan continues."""
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
 from ...errors import CommandFailed, CommandRefused
 from ..exchange import COMMAND_TIMEOUT, Exchange
 from ..protocol.arguments import Argument, Seconds, a_text, join_arguments, plain, word
-from ..protocol.command import compose
+from ..protocol.command import compose, encoded
 from ..protocol.results import number_of
 
 #: Bytes at which GET VARIABLE cuts a value (`handle_getvariable` in res_agi.c).
 _VALUE_LIMIT = 1023
+
+#: What MSet does not take as it is in a value (`__ast_app_separate_args` in app.c), or Asterisk expands before where
+#: AGIEXECFULL is set, and what no command may contain.
+_READ_BY_MSET = re.compile(r'[,"\\()\[\]$\n\r\0]').search
+
+#: Variables that MSet sets at once (`pbx_builtin_setvar_multiple` in pbx_variables.c; newer versions set 99).
+_PAIRS = 24
+
+#: Bytes of the command's line beside those that are set.
+_AROUND_PAIRS = len('EXEC MSet ""\n')
 
 
 class DialplanCommands(Exchange):
@@ -20,6 +33,27 @@ class DialplanCommands(Exchange):
     def set_variable(self, name: str, value: str | int, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:
         """Set the channel variable or function `name` for the dialplan. Runs on a dead channel too."""
         self.command('SET VARIABLE', name, word(value), timeout=timeout)
+
+    def set_variables(self, values: Mapping[str, str | int], *, timeout: Seconds | None = COMMAND_TIMEOUT) -> None:
+        """Set each of these channel variables or functions, as `set_variable` does. Runs on a dead channel too.
+
+        One command sets up to 24 of them: `EXEC MSet`. Functions, and values that MSet would take apart, follow in
+        commands of their own. If one of them must not be sent, CommandRefused is raised and none is set.
+        """
+        pairs, others = [], {}
+        for name, value in values.items():
+            text = word(value)
+            if a_text(name).isidentifier() and not _READ_BY_MSET(text):
+                pairs.append(f'{name}={text}')
+            else:
+                others[name] = text
+        commands = [('EXEC', 'MSet', batch) for batch in _batches(pairs, self._line_limit - _AROUND_PAIRS)]
+        commands += [('SET VARIABLE', name, text) for name, text in others.items()]
+        if len(commands) > 1:
+            for command in commands:
+                compose(*command, limit=self._line_limit)
+        for command in commands:
+            self.command(*command, timeout=timeout)
 
     def get_variable(self, name: str, *, timeout: Seconds | None = COMMAND_TIMEOUT) -> str | None:
         """The value of the channel variable or function `name`; None if it is not set. Runs on a dead channel too.
@@ -150,3 +184,21 @@ class DialplanCommands(Exchange):
         self.set_context(context)
         self.set_extension(extension)
         self.set_priority(priority)
+
+
+def _batches(pairs: Sequence[str], room: int) -> Iterator[str]:
+    """The pairs `A=1`, joined by commas into few texts of at most `room` bytes, unless a single pair has more."""
+    if len(pairs) <= _PAIRS and 4 * len(text := ','.join(pairs)) <= room:  # as usual: a character has at most 4 bytes
+        yield from [text] if text else []
+        return
+    batch: list[str] = []
+    left = room
+    for pair in pairs:
+        size = len(encoded(pair)) + 1
+        if batch and (len(batch) == _PAIRS or size > left):
+            yield ','.join(batch)
+            batch, left = [], room
+        batch.append(pair)
+        left -= size
+    if batch:
+        yield ','.join(batch)

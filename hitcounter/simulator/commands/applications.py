@@ -6,9 +6,13 @@ from typing import Final
 
 from ..events import HungUp, Missing, Played, Pressed, Ran, SaidDigits, SaidNumber
 from ..leg import KEYPAD, RATE, CallLeg
+from ..lines import separate_args
 from ..surroundings import Application
 from .command import Outcome, as_c_int, code_of, minus_one, scan, silence
 from .saying import say
+
+#: Variables that MSet sets at once; the last one takes the rest (`pbx_builtin_setvar_multiple` in pbx_variables.c).
+_MOST_PAIRS: Final = 99
 
 
 def run_application(leg: CallLeg, name: str, options: str) -> Outcome:
@@ -41,6 +45,14 @@ def _app_fail(leg: CallLeg, options: str) -> Outcome:
 
 def _app_hang_up(leg: CallLeg, options: str) -> Outcome:
     return Outcome('-1', events=(HungUp(),), hangs_up=True)
+
+
+def _app_mset(leg: CallLeg, options: str) -> Outcome:
+    for pair in separate_args(options, ',', _MOST_PAIRS):
+        name, *values = separate_args(pair, '=', 2) or ['']
+        if values:
+            leg.set(name, *values)
+    return Outcome()
 
 
 def _app_nothing(leg: CallLeg, options: str) -> Outcome:
@@ -77,6 +89,7 @@ APPLICATIONS: Final[dict[str, Callable[[CallLeg, str], Outcome]]] = {
     'goto': _app_nothing,
     'hangup': _app_hang_up,
     'log': _app_nothing,
+    'mset': _app_mset,
     'noop': _app_nothing,
     'playback': _app_playback,
     'progress': _app_nothing,

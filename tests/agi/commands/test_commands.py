@@ -33,7 +33,11 @@ SUBJECTS = {
 def test_there_is_a_method_for_each_of_the_47_commands():
     methods = {name for family in FAMILIES for name in vars(family) if not name.startswith('_')}
     assert len(COMMANDS) == 47
-    assert methods == {name.lower().replace(' ', '_') for name in COMMANDS} | {'evaluate', 'continue_at'}
+    assert methods == {name.lower().replace(' ', '_') for name in COMMANDS} | {
+        'evaluate',
+        'continue_at',
+        'set_variables',
+    }
 
 
 def test_options_are_given_by_name():

@@ -4,8 +4,11 @@ from datetime import timedelta
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hitcounter.errors import CommandFailed, CommandRefused, Hangup, ProtocolError
+from hitcounter.testing import Channel, connect
 from tests.support.recordings import replay
 from tests.support.scripted_call import scripted
 
@@ -27,6 +30,66 @@ def test_variables():
         b'GET FULL VARIABLE ${nosuch}\n',
         b'GET FULL VARIABLE ${CHANNEL} No/such\n',
     ]
+
+
+def test_variables_are_set_by_one_command():
+    call, stream = scripted(b'200 result=0\n')
+    call.set_variables({'NUMBER': 7, 'LINE': 'wxyz é', 'EMPTY': '', '_TO_GO': '9=9'})
+    assert stream.sent == ['EXEC MSet "NUMBER=7,LINE=wxyz é,EMPTY=,_TO_GO=9=9"\n'.encode()]
+
+
+def test_no_variables_are_set_by_no_command():
+    call, stream = scripted()
+    call.set_variables({})
+    assert stream.sent == []
+
+
+@pytest.mark.parametrize('odd', [',', '"', '\\', '(', ')', '[', ']', '$'])
+def test_a_value_in_which_asterisk_would_read_more_takes_a_command_of_its_own(odd):
+    call, stream = scripted(b'200 result=0\n', b'200 result=1\n', b'200 result=1\n')
+    call.set_variables({'ODD': f'a{odd}b', 'A': 1, 'CALLERID(name)': 'Ada', 'B': 2})
+    assert stream.sent[0] == b'EXEC MSet A=1,B=2\n'
+    assert [line.split()[:3] for line in stream.sent[1:]] == [
+        [b'SET', b'VARIABLE', b'ODD'],
+        [b'SET', b'VARIABLE', b'CALLERID(name)'],
+    ]
+
+
+def test_variables_that_are_too_many_for_one_command_take_several():
+    call, stream = scripted(*[b'200 result=0\n'] * 3)
+    call.set_variables({f'V{number}': number for number in range(50)})
+    assert [line.count(b'=') for line in stream.sent] == [24, 24, 2]
+
+
+@pytest.mark.parametrize(
+    ('values', 'said'),
+    [
+        ({'A': 'two\nlines', 'B': 1}, 'contains a newline'),
+        ({'A': 'x' * 8192, 'B': 1}, 'shorten it'),
+        ({'A': 'half \ud800', 'B': 1}, 'half of a character'),
+        ({'A': 'a,b' * 4000, 'B': 1}, 'shorten it'),
+        ({'A': None, 'B': 1}, 'neither a text nor a number'),
+        ({'B': 1, 7: 'x'}, 'not a text'),
+        ({'B': 1, 'A\n': 'x'}, 'contains a newline'),
+    ],
+)
+def test_variables_of_which_one_must_not_be_sent_are_refused_before_any_is_set(values, said):
+    call, stream = scripted()
+    with pytest.raises(CommandRefused, match=said):
+        call.set_variables(values)
+    assert stream.sent == []
+
+
+VALUES = st.text(st.sampled_from('ab ,"\\()[]{}$&=;|\'é\t') | st.characters(exclude_characters='\n\r\0', codec='utf-8'))
+
+
+@given(st.dictionaries(st.from_regex(r'[A-Z]{1,3}[0-9]{0,3}', fullmatch=True), VALUES, max_size=120), st.booleans())
+def test_variables_that_are_set_at_once_are_what_they_were_set_to(values, is_expanding):
+    expanding = {'AGIEXECFULL': 'yes'} if is_expanding else {}
+    call, asterisk = connect(Channel(line_limit=2047, variables=expanding))
+    call.set_variables(values)
+    assert asterisk.variables == {**expanding, **values}
+    assert len(asterisk.lines) <= 1 + len(values)
 
 
 def test_evaluate():

@@ -19,6 +19,7 @@ from tests.support.scripted_call import scripted
         lambda call: call.get_variable('X', timeout=30),
         lambda call: call.evaluate('${X}', timeout=30),
         lambda call: call.set_variable('X', 'y', timeout=30),
+        lambda call: call.set_variables({'X': 'y'}, timeout=30),
     ],
 )
 def test_what_may_take_long_has_as_long_as_it_is_given(ask):
@@ -35,6 +36,7 @@ TIMED = {
     'get_full_variable': lambda call, time: call.get_full_variable('X', timeout=time),
     'get_variable': lambda call, time: call.get_variable('X', timeout=time),
     'set_variable': lambda call, time: call.set_variable('X', 'y', timeout=time),
+    'set_variables': lambda call, time: call.set_variables({'X': 'y'}, timeout=time),
     'control_stream_file': lambda call, time: call.control_stream_file('beep', skip=time, offset=time),
     'get_data': lambda call, time: call.get_data('beep', timeout=time),
     'get_option': lambda call, time: call.get_option('beep', '1', timeout=time),

@@ -31,7 +31,10 @@ def record(asterisk: Asterisk, commands: Sequence[str]) -> Iterator[str]:
             yield from _until(lines, lambda line: line == b'\n')
             for command in commands:
                 yield from _exchange(connection, lines, command)
-        yield '# server closed the connection'
+            connection.shutdown(socket.SHUT_WR)
+            yield '# server shut down its sending side'
+            yield from _until(lines, lambda line: False)
+            yield '# Asterisk closed the connection'
         caller.ends()
 
 
