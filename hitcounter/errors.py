@@ -41,6 +41,10 @@ class CommandFailed(CallError):
     is_programming_error = True
 
 
+class UrlRefused(CallError):
+    """The URL in the dialplan asks for something that the script does not know; nothing was done."""
+
+
 class ListenError(HitcounterError):
     """The server cannot listen on the address that it was given."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..errors import DatabaseRefused, HitcounterError
+from ..errors import DatabaseRefused, HitcounterError, RulesRefused
 from ..owners import other_owners
 from ..state.storage.database import Address, address_of
 from ..state.storage.owner import trust
@@ -39,6 +39,8 @@ class Command(Ending):
                 named = {name: address_of(uri) for name, uri in ctx.params['storage_of'].items()}
                 ctx.params['storage_of'] = self.prepare_others(named)
             return super().invoke(ctx)
+        except RulesRefused as error:
+            raise click.UsageError(str(error), ctx) from error
         except HitcounterError as error:
             for handler in logging.getLogger().handlers:
                 handler.flush()  # so that the error is the last line
@@ -66,6 +68,10 @@ class Command(Ending):
     def act(self, ctx: click.Context, path: str) -> None:
         """Become the user who may open the file at `path`. Raises ForeignDatabase."""
         act_as_owner(path)
+
+
+class Commands(Ending, click.Group):
+    """A command that has others."""
 
 
 class CommandOnTwo(Command):

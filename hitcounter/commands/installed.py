@@ -10,7 +10,6 @@ import click
 
 from ..agi.script import Scripts
 from ..errors import HitcounterError
-from ..hits import HitCounter
 from ..state import Component
 from ..state.model.component import in_order
 from . import entry_points, plugins
@@ -72,7 +71,7 @@ def installed() -> Installed:
     others = _loaded(SCRIPTS, lambda offer, _: plugins.script_of(offer, None), refusals)
     scripts = [*((None, script) for script in plugins.own_scripts(None)), *others]
     components: list[tuple[EntryPoint | None, type[Component]]] = [
-        (None, HitCounter),
+        *((None, component) for component in plugins.OWN_COMPONENTS),
         *_loaded(COMPONENTS, lambda offer, _: plugins.component_of(offer), refusals),
     ]
     commands = _loaded(entry_points.COMMANDS, lambda offer, found: command_of(offer, found, COMMANDS), refusals)

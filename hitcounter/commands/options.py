@@ -4,7 +4,6 @@ import ipaddress
 import math
 import os
 import pwd
-import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ import click
 from ..agi import check_sound_file
 from ..agi.protocol.command import LINE_LIMIT
 from ..agi.serving.server import MAX_CALLS, PORT
+from ..durations import parse_duration
 from ..errors import CommandRefused
 from .config import KEYS as KEYS
 from .config import PREFIX
@@ -24,8 +24,6 @@ from .config import config as config
 from .config import option as option
 
 F = TypeVar('F', bound=Callable[..., Any])
-
-_UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 
 
 class Address(click.ParamType[tuple[str, int]]):
@@ -83,10 +81,10 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r' *([0-9]{1,9}(?:\.[0-9]{1,9})?) *([smhdw]) *', str(value))
-        if found is None:
-            self.fail(f'{value!r} is not a duration: write a number and s, m, h, d or w, as in 12h or 90d', param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Network(click.ParamType[Any]):

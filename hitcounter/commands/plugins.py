@@ -3,9 +3,15 @@
 from importlib.metadata import EntryPoint
 
 from ..agi import Script
-from ..hits import HitCounter, tell_the_number
+from ..hits import HitCounter
+from ..lines.calling import Desk
+from ..lines.component import Lines
+from ..lines.script import serve_line
 from ..state import Component, State
 from .entry_points import COMPONENTS, SCRIPTS, load, offers, refusal
+
+#: The components of our own.
+OWN_COMPONENTS: tuple[type[Component], ...] = (HitCounter, Lines)
 
 
 def scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
@@ -17,14 +23,14 @@ def scripts(state: State | None, **settings: object) -> list[Script[..., object]
 
 
 def own_scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
-    """The script of the hit counter, under its path and under none, bound to `state` and `settings`."""
-    bound = tell_the_number.bind(state=state, **settings)
-    return [Script('', bound.function), bound]
+    """The script of the lines, under its path and two without a line in it, bound to `state` and `settings`."""
+    bound = serve_line.bind(desk=state and Desk(state), **settings)
+    return [Script('', bound.function), Script('hits', bound.function), bound]
 
 
 def components() -> list[type[Component]]:
-    """The hit counter and the components of other packages. Raises EntryPointError."""
-    return [HitCounter, *map(component_of, offers(COMPONENTS))]
+    """The hit counter, its lines, and the components of other packages. Raises EntryPointError."""
+    return [*OWN_COMPONENTS, *map(component_of, offers(COMPONENTS))]
 
 
 def script_of(offer: EntryPoint, state: State | None) -> Script[..., object]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 from ..errors import HitcounterError
-from ..state import Component, Database
+from ..state import Component, Database, State
 from ..state.shards import refuse_unknown
 from ..state.storage.database import Address
+from . import plugins
 
 
 @contextmanager
@@ -34,6 +36,19 @@ def opened(
             if _identity(address) not in others:
                 others[_identity(address)] = resources.enter_context(closing(open_address(address)))
         yield main, {name: others[_identity(address)] for name, address in storage_of.items()}
+
+
+@contextmanager
+def state_of(
+    storage: Address, storage_of: Mapping[str, Address], seconds: float, *, read_only: bool = False
+) -> Iterator[tuple[Database, State]]:
+    """The main database, and the state of all components, for a command; an update may take that many seconds."""
+    components = plugins.components()
+    with (
+        opened(storage, storage_of, components, partial(Address.open, read_only=read_only)) as (database, elsewhere),
+        closing(State(database, components, seconds, elsewhere=elsewhere, read_only=read_only)) as state,
+    ):
+        yield database, state
 
 
 def _same(one: Address, other: Address) -> bool:

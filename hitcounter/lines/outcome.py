@@ -42,3 +42,5 @@ class Outcome(NamedTuple):
     closes: float | None = None
     #: Whether the call came after the close of a round, and none is to come.
     is_late: bool = False
+    #: The number of the call on the line, over all rounds; None if it was not counted.
+    line_number: int | None = None

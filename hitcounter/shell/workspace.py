@@ -187,7 +187,7 @@ class Workspace:
             raise ReadOnly(READING)
         if self.is_changed:
             raise StateError('there are uncommitted changes: commit() or abort() them first')
-        described = undo(self.database, id, _user())
+        described = undo(self.database, id, login_name())
         self.session.refresh()
         return Answer(f'stored as {described!r}')
 
@@ -199,7 +199,7 @@ class Workspace:
     def _describe(self, session: WriteConnection, description: str) -> str:
         lines = (description or self.code).strip().splitlines() or ['']
         described = f'shell: {lines[0][:_DESCRIPTION]}'
-        session.describe(_user(), described)
+        session.describe(login_name(), described)
         return described
 
     def _open_state(self, components: list[type[Component]]) -> State:
@@ -235,7 +235,7 @@ class _LateState:
         return self._state
 
 
-def _user() -> str:
+def login_name() -> str:
     """The login name of the user, or the id of a user without a name."""
     try:
         return getpass.getuser()

@@ -1,0 +1,264 @@
+"""hitcounter round: the rounds of a line, opened by rules that are frozen then."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..counts import count_of
+from ..errors import LineRefused, RulesRefused
+from ..hits.bounds import check_line
+from ..lines.component import Lines, LineView
+from ..lines.instants import iso, show
+from ..lines.round import RoundView, Win
+from ..lines.rule_sentence import sentence
+from ..lines.rules import canonical, digest
+from ..lines.rules_table import KEYS, parse_rules
+from ..lines.settings import DEFAULT
+from ..shell.workspace import login_name
+from ..state import Database, State
+from ..state.storage.database import Address
+from ..state.upkeep.packing import check_clock
+from . import log, options, storages
+from .base import Command, Commands
+from .line import read_toml, sounds_of
+from .lines import name_of
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+#: Seconds by which this machine's clock may differ from that of the storage when a round opens.
+MOST_SKEW = 0.5
+
+_HELP = {
+    'win': 'Who wins: "every 100", "at 9,99", "first 5", "first after 20:00", "last", joined by "and".',
+    'from': 'When it begins; default: now.',
+    'until': 'When it closes; default: when it is closed by hand.',
+    'most-winners': 'After so many winners nobody else wins.',
+    'close-when-won': 'Close with the last possible winner.',
+    'most-calls': 'Count so many calls, and no more.',
+    'count-all': 'Give calls a number, too, that are not eligible.',
+    'once-per': '"caller": count one call of each caller, or as many as --limit says.',
+    'limit': 'How many calls of one caller are counted.',
+    'window': 'In which time that is: "round", or a sliding one such as 1d.',
+    'cooldown': 'How long a winner cannot win again.',
+    'winners-of': 'The group of lines that share their winners; default: the line alone.',
+    'withheld': 'Callers without a number: "count-no-win", "count" or "refuse".',
+    'forget': '"numbers": store keyed hashes in their place.',
+    'settle': 'How long after the close calls that came before it may still be counted; default: 30s.',
+    'time-zone': 'The time zone of all times; default: that of the line.',
+    'country': 'The country of national numbers; default: that of the line.',
+}
+_FLAGS = ('close-when-won', 'count-all')
+
+
+def _rules(command: F) -> F:
+    """An option for each rule."""
+    for key in reversed(KEYS):
+        name = 'rule_' + key.replace('-', '_')
+        attributes: dict[str, Any] = {'is_flag': True, 'default': None} if key in _FLAGS else {}
+        command = click.option(f'--{key}', name, help=_HELP[key], **attributes)(command)
+    return command
+
+
+@click.group(cls=Commands, epilog='Run "hitcounter round COMMAND --help" for details.')
+def main() -> None:
+    """Open, close and show the rounds of a line.
+
+    A round is one running of a contest or a vote. It counts from 1, by rules that cannot change while it runs.
+    """
+
+
+@main.command('open', cls=Command, epilog='Example: hitcounter round open contest --win "at 100" --until 22:15')
+@options.config
+@options.storage
+@options.storage_of
+@click.argument('line')
+@click.option(
+    '--rules', 'path', type=click.Path(path_type=Path), help='A TOML file with the rules; options win over it.'
+)
+@_rules
+def open_round(storage: Address, storage_of: dict[str, Address], line: str, path: Path | None, **given: Any) -> None:
+    """Open a round of LINE, and print its rules as one sentence, and their hash: that is what to publish."""
+    log.set_up('error')
+    try:
+        check_line(line)
+    except LineRefused as error:
+        raise RulesRefused(str(error)) from error
+    flags = {key: given['rule_' + key.replace('-', '_')] for key in KEYS}
+    table = {**({} if path is None else read_toml(path)), **{key: one for key, one in flags.items() if one is not None}}
+    parse_rules(table, DEFAULT, time.time())  # before anything is opened, or made
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (database, state):
+        _check_clocks(database)
+        view = state[Lines].views().get(line)
+        now = time.time()
+        rules = parse_rules(table, view.settings if view else DEFAULT, now)
+        number = state[Lines].open_round(line, canonical(rules), now, login_name(), secrets.token_bytes(32))
+        _warn(state[Lines].view(line))
+    click.echo(f'Round {number} of line {name_of(line)} is open.')
+    click.echo(sentence(rules, line))
+    click.echo(f'SHA-256 of the rules: {digest(rules)}')
+
+
+def _check_clocks(database: Database) -> None:
+    """Raise if the time that calls will have cannot be trusted."""
+    check_clock(database)
+    skew: float | None = getattr(database, 'clock_skew', lambda: None)()
+    if skew is not None and abs(skew) > MOST_SKEW:
+        raise RulesRefused(
+            f'the clock of this machine and that of {database.description} differ by {abs(skew):.1f} s, more than '
+            f'{MOST_SKEW} s: set both by NTP, then open the round'
+        )
+
+
+def _warn(view: LineView) -> None:
+    """Warn of sound files that may be missing, if the line has some of its own."""
+    if view.settings.say and (view.sounds is None or view.sounds.missing):
+        click.echo(f'Warning: sound files {sounds_of(view)}', err=True)
+
+
+@main.command('close', cls=Command, epilog='Example: hitcounter round close contest')
+@options.config
+@options.storage
+@options.storage_of
+@click.argument('line')
+def close_round(storage: Address, storage_of: dict[str, Address], line: str) -> None:
+    """Close the round of LINE that takes calls. Calls that came before are still counted, for --settle seconds."""
+    log.set_up('error')
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
+        view = state[Lines].close_round(line, time.time(), login_name())
+        wins = state[Lines].wins(line, view.number)
+    _show(view, wins, time.time())
+
+
+@main.command('show', cls=Command, epilog='Example: hitcounter round show contest --json')
+@options.config
+@options.storage
+@options.storage_of
+@click.argument('line')
+@click.option('--round', 'number', type=click.IntRange(1), help='The round; default: the last one.')
+@click.option('--callers', is_flag=True, help='Show the numbers of winners; default: their last three digits.')
+@click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object.')
+def show_round(
+    storage: Address, storage_of: dict[str, Address], line: str, number: int | None, callers: bool, as_json: bool
+) -> None:
+    """Show a round of LINE: its rules, how it stands, and who won."""
+    log.set_up('error')
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
+        view = _view(state, line, number)
+        wins = state[Lines].wins(line, view.number)
+    if as_json:
+        click.echo(json.dumps(_plain(view, wins, time.time(), callers=callers)))
+    else:
+        _show(view, wins, time.time(), callers=callers)
+
+
+def _view(state: State, line: str, number: int | None) -> RoundView:
+    views = state[Lines].rounds(line)
+    if not views:
+        raise RulesRefused(f'line {line!r} has had no round: open one with "hitcounter round open"')
+    if number is not None and number > len(views):
+        raise RulesRefused(f'line {line!r} has had {count_of(len(views), "round")}: there is no round {number}')
+    return views[-1 if number is None else number - 1]
+
+
+@main.command('list', cls=Command, epilog='Example: hitcounter round list')
+@options.config
+@options.storage
+@options.storage_of
+@click.argument('line', required=False)
+@click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object for each round.')
+def list_rounds(storage: Address, storage_of: dict[str, Address], line: str | None, as_json: bool) -> None:
+    """List the rounds of LINE, or of all lines."""
+    log.set_up('error')
+    now = time.time()
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
+        lines = [line] if line is not None else sorted(state[Lines].views())
+        views = [view for one in lines for view in state[Lines].rounds(one)]
+    for view in views:
+        if as_json:
+            click.echo(json.dumps(_plain(view, (), now)))
+        else:
+            click.echo(f'{name_of(view.line)}  round {view.number}  {_state(view, now)}  {_counts(view)}')
+    if not views and not as_json:
+        click.echo('There was no round yet.')
+
+
+def masked(identity: str | None, *, callers: bool = False) -> str:
+    """A caller as it may be shown: the last three digits, unless `callers`."""
+    if identity is None:
+        return 'not known'
+    return identity if callers else f'...{identity[-3:]}'
+
+
+def _plain(view: RoundView, wins: list[Win] | tuple[()], now: float, *, callers: bool = False) -> dict[str, Any]:
+    """A round for programs: times in ISO 8601, in the time zone of the round."""
+    zone = view.rules.zone
+    when = {name: None if value is None else iso(value, zone) for name, value in _times(view).items()}
+    return {
+        'line': view.line,
+        'round': view.number,
+        'state': view.state_at(now),
+        'result': standing(view),
+        **when,
+        'opened_by': view.opened_by,
+        'reason': view.reason,
+        'rules': sentence(view.rules, view.line),
+        'rules_sha256': view.digest,
+        'entries': view.entries,
+        'winners': view.won,
+        'turned_away': dict(view.turned_away),
+        'wins': [
+            {'number': win.number, 'arrived': iso(win.arrived, zone), 'terms': win.terms}
+            | {'caller': masked(win.identity, callers=callers)}
+            for win in wins
+        ],
+        'gaps': [[iso(since, zone), iso(until, zone)] for since, until in view.gaps],
+    }
+
+
+def _times(view: RoundView) -> Mapping[str, float | None]:
+    return {'opened': view.opened, 'begins': view.begins, 'ends': view.ends}
+
+
+def standing(view: RoundView) -> str:
+    """Whether the result of a round is 'provisional' or 'final'."""
+    return 'final' if view.is_final else 'provisional'
+
+
+def _show(view: RoundView, wins: list[Win], now: float, *, callers: bool = False) -> None:
+    for name, text in _rows(view, wins, now, callers=callers):
+        click.echo(f'{name:10} {text}')
+
+
+def _rows(view: RoundView, wins: list[Win], now: float, *, callers: bool) -> Iterator[tuple[str, str]]:
+    zone = view.rules.zone
+    yield 'line', name_of(view.line)
+    yield 'round', f'{view.number}, {_state(view, now)}'
+    yield 'rules', sentence(view.rules, view.line)
+    yield 'SHA-256', view.digest
+    yield 'opened', f'{show(view.opened, zone)}, by {view.opened_by}'
+    yield 'result', f'{standing(view)}: {_counts(view)}'
+    for win in wins:
+        yield 'won', f'{win.number} ({win.terms}), {show(win.arrived, zone)}, {masked(win.identity, callers=callers)}'
+    for since, until in view.gaps:
+        yield 'gap', f'no server ran from {show(since, zone)} until {show(until, zone)}'
+
+
+def _state(view: RoundView, now: float) -> str:
+    state, zone = view.state_at(now), view.rules.zone
+    if state == 'scheduled':
+        return f'scheduled from {show(view.begins, zone)}'
+    if view.ends is None:
+        return state
+    if state == 'open':
+        return f'open until {show(view.ends, zone)}'
+    return f'{state}, closed {show(view.ends, zone)}' + (f' ({view.reason})' if view.reason else '')
+
+
+def _counts(view: RoundView) -> str:
+    away = ''.join(f', {count:,} {result}' for result, count in sorted(view.turned_away.items()))
+    return f'{count_of(view.entries, "call")}, {count_of(view.won, "winner")}{away}'

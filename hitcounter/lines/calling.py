@@ -1,0 +1,99 @@
+"""A call on a line, decided: outside of the update what the plan says, in one update what the records say."""
+
+from typing import Any, NamedTuple
+
+from ..hits import Caller, HitCounter
+from ..state import Components, State
+from .component import Lines
+from .identity import keyed, normal_form
+from .outcome import Outcome, Result
+from .plan import Plans, Slot
+from .round import Entrant
+from .settings import DEFAULT, Settings
+
+
+class Visit(NamedTuple):
+    """One call on a line, as the script knows it."""
+
+    line: str
+    caller: Caller
+    #: When it arrived, in seconds since 1970, UTC.
+    arrived: float
+
+
+class Desk:
+    """Decides about the calls of all lines, for every thread.
+
+    It knows the plans of the lines as of some version of them. Each update sees whether that is still the version in
+    the database; if not, it changes nothing, and is made again by the new plans.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._plans = Plans(-1, {})  # swapped as a whole, by whichever thread finds that it is out of date
+
+    def settings(self, line: str) -> Settings:
+        """The settings of `line`, by the plans that were known last."""
+        plan = self._plans.lines.get(line)
+        return DEFAULT if plan is None else plan.settings
+
+    def decide(self, visit: Visit, max_lines: int = 0) -> Outcome:
+        """Count the call, or turn it away; what that led to is on disk.
+
+        Raises LineRefused for a new line that cannot be or is one too many, and otherwise as an update does.
+        """
+        while True:
+            plans = self._plans
+            outcome = self._by(plans, visit, max_lines)
+            if outcome is not None:
+                return outcome
+            self._plans = self._state[Lines].plans()
+
+    def _by(self, plans: Plans, visit: Visit, max_lines: int) -> Outcome | None:
+        """What is decided if `plans` are those of the database; None if they are not."""
+        plan = plans.lines.get(visit.line)
+        slot = plan and plan.slot_at(visit.arrived)
+        if slot:
+            decided = self._state.update(_enter, plans.version, visit.line, slot.number, _entrant(visit, slot))
+            return Outcome(Result(decided[0]), *decided[1:]) if decided else None
+        refusal = plan and plan.refusal_at(visit.arrived)
+        if refusal:
+            is_up_to_date = self._state.update(_turn_away, plans.version, visit, refusal)
+            return refusal if is_up_to_date else None
+        number = self._state.update(_count, plans.version, visit, 0 if plan else max_lines)
+        return Outcome(Result.COUNTED, number) if number else None
+
+
+# The updates. They return scalars, which is fast; None, 0 or False says that the plans are out of date.
+
+
+def _count(components: Components, version: int, visit: Visit, max_lines: int) -> int:
+    if components[Lines].version != version:
+        return 0
+    return components[HitCounter].hit(visit.line, visit.caller, max_lines)
+
+
+def _enter(components: Components, version: int, line: str, number: int, entrant: Entrant) -> tuple[Any, ...] | None:
+    lines = components[Lines]
+    if lines.version != version:
+        return None
+    result, *more = lines.enter(components[HitCounter], line, number, entrant)
+    return (result.value, *more)
+
+
+def _turn_away(components: Components, version: int, visit: Visit, refusal: Outcome) -> bool:
+    lines = components[Lines]
+    if lines.version != version:
+        return False
+    lines.turn_away(visit.line, refusal, visit.arrived)
+    return True
+
+
+def _entrant(visit: Visit, slot: Slot) -> Entrant:
+    """Who calls, as the rules of the round want to know it."""
+    caller = visit.caller
+    form = None if caller.withheld else normal_form(caller.caller_id, slot.rules.country)
+    if slot.rules.forget_numbers:
+        caller = Caller(None, None, caller.unique_id, caller.withheld)
+        form = form and keyed(slot.key, form)
+    return Entrant(caller, visit.arrived, form)

@@ -1,0 +1,292 @@
+"""A round: one running of a contest or vote on a line, with all its entries and wins."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from BTrees.Length import Length
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree
+from persistent import Persistent
+
+from ..hits import Caller, HitCounter
+from ..state import Journal
+from . import rules as deciding
+from .outcome import Outcome, Result
+from .plan import Slot
+from .rule_language import term_text
+from .rules import Progress, Rules
+from .terms import Term
+
+
+class Entrant(NamedTuple):
+    """Who calls, as far as the rules want to know it."""
+
+    caller: Caller
+    #: When the call arrived, in seconds since 1970, UTC.
+    arrived: float
+    #: The caller in one normal form, or its hash; None if the number is withheld.
+    identity: str | None = None
+
+
+class Win(NamedTuple):
+    """An entry that won."""
+
+    #: The entry, by its number in the round.
+    number: int
+    arrived: float
+    #: The caller's identity; None if the number is withheld or forgotten.
+    identity: str | None
+    #: The terms that it met, as text.
+    terms: str
+
+
+class Entry(NamedTuple):
+    """A call that was counted in a round."""
+
+    #: When it arrived, in seconds since 1970, UTC; never before the entry before it.
+    arrived: float
+    #: Its number on the line, over all rounds.
+    line_number: int
+    identity: str | None
+    #: Whether it could win.
+    may_win: bool
+
+
+class RoundView(NamedTuple):
+    """A round as it stands. Times are in seconds since 1970, UTC."""
+
+    line: str
+    number: int
+    rules: Rules
+    #: The SHA-256 of the rules.
+    digest: str
+    #: When it was opened, and by whom.
+    opened: float
+    opened_by: str
+    #: The window of arrivals, half open; `ends` is None as long as it has no end.
+    begins: float
+    ends: float | None
+    #: Why it ended: 'by hand, by anna', 'its time is over', 'won'; '' as long as it has no end of its own.
+    reason: str
+    #: Whether the result can no longer change.
+    is_final: bool
+    entries: int
+    #: How many of them won.
+    won: int
+    #: How many calls had each other result in this round.
+    turned_away: Mapping[str, int]
+    #: When no server ran during the round: from, until.
+    gaps: tuple[tuple[float, float], ...]
+
+    def state_at(self, now: float) -> str:
+        """'scheduled', 'open', 'closed' (calls that arrived before the close may still come) or 'final'."""
+        if self.is_final:
+            return 'final'
+        if now < self.begins:
+            return 'scheduled'
+        return 'open' if self.ends is None or now < self.ends else 'closed'
+
+
+class Round(Persistent):
+    """One running of a contest or vote on a line, with rules that cannot change."""
+
+    def __init__(self, number: int, rules: str, opened: float, by: str, key: bytes) -> None:
+        self.number = number
+        self.rules = rules  # the canonical text
+        self.key = key  # of the hashes that are stored in place of numbers; b'' if there are none
+        self.opened = opened
+        self.opened_by = by
+        parsed = deciding.from_canonical(rules)
+        self.begins = opened if parsed.opens is None else parsed.opens
+        self.ends = parsed.closes
+        self.reason = ''
+        self.is_final = False
+        self._progress: Any = tuple(Progress())
+        self.gaps: tuple[tuple[float, float], ...] = ()
+        self.entries = Journal()  # of Entry
+        self.wins = LOBTree()  # number of the entry: (arrival, identity, terms), in the order of Win
+        self.callers = OOBTree()  # identity: calls, or (calls, arrivals that were counted) if the window slides
+        self.turned_away = OOBTree()  # result: how many calls, a Length
+
+    def enter(self, counter: HitCounter, line: str, entrant: Entrant, barred: bool) -> Outcome:
+        """Decide about one call that arrived in time."""
+        rules = deciding.from_canonical(self.rules)
+        arrived = self._forward(entrant.arrived)
+        calls, is_repeat = self._visit(rules, entrant.identity, arrived)
+        result = self._admit(rules, entrant.identity, is_repeat=is_repeat, barred=barred)
+        if result is not Result.COUNTED:
+            self._note(result)
+            if not rules.count_all or result is Result.FULL:
+                return Outcome(result, caller_calls=calls, round=self.number, closes=self.ends)
+        may_win = result is Result.COUNTED and (entrant.identity is not None or rules.withheld == 'count')
+        line_number = counter.hit(line, entrant.caller)
+        number = self.entries.append((arrived, line_number, entrant.identity, may_win))
+        before = self.progress
+        met, progress = deciding.decide(rules, before, number, arrived, may_win)
+        if progress is not before:
+            self._progress = tuple(progress)
+        win = self._win(number, arrived, entrant.identity, met) if met else ''
+        return Outcome(
+            Result.WON if met else result,
+            number,
+            deciding.to_go(rules, progress, number),
+            win,
+            calls,
+            self.number,
+            closes=self.ends,
+            line_number=line_number,
+        )
+
+    def _forward(self, arrived: float) -> float:
+        """`arrived`, but never before the last entry."""
+        return max(arrived, self.last_arrival())
+
+    def _visit(self, rules: Rules, identity: str | None, arrived: float) -> tuple[int | None, bool]:
+        """Note a call of this caller; returns how many there were with this one, and whether it is one too many."""
+        if identity is None:
+            return None, False
+        known = self.callers.get(identity)
+        if rules.limit is None or rules.window is None:
+            calls = 1 if known is None else known + 1
+            self.callers[identity] = calls
+            return calls, rules.limit is not None and calls > rules.limit
+        calls, *counted = known or (0,)
+        recent = [moment for moment in counted if arrived - moment < rules.window]
+        is_repeat = len(recent) >= rules.limit
+        self.callers[identity] = (calls + 1, *recent, *(() if is_repeat else (arrived,)))
+        return calls + 1, is_repeat
+
+    def _admit(self, rules: Rules, identity: str | None, *, is_repeat: bool, barred: bool) -> Result:
+        if identity is None and rules.withheld == 'refuse':
+            return Result.WITHHELD
+        if barred:
+            return Result.BARRED
+        if is_repeat:
+            return Result.REPEAT
+        if rules.most_calls is not None and len(self.entries) >= rules.most_calls:
+            return Result.FULL
+        return Result.COUNTED
+
+    def _note(self, result: Result) -> None:
+        try:
+            self.turned_away[result.value].change(1)
+        except KeyError:
+            self.turned_away[result.value] = Length(1)
+
+    def _win(self, number: int, arrived: float, identity: str | None, met: tuple[Term, ...]) -> str:
+        """Add a win, or terms to a win; returns the terms as text."""
+        _, _, before = self.wins.get(number, (0, None, ''))
+        terms = ' and '.join([*filter(None, [before]), *map(term_text, met)])
+        self.wins[number] = (arrived, identity, terms)
+        return terms
+
+    def close(self, ends: float, reason: str) -> None:
+        """Take no call that arrived then or later."""
+        self.ends = ends
+        self.reason = reason
+
+    def finish(self) -> tuple[Win, ...]:
+        """Decide what only the end decides; after that the result does not change. Returns the wins that this added."""
+        self.is_final = True
+        last = next(self._who_may_win(), None)
+        if last is None:
+            return ()
+        number, entry = last
+        rules, progress = deciding.from_canonical(self.rules), self.progress
+        met, progress = deciding.decide_last(rules, progress, has_won=number in self.wins)
+        if not met:
+            return ()
+        self._progress = tuple(progress)
+        self._win(number, entry.arrived, entry.identity, met)
+        return (self.win(number),)
+
+    def _who_may_win(self) -> Iterator[tuple[int, Entry]]:
+        """The entries that may win, the last one first."""
+        for number in range(len(self.entries), self.entries.first - 1, -1):
+            entry = self.entry(number)
+            if entry.may_win:
+                yield number, entry
+
+    @property
+    def progress(self) -> Progress:
+        """What it remembers of its wins."""
+        return Progress(*self._progress)
+
+    def entry(self, number: int) -> Entry:
+        """That entry. Raises KeyError if there is none, or it is forgotten."""
+        record: Any = self.entries[number]
+        return Entry(*record)
+
+    def entries_on_record(self) -> Iterator[tuple[int, Entry]]:
+        """The entries that are not forgotten, each with its number."""
+        record: Any
+        for number, record in self.entries.since(1):
+            yield number, Entry(*record)
+
+    def win(self, number: int) -> Win:
+        """The win of that entry. Raises KeyError if it did not win."""
+        return Win(number, *self.wins[number])
+
+    @property
+    def slot(self) -> Slot:
+        """What a script needs to know of it."""
+        return Slot(self.number, deciding.from_canonical(self.rules), self.begins, self.ends, self.key)
+
+    def all_wins(self) -> list[Win]:
+        """The wins, in the order of their entries."""
+        return list(map(self.win, self.wins))
+
+    def is_due(self, now: float) -> bool:
+        """Whether its result is to be final."""
+        settle = deciding.from_canonical(self.rules).settle
+        return not self.is_final and self.ends is not None and now >= self.ends + settle
+
+    def view(self, line: str) -> RoundView:
+        rules = deciding.from_canonical(self.rules)
+        return RoundView(
+            line,
+            self.number,
+            rules,
+            deciding.digest(rules),
+            self.opened,
+            self.opened_by,
+            self.begins,
+            self.ends,
+            self.reason,
+            self.is_final,
+            len(self.entries),
+            len(self.wins),
+            {result: length() for result, length in self.turned_away.items()},
+            self.gaps,
+        )
+
+    def last_arrival(self) -> float:
+        """When the last entry on record arrived, in seconds since 1970, UTC; 0 if there is none."""
+        last = len(self.entries)
+        return self.entry(last).arrived if last >= self.entries.first else 0.0
+
+    def is_overdue(self, before: float) -> bool:
+        """Whether it ended before that time, and something about its callers is on record."""
+        ended = self.is_final and self.ends is not None and self.ends < before
+        return ended and (len(self.entries) >= self.entries.first or bool(self.callers))
+
+    def forget(self, most: int) -> int:
+        """Forget the first entries on record, at most `most`, and with the last one who called; returns how many."""
+        first, last = self.entries.first, len(self.entries)
+        upto = min(first + most, last + 1)
+        self.entries.forget(upto)
+        if upto > last:
+            self.callers = OOBTree()
+            self.key = b''
+            for number, (arrived, _, terms) in list(self.wins.items()):
+                self.wins[number] = (arrived, None, terms)
+        return max(upto - first, 0)
+
+    def check(self) -> Iterator[str]:
+        """What is wrong with it, each in a sentence."""
+        yield from self.entries.check()
+        for number in self.wins:
+            if not 1 <= number <= len(self.entries):
+                yield f'entry {number} won, but there are only {len(self.entries)}'
+        if len(self.wins) != self.progress.winners:
+            yield f'{len(self.wins)} entries won, but {self.progress.winners} were decided'
