@@ -14,6 +14,9 @@ from .terms import HIGHEST, At, Every, First, FirstAfter, Last, Term
 #: What may become of callers who withhold their number.
 WITHHELD = ('count-no-win', 'count', 'refuse')
 
+#: The first instant that no rule may name, in 2106: far enough, and within what dates can say in any time zone.
+_LATEST = 2**32
+
 #: Characters of the name of a group of lines.
 _LONGEST_GROUP = 80
 
@@ -31,7 +34,7 @@ def check(rules: Rules, now: float) -> None:
 
 
 def _numbers(rules: Rules) -> Iterator[str]:
-    counts = {'most winners': rules.most_winners, 'most calls': rules.most_calls, 'limit': rules.limit}
+    counts = {'most-winners': rules.most_winners, 'most-calls': rules.most_calls, 'limit': rules.limit}
     for name, count in counts.items():
         if count is not None and not (type(count) is int and 1 <= count <= HIGHEST):
             yield f'{name} is {count!r}: give a number from 1 to {HIGHEST:,}, or leave it out'
@@ -40,9 +43,11 @@ def _numbers(rules: Rules) -> Iterator[str]:
             yield f'{name} is {seconds!r}: give more than 0 and at most {HIGHEST:,} seconds, or leave it out'
     if not (_is_number(rules.settle) and 0 <= rules.settle <= HIGHEST):
         yield f'settle is {rules.settle!r}: give 0 to {HIGHEST:,} seconds'
-    for name, instant in {'opening': rules.opens, 'close': rules.closes}.items():
-        if instant is not None and not _is_number(instant):
-            yield f'the {name} is {instant!r}: give an instant in seconds since 1970'
+    instants = [('opening', rules.opens), ('close', rules.closes)]
+    instants += [("moment of 'first after'", term.moment) for term in rules.win if isinstance(term, FirstAfter)]
+    for name, instant in instants:
+        if instant is not None and not (_is_number(instant) and 0 <= instant < _LATEST):
+            yield f'the {name} is {instant!r}: give seconds since 1970, at most {_LATEST - 1:,}'
 
 
 def _is_number(value: float) -> bool:
@@ -52,7 +57,7 @@ def _is_number(value: float) -> bool:
 def _window(rules: Rules, now: float) -> Iterator[str]:
     opens, closes = rules.opens, rules.closes
     if closes is not None and closes <= now:
-        yield f'the close, {show(closes, rules.zone)}, is in the past: it is {show(now, rules.zone)}'
+        yield f'the close, {show(closes, rules.zone)}, is in the past: it is {show(now, rules.zone)}; give a later one'
     if opens is not None and closes is not None and closes <= opens:
         yield (
             f'the close, {show(closes, rules.zone)}, is not after the opening, {show(opens, rules.zone)}: '
@@ -66,7 +71,7 @@ def _window(rules: Rules, now: float) -> Iterator[str]:
 def _first_after(term: FirstAfter, rules: Rules, now: float) -> Iterator[str]:
     written = term_text(term, rules.zone)
     if term.moment < now:
-        yield f'{written!r} is in the past: it is {show(now, rules.zone)}'
+        yield f'{written!r} is in the past: it is {show(now, rules.zone)}; give a later one'
     if rules.opens is not None and term.moment < rules.opens:
         yield f'{written!r} is before the opening, {show(rules.opens, rules.zone)}: give a time within the window'
     if rules.closes is not None and term.moment >= rules.closes:
@@ -75,8 +80,8 @@ def _first_after(term: FirstAfter, rules: Rules, now: float) -> Iterator[str]:
 
 def _winning(rules: Rules) -> Iterator[str]:
     needing = {
-        'most winners': rules.most_winners is not None,
-        'close when won': rules.close_when_won,
+        'most-winners': rules.most_winners is not None,
+        'close-when-won': rules.close_when_won,
         'cooldown': rules.cooldown is not None,
     }
     for name, is_given in needing.items():
@@ -112,20 +117,18 @@ def _out_of_reach(term: Term, rules: Rules) -> Iterator[str]:
 
 def _never_won_out(rules: Rules) -> Iterator[str]:
     """That a round which is to close with its last winner never would."""
-    before_the_close = [term for term in rules.win if not isinstance(term, Last)]
-    most = (
-        math.inf
-        if any(term.most_wins is None for term in before_the_close)
-        else sum(term.most_wins or 0 for term in before_the_close)
-    )
-    if rules.most_winners is None and (most == math.inf or len(before_the_close) < len(rules.win)):
-        endless = next(term for term in rules.win if isinstance(term, Every | Last))
-        yield f'close when won needs an end of the winning, and {term_text(endless)!r} has none: give most winners'
-    elif rules.most_winners is not None and len(before_the_close) < len(rules.win) and most < rules.most_winners:
-        yield (
-            f"close when won would never close, since 'last' is won after the close, and the other terms have at most "
-            f'{count_of(int(most), "winner")}: give fewer most winners, or leave out close when won'
-        )
+    endless = next((term for term in rules.win if isinstance(term, Every | Last)), None)
+    if endless is None:
+        return
+    if rules.most_winners is None:
+        yield f'close-when-won needs an end of the winning, and {term_text(endless)!r} has none: give most-winners'
+    elif not any(isinstance(term, Every) for term in rules.win):
+        most = sum(term.most_wins or 0 for term in rules.win if not isinstance(term, Last))
+        if most < rules.most_winners:
+            yield (
+                f"close-when-won would never close, since 'last' is won after the close, and all else at most "
+                f'{count_of(most, "time")}: lower most-winners, or leave out close-when-won'
+            )
 
 
 def _callers(rules: Rules) -> Iterator[str]:

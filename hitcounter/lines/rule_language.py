@@ -73,11 +73,10 @@ class _Parser:
         return [*tokens, _Token('', len(self._text) + 1)]
 
     def refusal(self, at: int, what: str, advice: str) -> RulesRefused:
-        """The error about what begins at that character; of a long text it shows the part before it."""
-        text = self._text
-        if len(text) > _SHOWN:
-            begin = max(0, at - _SHOWN // 2)
-            text = f'{"..." if begin else ""}{text[begin : begin + _SHOWN]}...'
+        """The error about what begins at that character; of a long text it shows the part around it."""
+        begin = max(0, at - _SHOWN // 2) if len(self._text) > _SHOWN else 0
+        end = begin + _SHOWN
+        text = f'{"..." if begin else ""}{self._text[begin:end]}{"..." if end < len(self._text) else ""}'
         return RulesRefused(f'the rule {text!r} {what} at character {at}: {advice}')
 
     def terms(self) -> Iterator[tuple[Term, int]]:

@@ -65,9 +65,9 @@ def _callers(rules: Rules, line: str) -> Iterator[str]:
         within = '' if rules.window is None else f' in any period of {_duration(rules.window)}'
         yield f'each caller counts {often}{within}'
     yield {
-        'count-no-win': 'withheld numbers count and cannot win' + (f', {_PASSES}' if rules.win else ''),
+        'count-no-win': 'withheld numbers count' + (f' and cannot win, {_PASSES}' if rules.win else ''),
         'count': 'withheld numbers count, and each of their calls is of a new caller',
-        'refuse': 'withheld numbers do not count',
+        'refuse': 'withheld numbers are refused',
     }[rules.withheld]
     if rules.cooldown is not None:
         where = f'on any line of the group {rules.winners_of!r}' if rules.winners_of else f'on the line {line!r}'
