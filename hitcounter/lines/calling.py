@@ -19,6 +19,8 @@ class Visit(NamedTuple):
     caller: Caller
     #: When it arrived, in seconds since 1970, UTC.
     arrived: float
+    #: Who calls, if that is known otherwise than by the caller ID: the account that is logged in, say.
+    identity: str | None = None
 
 
 class Desk:
@@ -64,6 +66,24 @@ class Desk:
         return Outcome(Result.COUNTED, number) if number else None
 
 
+def decide(components: Components, visit: Visit, max_lines: int = 0) -> Outcome:
+    """Count the call, or turn it away, in an update that does more than that: for scripts of other packages.
+
+    If that update raises, the call is not counted either. Raises LineRefused as HitCounter.hit does. `Desk.decide` is
+    for scripts that have nothing to add: it looks at opening hours outside of the update.
+    """
+    lines, counter = components[Lines], components[HitCounter]
+    plan = lines.plan(visit.line)
+    slot = plan and plan.slot_at(visit.arrived)
+    if slot:
+        return lines.enter(counter, visit.line, slot.number, _entrant(visit, slot))
+    refusal = plan and plan.refusal_at(visit.arrived)
+    if refusal:
+        lines.turn_away(visit.line, refusal, visit.arrived)
+        return refusal
+    return Outcome(Result.COUNTED, counter.hit(visit.line, visit.caller, 0 if plan else max_lines))
+
+
 # The updates. They return scalars, which is fast; None, 0 or False says that the plans are out of date.
 
 
@@ -92,7 +112,9 @@ def _turn_away(components: Components, version: int, visit: Visit, refusal: Outc
 def _entrant(visit: Visit, slot: Slot) -> Entrant:
     """Who calls, as the rules of the round want to know it."""
     caller = visit.caller
-    form = None if caller.withheld else normal_form(caller.caller_id, slot.rules.country)
+    form = visit.identity
+    if form is None and not caller.withheld:
+        form = normal_form(caller.caller_id, slot.rules.country)
     if slot.rules.forget_numbers:
         caller = Caller(None, None, caller.unique_id, caller.withheld)
         form = form and keyed(slot.key, form)

@@ -113,6 +113,12 @@ class Lines(Component):
         return Plans(self.version, {line: self._plan(book) for line, book in self._lines.items()})
 
     @query
+    def plan(self, line: str) -> Plan | None:
+        """What a script needs to know of one line; None if it is not declared and has had no round."""
+        book = self._lines.get(line)
+        return None if book is None else self._plan(book)
+
+    @query
     def tallies(self, line: str) -> dict[str, dict[int, int]]:
         """How many calls each result turned away, by the second since 1970, UTC, at which a minute began."""
         book = self._lines.get(line)

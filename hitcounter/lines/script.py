@@ -51,7 +51,7 @@ def serve_line(call: Call, desk: Desk, prompts: Iterable[str] = PROMPTS, max_lin
     settings = desk.settings(line)
     call.result = outcome.number if outcome.result is Result.COUNTED else ' '.join(_words(outcome))
     call.set_variables(variables(line, outcome, is_again=is_again))
-    _announce(call, wish, settings, outcome, prompts)
+    announce(call, wish, settings, outcome, prompts)
 
 
 def wish_of(query: Mapping[str, tuple[str, ...]]) -> Wish:
@@ -80,6 +80,23 @@ def variables(line: str, outcome: Outcome, *, is_again: bool = False) -> dict[st
         'HITCOUNTER_AGAIN': int(is_again),
         'HITCOUNTER_CALLER_CALLS': _shown(outcome.caller_calls),
     }
+
+
+def announce(call: Call, wish: Wish, settings: Settings, outcome: Outcome, prompts: Iterable[str] = ()) -> None:
+    """Answer the call and play what its outcome has the line say, as far as `wish` wants that.
+
+    A set without announcements is not answered.
+    """
+    name = set_of(outcome)
+    items = items_for(name, outcome.round is not None, settings.say, prompts) if wish.say else ()
+    is_answered = wish.answer and (bool(items) or not wish.say) and name not in settings.before_answer
+    if is_answered:
+        call.answer()
+    if items:
+        if not is_answered:
+            open_early_media(call)
+        set_language(call, settings.language)
+        play(call, items, outcome, settings.zone, language=settings.language, line_number=outcome.line_number)
 
 
 def _shown(number: int | None) -> str | int:
@@ -112,18 +129,4 @@ def _apologise(call: Call, line: str, wish: Wish, settings: Settings, error: Sta
     if isinstance(error, OutcomeUnknown):
         told['HITCOUNTER_OUTCOME'] = 'unknown'  # another server may count the call twice
     call.set_variables(told)
-    _announce(call, wish, settings, outcome)
-
-
-def _announce(call: Call, wish: Wish, settings: Settings, outcome: Outcome, prompts: Iterable[str] = ()) -> None:
-    """Answer and play, as far as that is wanted. A set without announcements is not answered."""
-    name = set_of(outcome)
-    items = items_for(name, outcome.round is not None, settings.say, prompts) if wish.say else ()
-    is_answered = wish.answer and (bool(items) or not wish.say) and name not in settings.before_answer
-    if is_answered:
-        call.answer()
-    if items:
-        if not is_answered:
-            open_early_media(call)
-        set_language(call, settings.language)
-        play(call, items, outcome, settings.zone, language=settings.language, line_number=outcome.line_number)
+    announce(call, wish, settings, outcome)
