@@ -315,3 +315,16 @@ def test_an_instant_is_shown_in_local_time_and_in_utc(instant, zone, shown, writ
 @given(st.floats(86400, 4102444800), st.sampled_from(ZONES))
 def test_what_is_written_with_the_offset_reads_back_to_the_microsecond(instant, zone):
     assert abs(parse_instant(iso(instant, zone), 'UTC') - instant) <= 1e-6
+
+
+TEXT = st.text(max_size=40) | st.text('0123456789-:TZ+. ', max_size=40) | st.datetimes().map(str)
+
+
+@given(TEXT, st.sampled_from(ZONES))
+def test_any_text_is_read_or_refused_in_one_line(text, zone):
+    try:
+        instant = parse_instant(text, zone, day=1796497200.0)
+    except RulesRefused as refused:
+        assert str(refused).isprintable()  # noqa: PT017 both ends are right
+    else:
+        assert text.count(':') == 1 or parse_instant(iso(instant, zone), 'UTC') == instant
