@@ -27,6 +27,7 @@ from ..state.forgetting import can_forget, forget
 from ..state.storage.database import Address
 from ..state.storage.periodic import PeriodicTask
 from ..state.transactions.writer import CLOSE_GRACE
+from ..state.upkeep.clocks import ClockLog
 from ..state.upkeep.packing import check_clock, pack_if_due
 from . import log, options, plugins, storages
 from .advice import advised
@@ -42,7 +43,7 @@ _VITAL = (acceptor.NAME, running_calls.NAME, 'state writer', 'StorageServer(')
 #: and then all. A call has about thirty such objects.
 _COLLECTIONS = (5_000, 50, 100)
 
-#: Seconds between two checks whether there is something to pack or to forget.
+#: Seconds between two checks whether there is something to pack or to forget, or clocks differ.
 _LOOK = 60.0
 
 
@@ -139,9 +140,13 @@ def _upkeep(
     pack_keep: float,
     keep_calls: float | None,
 ) -> Iterator[None]:
-    """Pack the databases and forget calls in threads of their own, within the block."""
+    """Compare clocks, pack the databases and forget calls in threads of their own, within the block."""
     ending = threading.Event()
     with ExitStack() as threads:
+        for database in (database for database in databases if database.has_clock):
+            comparison = ClockLog(database)
+            comparison.compare()
+            threads.enter_context(closing(PeriodicTask('clock comparison', _LOOK, comparison.compare)))
         for database in databases:
             if pack_every and database.is_packed_when_due:
                 packing = partial(_pack, database, pack_every, pack_keep)

@@ -88,7 +88,8 @@ class PostgreSQL:
     """One PostgreSQL, running. Its files are in `folder`/`name`, its log beside them, its socket in `folder`.
 
     `settings` are those of postgresql.conf, `inside` is a command that runs another, such as `ip netns exec`,
-    and `listen` are the addresses it listens on. `host` is where others reach it.
+    and `listen` are the addresses it listens on. `host` is where others reach it. `under` is another such command, for
+    the server alone and as its user.
     """
 
     def __init__(
@@ -99,13 +100,22 @@ class PostgreSQL:
         settings: dict[str, str] = FAST,
         inside: tuple[str, ...] = (),
         host: str = '127.0.0.1',
+        under: tuple[str, ...] = (),
     ) -> None:
-        self._set_up(folder, name, settings, inside, host)
+        self._set_up(folder, name, settings, inside, host, under)
         self._make()
         self.start()
         self.sql(f"create role {USER} login password '{PASSWORD}'")
 
-    def _set_up(self, folder: Path, name: str, settings: dict[str, str], inside: tuple[str, ...], host: str) -> None:
+    def _set_up(
+        self,
+        folder: Path,
+        name: str,
+        settings: dict[str, str],
+        inside: tuple[str, ...],
+        host: str,
+        under: tuple[str, ...] = (),
+    ) -> None:
         self.folder, self.name, self.host = folder, name, host
         self.port = free_port()
         self.files = folder / name
@@ -117,7 +127,7 @@ class PostgreSQL:
             'unix_socket_directories': str(folder),
         }
         self.process: subprocess.Popen[bytes] | None = None
-        self._inside = inside
+        self._inside, self._under = inside, under
         self._programs = programs()
         assert self._programs
         if os.geteuid() == 0:
@@ -191,7 +201,7 @@ class PostgreSQL:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.configure()
-        command = [*self._inside, *as_user(), f'{self._programs}/postgres', '-D', str(self.files)]
+        command = [*self._inside, *as_user(), *self._under, f'{self._programs}/postgres', '-D', str(self.files)]
         with (self.folder / f'{self.name}.log').open('ab') as log:
             self.process = subprocess.Popen(
                 command,

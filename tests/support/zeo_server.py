@@ -44,11 +44,11 @@ def free_port() -> int:
 class RunningZEO:
     """A runzeo of its own process."""
 
-    def __init__(self, folder: Path, text: str, port: int) -> None:
+    def __init__(self, folder: Path, text: str, port: int, inside: tuple[str, ...] = ()) -> None:
         self.port = port
         (folder / 'zeo.conf').write_text(text)
         self.process = subprocess.Popen(
-            [sys.executable, '-c', 'from ZEO.runzeo import main; main()', '-C', str(folder / 'zeo.conf')],
+            [*inside, sys.executable, '-c', 'from ZEO.runzeo import main; main()', '-C', str(folder / 'zeo.conf')],
             cwd=folder,
             env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(TREE), *sys.path])},
             stdout=subprocess.DEVNULL,
@@ -81,13 +81,16 @@ class RunningZEO:
 
 
 @contextmanager
-def running_zeo(folder: Path, *, tls: bool = True) -> Iterator[RunningZEO]:
-    """Run the server of the page in `folder`, which has its certificates; without `tls`, without its <ssl> section."""
+def running_zeo(folder: Path, *, tls: bool = True, inside: tuple[str, ...] = ()) -> Iterator[RunningZEO]:
+    """Run the server of the page in `folder`, which has its certificates; without `tls`, without its <ssl> section.
+
+    The command `inside` runs it, if there is one.
+    """
     port = free_port()
     text = configuration(folder, port)
     if not tls:
         text = re.sub(r'<ssl>.*</ssl>', '', text, flags=re.DOTALL)
-    server = RunningZEO(folder, text, port)
+    server = RunningZEO(folder, text, port, inside)
     try:
         yield server
     finally:

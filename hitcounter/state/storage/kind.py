@@ -45,6 +45,8 @@ class Database:
     is_new = False
     #: Whether `pack_if_due` is to pack it; other storages are packed by their own means.
     is_packed_when_due = False
+    #: Whether it keeps a clock of its own, which `clock_skew` compares with this machine's.
+    has_clock = False
     #: What `stamp` knows of it.
     known_stamps: ClassVar[tuple[type[Stamp], ...]] = ()
 
@@ -141,6 +143,13 @@ class Database:
         Times are in seconds since 1970, UTC.
         """
         return None
+
+    def clock_skew(self) -> float | None:
+        """Seconds that this machine's clock is ahead of the storage's, negative if it is behind.
+
+        0.0 where the storage goes by this machine's clock; None if it cannot be measured. It takes a few round trips.
+        """
+        return None if self.is_remote else 0.0
 
     def stamp(self, kind: type[S]) -> S | None:
         """When something was last done to it; None if that is unknown."""

@@ -6,7 +6,7 @@ So a server that is not on this machine must be reached by TLS, unless the URI s
 
 import os
 import ssl
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,12 +14,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import zodburi
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
+from ZODB.Connection import TransactionMetaData
+from ZODB.POSException import ReadOnlyError
 from zodburi.datatypes import convert_int
 from zodburi.resolvers import client_storage_resolver
 
 from ...errors import DatabaseRefused
 from ..model.classes import LookingDB
-from .away import answering_within
+from .away import StorageAway, answering_within
+from .clocks import seconds_ahead
 from .kind import Database, for_threads
 from .resolved import ResolvedAddress
 from .sharing import always_fresh
@@ -31,6 +34,9 @@ from .zeo_waits import LONG_ANSWER_TIMEOUT, with_bounded_waits
 #: Seconds to wait for a server that is away, unless the URI says wait_timeout: within what a caller waits for a number.
 WAIT_TIMEOUT = 5
 
+#: Seconds that a server may take for each comparison of its clock: it gives the lock when others have committed.
+CLOCK_TIMEOUT = 5.0
+
 _PORT = 9991  # as in zodburi
 _TLS_OPTIONS = ('certificate', 'key', 'authenticate', 'server_hostname', 'check_hostname')
 
@@ -38,9 +44,47 @@ _TLS_OPTIONS = ('certificate', 'key', 'authenticate', 'server_hostname', 'check_
 class ZeoDatabase(Database):
     """An open database behind a ZEO server."""
 
+    has_clock = True
+
+    def clock_skew(self) -> float | None:
+        lock = _Lock(self.db.storage)
+        with answering_within(CLOCK_TIMEOUT), suppress(ReadOnlyError):
+            return seconds_ahead(lock.take, lock.taken_at)
+        return None
+
     def pack(self, until: float) -> None:
         with answering_within(LONG_ANSWER_TIMEOUT):
             super().pack(until)
+
+
+class _Lock:
+    """A server's lock for commits. When it was taken is all that a ZEO server says of its clock.
+
+    The transaction that takes it stores nothing.
+    """
+
+    def __init__(self, storage: ClientStorage) -> None:
+        self._storage = storage
+        self._nothing = TransactionMetaData()
+
+    def take(self) -> None:
+        """Wait until the server has given it to this process."""
+        self._storage.tpc_begin(self._nothing)
+        try:
+            self._storage.tpc_vote(self._nothing)
+        except BaseException:
+            self._storage.tpc_abort(self._nothing)
+            raise
+
+    def taken_at(self) -> float:
+        """When that was, by the server's clock; it is given back."""
+        try:
+            when = self._storage.server_status()['lock_time']
+        finally:
+            self._storage.tpc_abort(self._nothing)
+        if when is None:
+            raise StorageAway('the server was away while its clock was compared')
+        return float(when)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ZODB.utils import p64
 from ....errors import DatabaseRefused
 from ...model.classes import LookingDB
 from ..away import StorageAway, answering_within
+from ..clocks import seconds_ahead
 from ..kind import POOL_SIZE, Database, Filling, S, refused
 from ..sharing import raise_refusal
 from ..stamps import PackStamp
@@ -47,6 +48,8 @@ _SIZE = 'select pg_database_size(current_database())'
 
 _COUNT = 'select count(*) from {}'
 
+_CLOCK = 'select extract(epoch from clock_timestamp())'
+
 _FIRST = 'select min(tid) from {}'
 
 
@@ -54,6 +57,7 @@ class PostgresDatabase(Database):
     """A database on PostgreSQL."""
 
     is_packed_when_due = True
+    has_clock = True
     known_stamps = (PackStamp,)
 
     def __init__(self, db: Any, uri: str, opened: '_Opened', dsn: str, resources: ExitStack) -> None:
@@ -126,6 +130,10 @@ class PostgresDatabase(Database):
     def transactions(self, first: bytes | None = None, last: bytes | None = None) -> Generator[Any]:
         if self.keeps_history:  # what RelStorage lists otherwise has neither a description nor all objects
             yield from super().transactions(first, last)
+
+    def clock_skew(self) -> float | None:
+        with translating(), closing(self._connect(self.dsn)) as session, session.cursor() as cursor:
+            return seconds_ahead(lambda: cursor.execute(_CLOCK), lambda: float(cursor.fetchone()[0]))
 
     def stamp(self, kind: type[S]) -> S | None:
         return stored(self._ask(STAMPS), kind)
