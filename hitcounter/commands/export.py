@@ -1,10 +1,8 @@
 """hitcounter export and import: the records of calls as CSV or JSON lines."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -25,15 +23,12 @@ from ..hits.records import (
 from ..state import Component, ReadConnection, State
 from ..state.model.root import SCHEMAS
 from ..state.storage.database import Address
-from ..state.storage.disk import publish
-from ..state.storage.owner import name_of
 from . import log, options, plugins, storages
 from .base import Command
+from .output import STANDARD, as_whom, new_file
 from .progress import Progress
 
 F = TypeVar('F', bound=Callable[..., Any])
-
-_STANDARD = '-'
 
 
 def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> Format:
@@ -103,7 +98,7 @@ def main(
     with (
         closing(storage_of.get(name, storage).open(read_only=True)) as database,
         ReadConnection(database.db) as session,
-        _new(file) as output,
+        new_file(file) as output,
     ):
         _refuse_without_records(session.root, name, database.description)
         fields = (EARLIER if schema == 1 else FIELDS) if calls else None
@@ -160,55 +155,8 @@ def _refuse_without_records(root: Mapping[str, Any], name: str, description: str
 
 
 @contextmanager
-def _new(file: str) -> Iterator[BinaryIO]:
-    """A new file, for its owner alone; it gets its name once it is complete."""
-    if file == _STANDARD:
-        if sys.stdout is None:
-            raise HitcounterError('standard output is closed: name a file')
-        with _written('standard output'):
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        return
-    if os.path.lexists(file):
-        raise _taken(file)
-    with _written(repr(file)), _part_of(file) as output:
-        yield output
-
-
-@contextmanager
-def _part_of(file: str) -> Iterator[BinaryIO]:
-    """A new file beside `file`, with an unpredictable name; it gets its own name if the block succeeds."""
-    descriptor, part = tempfile.mkstemp('.part', f'{os.path.basename(file)}.', os.path.dirname(file) or os.curdir)
-    try:
-        with open(descriptor, 'wb') as output:
-            yield output
-        publish(part, file)
-    except FileExistsError as error:  # it was made meanwhile
-        raise _taken(file) from error
-    finally:
-        with suppress(FileNotFoundError):
-            os.remove(part)
-
-
-def _taken(file: str) -> HitcounterError:
-    return HitcounterError(f'{file!r} already exists: choose another name')
-
-
-@contextmanager
-def _written(what: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:  # its reader has closed it
-        raise
-    except OSError as error:
-        raise HitcounterError(
-            f'{what} cannot be written{_as_whom(error)} ({error.strerror}): choose another place'
-        ) from error
-
-
-@contextmanager
 def _old(file: str) -> Iterator[BinaryIO]:
-    if file == _STANDARD:
+    if file == STANDARD:
         if sys.stdin is None:
             raise HitcounterError('standard input is closed: name a file')
         yield sys.stdin.buffer
@@ -217,12 +165,7 @@ def _old(file: str) -> Iterator[BinaryIO]:
         input_ = open(file, 'rb')  # noqa: SIM115 -- what is read from it has errors of its own
     except OSError as error:
         raise HitcounterError(
-            f'{file!r} cannot be read{_as_whom(error)} ({error.strerror}): name another file'
+            f'{file!r} cannot be read{as_whom(error)} ({error.strerror}): name another file'
         ) from error
     with input_:
         yield input_
-
-
-def _as_whom(error: OSError) -> str:
-    """The user without permission, for a message: a command of root runs as the owner of the database."""
-    return f' by {name_of(os.geteuid())}' if isinstance(error, PermissionError) else ''

@@ -29,6 +29,7 @@ COMMANDS = {
     'move': Own('move', 'Move a component to another database.'),
     'pack': Own('pack', 'Make the database smaller.'),
     'plugins': Own('installed', 'List the scripts, components and commands that are installed.'),
+    'report': Own('report', 'Report the calls of a line, its rounds and who won them.'),
     'restore': Own('backup', 'Restore the database.', 'restore_main'),
     'round': Own('round', 'Open, close and show the rounds of a line.'),
     'serve': Own('serve', 'Serve calls.'),

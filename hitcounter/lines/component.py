@@ -185,6 +185,11 @@ class Lines(Component):
         return [entry for _, entry in self._round(line, number).entries_on_record()]
 
     @query
+    def entry(self, line: str, number: int, entry: int) -> Entry:
+        """One entry of a round. Raises KeyError if there is none, or it is forgotten."""
+        return self._round(line, number).entry(entry)
+
+    @query
     def wins(self, line: str, number: int) -> list[Win]:
         """The wins of a round, in the order of their entries."""
         return self._round(line, number).all_wins()

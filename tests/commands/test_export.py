@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hitcounter.commands.export import _new
+from hitcounter.commands.output import new_file
 from hitcounter.errors import HitcounterError
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.hits.records import AT_ONCE
@@ -123,7 +123,7 @@ def test_an_export_never_replaces_what_came_meanwhile(tmp_path: Path) -> None:
     file = tmp_path / 'calls.csv'
 
     export = ExitStack()
-    export.enter_context(_new(str(file))).write(b'ours')
+    export.enter_context(new_file(str(file))).write(b'ours')
     file.write_bytes(b'theirs')
     with pytest.raises(HitcounterError, match=r"calls.csv' already exists: choose another name"):
         export.close()

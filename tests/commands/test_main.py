@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from hitcounter.commands.main import main
 
 UPKEEP = [
-    'backup', 'copy', 'export', 'forget', 'import', 'migrate', 'move', 'pack', 'plugins', 'restore', 'status', 'verify',
+    'backup', 'copy', 'export', 'forget', 'import', 'lines', 'migrate', 'move', 'pack', 'plugins', 'report', 'restore',
+    'status', 'verify',
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', *UPKEEP])
+@pytest.mark.parametrize('command', ['serve', 'shell', 'call', 'agi', 'line', 'round', *UPKEEP])
 def test_each_command_is_there_and_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, '--help'])
 
@@ -37,7 +38,7 @@ def test_the_commands_are_listed(arguments: list[str]) -> None:
 
     assert 'Durable call counting for Asterisk.' in output
     listed = output.partition('Commands:\n')[2].partition('\n\n')[0].splitlines()
-    assert [line.split()[0] for line in listed] == sorted(['agi', 'call', 'serve', 'shell', *UPKEEP])
+    assert [line.split()[0] for line in listed] == sorted(['agi', 'call', 'line', 'round', 'serve', 'shell', *UPKEEP])
 
 
 def test_an_unknown_command_is_said() -> None:

@@ -1,0 +1,213 @@
+"""hitcounter report: the calls of a line in local time, its rounds and who won them."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import click
+
+from ..errors import ComponentError, RulesRefused
+from ..hits import HitCounter
+from ..lines import report_page, report_text
+from ..lines.component import Lines
+from ..lines.instants import check_zone
+from ..lines.intervals import LENGTHS, parse_bound
+from ..lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make, masked
+from ..lines.report_rows import TABLES, as_csv, as_json
+from ..lines.round import RoundView
+from ..lines.round import Win as StoredWin
+from ..lines.rule_sentence import sentence
+from ..state import Components, State
+from ..state.storage.database import Address
+from . import log, options, storages
+from .base import Command
+from .lines import name_of
+from .output import STANDARD, new_file
+
+#: The formats, each with the most intervals that it shows if there are longer ones; None shows any number.
+FORMATS = {'text': report_text.MOST, 'csv': None, 'json': None, 'html': report_page.MOST}
+
+#: Calls that one query reads.
+_AT_ONCE = 10_000
+
+#: Columns of a text that goes to a file or a pipe.
+_WIDTH = 80
+
+
+def _form(ctx: click.Context, _: click.Parameter, name: str | None) -> str:
+    """The format that was named, or the one that the file's name ends with, or else text."""
+    ending = str(ctx.params.get('output', '')).rpartition('.')[2]
+    return name or (ending if ending in FORMATS else 'text')
+
+
+@click.command(cls=Command, epilog='Example: hitcounter report contest --tz Europe/Berlin --output contest.html')
+@options.config
+@options.storage
+@options.storage_of
+@click.argument('line')
+@click.option('--round', 'number', type=click.IntRange(1), help='Only this round, from its beginning to its end.')
+@click.option('--by', type=click.Choice(list(LENGTHS)), help='Default: hour for up to three days, or else day.')
+@click.option('--tz', help='The time zone, as Europe/Berlin; default: that of the line, or else of this machine.')
+@click.option('--from', 'first', metavar='TIME', help='"2026-12-05" or "2026-12-05 20:00"; default: the first call.')
+@click.option('--until', 'last', metavar='TIME', help='The report ends before this time; default: after the last call.')
+@click.option('--callers', is_flag=True, help='Show the numbers of winners; default: their last three digits.')
+@click.option(
+    '--output',
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default=STANDARD,
+    show_default='standard output',
+    is_eager=True,
+    help='A new file.',
+)
+@click.option(
+    '--format',
+    'form',
+    type=click.Choice(list(FORMATS)),
+    callback=_form,
+    help='Default: from the extension of the file, or else text.',
+)
+@click.option('--table', type=click.Choice(TABLES), help='What CSV has a row for; default: the calls of each interval.')
+def main(
+    storage: Address,
+    storage_of: dict[str, Address],
+    line: str,
+    number: int | None,
+    by: str | None,
+    tz: str | None,
+    first: str | None,
+    last: str | None,
+    callers: bool,
+    output: str,
+    form: str,
+    table: str | None,
+) -> None:
+    """Report how often LINE was called by the hour, day or month, who was turned away, and who won its rounds."""
+    log.set_up('error')
+    if table is not None and form != 'csv':
+        raise click.UsageError(f'--table is for CSV, which has one table in a file, and not for {form}')
+    zone = None if tz is None else check_zone(tz)
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
+        known = state.query(_known, line, time.time(), callers)
+        zone = zone or (check_zone(known.zone) if known.zone else _of_machine())
+        start, end = (None if bound is None else parse_bound(bound, zone) for bound in (first, last))
+        calls = Calls(known.hours, _times(state, line, known.calls), known.minutes)
+        report = make(line, zone, known.time, calls, known.rounds, Wish(start, end, by, number, FORMATS[form]))
+    with new_file(output) as file:
+        file.write(_written(report, form, table, output))
+
+
+class _Known(NamedTuple):
+    """What the database says of a line, all at one moment."""
+
+    time: float
+    #: The time zone that was declared, or ''.
+    zone: str
+    calls: int
+    hours: dict[int, int]
+    minutes: dict[str, dict[int, int]]
+    rounds: tuple[Round, ...]
+
+
+def _known(components: Components, line: str, now: float, callers: bool) -> _Known:
+    counter = components[HitCounter]
+    try:
+        lines: Lines | None = components[Lines]
+    except ComponentError:  # the database is as an earlier version left it
+        lines = None
+    view = lines.views().get(line) if lines else None
+    if view is None and line not in counter.lines():
+        raise RulesRefused(f'line {name_of(line)} was never called or declared: see "hitcounter lines"')
+    turned_away = lines.tallies(line) if lines else {}
+    return _Known(
+        now,
+        view.settings.zone if view and view.is_declared else '',
+        counter.count(line),
+        counter.hours(line),
+        {result.lower(): minutes for result, minutes in turned_away.items()},
+        tuple(_round(counter, lines, view, now, callers) for view in lines.rounds(line)) if lines else (),
+    )
+
+
+def _round(counter: HitCounter, lines: Lines, view: RoundView, now: float, callers: bool) -> Round:
+    turned_away = {result.lower(): count for result, count in view.turned_away.items()}
+    return Round(
+        view.number,
+        view.state_at(now),
+        FINAL if view.is_final else PROVISIONAL,
+        view.begins,
+        view.ends,
+        sentence(view.rules, view.line),
+        view.digest,
+        {'counted': view.entries, **{kind: turned_away[kind] for kind in KINDS if kind in turned_away}},
+        tuple(_win(lines, view, win, callers) for win in lines.wins(view.line, view.number)),
+        tuple(Gap(*gap) for gap in view.gaps),
+    )
+
+
+def _win(lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
+    try:
+        entry = lines.entry(view.line, view.number, win.number)
+    except KeyError:  # it is forgotten
+        return Win(win.number, None, win.arrived, win.terms)
+    number = None if view.rules.forget_numbers else win.identity
+    return Win(
+        win.number,
+        entry.line_number,
+        win.arrived,
+        win.terms,
+        number if callers else masked(number),
+        entry.identity is None,
+    )
+
+
+def _times(state: State, line: str, count: int) -> Iterator[float]:
+    """When the first `count` calls of a line were counted, except those that are forgotten; read when due."""
+    following = 1
+    while following <= count:
+        found, following = state.query(_some_times, line, following, count)
+        yield from found
+
+
+def _some_times(components: Components, line: str, number: int, count: int) -> tuple[list[float], int]:
+    """When some calls from `number` on were counted, and the number to go on with."""
+    times: list[float] = []
+    for hit in components[HitCounter].since(line, number):
+        if hit.number > count or len(times) == _AT_ONCE:
+            return times, hit.number
+        times.append(hit.time)
+    return times, count + 1
+
+
+def _of_machine() -> ZoneInfo:
+    """The time zone that this machine is set to; UTC if that has no name."""
+    link = os.path.realpath('/etc/localtime').rpartition('/zoneinfo/')[2]
+    for name in (os.environ.get('TZ', '').removeprefix(':'), link):
+        with suppress(RulesRefused):
+            return check_zone(name)
+    return check_zone('UTC')
+
+
+def _written(report: Report, form: str, table: str | None, output: str) -> bytes:
+    if form == 'csv':
+        return as_csv(report, table or TABLES[0]).encode('utf-8', 'surrogateescape')
+    if form == 'json':
+        return as_json(report).encode('ascii')
+    if form == 'html':
+        return report_page.as_page(report).encode()
+    is_terminal = output == STANDARD and sys.stdout.isatty()
+    width = shutil.get_terminal_size((_WIDTH, 0)).columns if is_terminal else _WIDTH
+    encoding = _encoding() if output == STANDARD else 'utf-8'
+    ticks = report_text.BLOCKS if encoding == 'utf-8' else report_text.ASCII
+    return report_text.as_text(report, width, ticks).encode(encoding, 'backslashreplace')
+
+
+def _encoding() -> str:
+    """What standard output can show. In the locale C, Python writes UTF-8, whatever the terminal shows."""
+    if os.environ.get('LC_ALL') in ('C', 'POSIX'):
+        return 'ascii'
+    return sys.stdout.encoding.lower()
