@@ -7,7 +7,6 @@ import pwd
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -241,17 +240,12 @@ pack_every = option(
 pack_keep = option('--pack-keep', type=Duration(), default='7d', help='How much history a pack keeps.')
 
 
-_keep_calls = partial(
-    option,
+keep_calls = option(
     '--keep-calls',
     type=Duration(),
     show_default=False,
     help='How long to keep who called; numbers and counts stay for ever.',
 )
-
-keep_calls = _keep_calls()
-
-required_keep_calls = _keep_calls(required=True)
 
 max_calls = option('--max-calls', type=click.IntRange(1), default=MAX_CALLS, help='The most calls at the same time.')
 

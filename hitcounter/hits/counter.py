@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
-from typing import cast
+from typing import Any, cast
 
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
@@ -14,8 +14,11 @@ from ..counts import count_of
 from ..errors import LineRefused
 from ..state import Component, Journal, State, Tally, forgetting, migration, query, update
 from .bounds import check_line
-from .hit import Caller, Hit, fields_of
+from .hit import ERASED, Caller, Hit, fields_of
 from .times import hour_of
+
+#: Calls that one update erases, which takes 13 ms: each may be in an object of its own.
+_AT_ONCE = 200
 
 
 class HitCounter(Component):
@@ -78,6 +81,26 @@ class HitCounter(Component):
 
     def overdue(self, before: float) -> Iterator[str | None]:
         return (line if counted.began_before(before) else None for line, counted in self._lines.items())
+
+    def about(self, caller: Any) -> Iterator[tuple[str, tuple[int, ...]] | None]:
+        """The calls of that caller on each line, by their numbers, so many at a time."""
+        for line in self._lines:
+            found: list[int] = []
+            for hit in self.since(line, 1):
+                yield None
+                if caller.is_(hit.caller.caller_id, line) or caller.is_(hit.caller.name, line):
+                    found.append(hit.number)
+                if len(found) == _AT_ONCE:
+                    yield line, tuple(found)
+                    found.clear()
+            if found:
+                yield line, tuple(found)
+
+    def erase(self, key: tuple[str, tuple[int, ...]], caller: Any = None) -> int:
+        """Make the caller of these calls of a line unknown. Numbers, times and hours stay."""
+        line, numbers = key
+        erased: int = self._lines[line].erase(numbers)
+        return erased
 
     @query
     def count(self, line: str) -> int:
@@ -157,6 +180,18 @@ class Line(Persistent):
         count = sum(1 for _ in self._older(before, most))
         self.calls.forget(self.calls.first + count)
         return count
+
+    def erase(self, numbers: Iterable[int]) -> int:
+        """Make the caller of these calls unknown, except those that are forgotten; returns how many changed."""
+        erased = 0
+        for number in numbers:
+            if number < self.calls.first:
+                continue
+            when, *caller = self.calls[number]
+            if Caller(*caller) != ERASED:  # type: ignore[arg-type]  # a record is of any values
+                self.calls.replace(number, (when, *ERASED))
+                erased += 1
+        return erased
 
     def _older(self, before: float, most: int) -> Iterator[object]:
         """The first calls on record, at most `most`, up to the first that was not before that time."""

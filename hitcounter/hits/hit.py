@@ -31,6 +31,10 @@ class Caller(NamedTuple):
         )
 
 
+#: The caller of a call that was erased, or is known only by its number.
+ERASED = Caller(None, None, '')
+
+
 class Hit(NamedTuple):
     """One counted call."""
 

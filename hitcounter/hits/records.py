@@ -16,7 +16,7 @@ from ..state import Components, ReadConnection, State
 from ..state.model.blame import described
 from ..state.transactions.interrupts import put_off
 from .counter import HitCounter
-from .hit import Caller, Hit, fields_of
+from .hit import ERASED, Caller, Hit, fields_of
 from .times import Moment, format_time, hour_of, parse_time
 
 __all__ = [
@@ -135,7 +135,7 @@ def _forgotten(counter: HitCounter, line: str) -> Iterator[Hit]:
     numbers = range(1, counter.count(line) - on_record.total() + 1)
     hours = (hour for hour, total in counter.hours(line).items() for _ in range(total - on_record[hour]))
     for number, hour in zip(numbers, hours, strict=False):
-        yield Hit(number, float(hour), Caller(None, None, ''))
+        yield Hit(number, float(hour), ERASED)
 
 
 def import_calls(state: State, file: BinaryIO, form: Format) -> Iterator[Imported]:
@@ -189,11 +189,16 @@ def _import_row(counter: HitCounter, row: Row) -> bool:
     return True
 
 
-def _is_same(one: Hit, other: Hit) -> bool:
-    """Whether both are the same call; if one does not say whether the caller was withheld, that is left out."""
-    if one.caller.withheld is None or other.caller.withheld is None:
-        return one[:2] == other[:2] and one.caller[:3] == other.caller[:3]
-    return one == other
+def _is_same(known: Hit, other: Hit) -> bool:
+    """Whether both are the same call, if `known` still says who called.
+
+    If one does not say whether the caller was withheld, that is left out.
+    """
+    if known.caller == ERASED:
+        return known[:2] == other[:2]
+    if known.caller.withheld is None or other.caller.withheld is None:
+        return known[:2] == other[:2] and known.caller[:3] == other.caller[:3]
+    return known == other
 
 
 def _read(file: BinaryIO, form: Format) -> Iterator[tuple[int, Row]]:

@@ -6,8 +6,10 @@ more trustworthy than that.
 
 import hmac
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..agi import Presentation
 from ..errors import RulesRefused
@@ -45,22 +47,26 @@ _is_plain = re.compile(
 _REMEMBERED = 4096
 
 
-class SameCaller(NamedTuple):
+@dataclass(frozen=True)
+class SameCaller:
     """One caller, to be compared with others: `SameCaller('089 1234567', 'DE').is_('+49891234567')` is true."""
 
     #: Not a stand-in: those who withhold their number are not one caller.
     number: str
     #: The country of `number`, and of all lines that do not name one; '' if there is none.
-    country: str
+    country: str = ''
+    #: The countries of lines that have one.
+    countries: Mapping[str, str] = field(default_factory=dict)
 
-    def is_(self, number: str | None, country: str = '') -> bool:
-        """Whether `number`, as it was sent to a line in `country`, is this caller's."""
+    def is_(self, number: str | None, line: str = '') -> bool:
+        """Whether `number`, as it was sent to `line`, is this caller's."""
         if number is None:
             return False
+        country = self.countries.get(line, '')
         return number == self.number or normal_form(number, country or self.country) == self.form(country)
 
     def form(self, country: str = '') -> str | None:
-        """The normal form of this caller on a line in `country`."""
+        """The normal form of this caller for a line in `country`."""
         return normal_form(self.number, self.country or country)
 
 
@@ -101,9 +107,11 @@ def is_stand_in(number: str) -> bool:
 
 def check_country(code: str) -> None:
     """Raise RulesRefused unless `code` is that of a country with national numbers, or '' for none."""
+    if not code:
+        return
     from phonenumbers import SUPPORTED_REGIONS  # here, since few lines need it
 
-    if code and code not in SUPPORTED_REGIONS:
+    if code not in SUPPORTED_REGIONS:
         raise RulesRefused(
             f'country {code!r} is not the code of a country that has national numbers: write two capital letters, '
             f'as in DE or GB'

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.support.servers import Run, Start
@@ -46,7 +52,141 @@ def test_the_server_forgets_by_itself(start: Start) -> None:
     assert server.number() == 2
 
 
-def test_how_long_must_be_said(hitcounter: Run) -> None:
+def test_it_must_be_said_what_to_forget(hitcounter: Run) -> None:
     done = hitcounter('forget')
     assert done.returncode == 2
-    assert "Missing option '--keep-calls'" in done.stderr
+    assert done.stderr.endswith(
+        'Error: nothing says what to forget: give --keep-calls, as in --keep-calls 90d, or --caller and a number\n'
+    )
+
+
+#: One caller as several carriers send the number, and two others.
+SPELLINGS = ('+49891234567', '0049891234567', '0891234567', '089 1234567')
+OTHERS = ('+49891234568', '1234567')
+
+
+def test_one_caller_is_erased_while_others_call(hitcounter: Run, start: Start, tmp_path: Path) -> None:
+    server = start()
+    for _ in range(20):
+        for number in (*SPELLINGS, *OTHERS):
+            server.number(caller_id=number, caller_name=f'Zoe {number}')
+    server.number(caller_id=SPELLINGS[0], extension='27182')
+    server.number(caller_id='anonymous')
+    erased, told = threading.Event(), []
+
+    def call_until_erased() -> None:
+        while not erased.is_set():
+            told.append(server.number(caller_id=OTHERS[0]))
+
+    with ThreadPoolExecutor(4) as callers:
+        calling = [callers.submit(call_until_erased) for _ in range(4)]
+        done = hitcounter('forget', '--caller', '+49 89 1234567', '--country', 'DE')
+        erased.set()
+        for each in calling:
+            each.result()
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith('the caller of 81 calls on 2 lines erased\nthe caller may remain\n')
+
+    assert told
+    assert sorted(told) == list(range(122, 122 + len(told)))
+    assert server.number() == 122 + len(told)
+    rows = [json.loads(row) for row in hitcounter('export', '--format', 'jsonl', '-').stdout.splitlines()]
+    kept = [row for row in rows if row['line'] == '31415'][:121]
+    assert [row['number'] for row in kept] == list(range(1, 122))
+    assert [row['caller_id'] for row in kept] == [*(None, None, None, None, *OTHERS) * 20, 'anonymous']
+    assert [(row['name'], row['unique_id'] != '') for row in kept[3:5]] == [
+        (None, False),
+        (f'Zoe {OTHERS[0]}', True),
+    ]
+    assert sum(hours(hitcounter).values()) == 122 + len(told)
+    assert hitcounter('verify').returncode == 0
+
+    assert hitcounter('pack', '--pack-keep', '0d').returncode == 0
+    server.stop()
+    content = b''.join(path.read_bytes() for path in tmp_path.rglob('*') if path.is_file())
+    assert [number for number in SPELLINGS if number.encode() in content] == []
+    assert all(number.encode() in content for number in OTHERS)
+
+
+def hours(hitcounter: Run) -> dict[str, int]:
+    counted: dict[str, int] = json.loads(
+        hitcounter('shell', '-c', 'import json; print(json.dumps(hits.hours("31415")))').stdout
+    )
+    return counted
+
+
+def test_it_is_said_where_the_caller_may_remain_and_for_how_long(
+    hitcounter: Run, counted: None, tmp_path: Path
+) -> None:
+    def remains() -> list[str]:
+        done = hitcounter('forget', '--caller', '+44123')
+        assert (done.returncode, done.stderr) == (0, '')
+        return done.stdout.splitlines()
+
+    file, backups = f'{tmp_path}/hits.fs', f'{tmp_path}/backups'
+    written = '  in log files of hitcounter and of Asterisk, exports and reports, until you delete them'
+    first, heading, history, unknown, last = remains()
+    assert (first, heading) == ('the caller of 1 call on 1 line erased', 'the caller may remain')
+    assert history == (
+        f'  in the history of {file}, until a pack no longer keeps it (--pack-keep): "hitcounter pack --pack-keep 0d" '
+        f'removes it now'
+    )
+    assert (
+        unknown == '  in backups, of which none is known here, until you delete them: after a restore, run this again'
+    )
+    assert last == written
+
+    Path(f'{file}.tr0').touch()
+    hitcounter('backup', backups)
+    first, _, _, cut, known, _ = remains()
+    assert first == 'the caller of 0 calls on 0 lines erased'
+    assert cut == f'  in {file}.tr0, which was cut off the database, until you delete it'
+    assert re.fullmatch(
+        rf'  in the backups in {backups}, the last of which is of \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC, until you '
+        rf'delete them: after a restore, run this again',
+        known,
+    )
+
+
+def test_the_time_that_the_server_keeps_calls_does_not_matter_for_one_caller(hitcounter: Run, counted: None) -> None:
+    done = hitcounter('forget', '--caller', '+44123', env={'HITCOUNTER_KEEP_CALLS': '90d'})
+    assert done.stdout.startswith('the caller of 1 call on 1 line erased\n')
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (
+            ['--caller', '+44123', '--keep-calls', '90d'],
+            '--caller erases a caller from all calls, whatever their age: leave out --keep-calls, or run both by '
+            'themselves',
+        ),
+        (
+            ['--keep-calls', '90d', '--country', 'DE'],
+            '--country DE is that of a number: give --caller, too, or leave it out',
+        ),
+        *(
+            (
+                ['--caller', number],
+                f"Invalid value for '--caller': {number!r} is what is stored of callers who withhold their number, "
+                'and not one caller: give a number',
+            )
+            for number in ('Anonymous', '', '000')
+        ),
+        *(
+            (
+                ['--caller', '+44123', '--country', code],
+                f"Invalid value for '--country': country {code!r} is not the code of a country that has national "
+                'numbers: write two capital letters, as in DE or GB',
+            )
+            for code in ('de', 'UK', 'Germany')
+        ),
+    ],
+)
+def test_what_does_not_name_one_caller_is_refused(
+    hitcounter: Run, counted: None, options: list[str], said: str
+) -> None:
+    done = hitcounter('forget', *options)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.splitlines()[-1] == f'Error: {said}'
+    assert '+44123' in hitcounter('export', '--format', 'csv', '-').stdout

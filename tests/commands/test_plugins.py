@@ -57,6 +57,18 @@ class Guests(Component):
         forgotten, self.calls = len(self.calls) - len(kept), kept
         return forgotten
 
+    def about(self, caller):
+        if self.odd == 'about':
+            raise ValueError('no search')
+        return {caller.is_(number) for _, number in self.calls} & {True}
+
+    def erase(self, key, caller):
+        if self.odd == 'erase':
+            raise ValueError('no erasing')
+        kept = tuple(call for call in self.calls if not caller.is_(call[1]))
+        erased, self.calls = len(self.calls) - len(kept), kept
+        return erased
+
     def check(self):
         if self.odd == 'check':
             yield 'it is odd'
@@ -175,6 +187,31 @@ def test_a_component_that_cannot_forget_is_named_and_keeps_no_other_from_it(
 ) -> None:
     done = hitcounter('forget', '--keep-calls', '0s', env=with_guests(odd))
     assert (done.returncode, done.stdout) == (1, '1 call forgotten\n')
+    assert re.fullmatch(
+        rf'Error: some components could not forget: guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix '
+        r'them, and run this again\n',
+        done.stderr,
+    )
+
+
+def test_a_caller_is_erased_from_another_component_too(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]]
+) -> None:
+    env = with_guests()
+    done = hitcounter('forget', '--caller', '2', env=env)
+    assert done.returncode == 0
+    assert done.stdout.startswith('the caller of 0 calls on 0 lines erased\n1 record of guests erased\nthe caller may')
+    rows = hitcounter('export', '--component', 'guests', '--format', 'csv', '-', env=env).stdout
+    assert rows == 'when,caller_id\n1000.0,"1"\n'
+
+
+@pytest.mark.parametrize(('odd', 'said'), [('about', 'no search'), ('erase', 'no erasing')])
+def test_a_component_that_cannot_erase_is_named_and_keeps_no_other_from_it(
+    hitcounter: Run, with_guests: Callable[..., dict[str, str]], odd: str, said: str
+) -> None:
+    done = hitcounter('forget', '--caller', '2', env=with_guests(odd))
+    assert done.returncode == 1
+    assert done.stdout.startswith('the caller of 0 calls on 0 lines erased\nthe caller may remain\n')
     assert re.fullmatch(
         rf'Error: some components could not forget: guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix '
         r'them, and run this again\n',

@@ -12,7 +12,9 @@ import pytest
 from hitcounter.agi import Call, Environment
 from hitcounter.errors import ConnectionLost, LineRefused
 from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, Line, forget, tell_the_number
+from hitcounter.lines.identity import SameCaller
 from hitcounter.state import Components, State, open_database
+from hitcounter.state.forgetting import erase
 from hitcounter.testing import (
     Answered,
     CallerHungUp,
@@ -132,6 +134,65 @@ def test_forgetting_many_holds_up_the_calls_for_a_moment_only(state: State, capl
     assert forget(state, time.time()) == 5000
     assert 'held up' not in caplog.text
     assert state[HitCounter].hit('31415', BOB) == 5001
+
+
+def erased(state: State, number: str = '+44 7700 900123') -> list[tuple[tuple[str, tuple[int, ...]], int]]:
+    return erase(state, HitCounter, SameCaller(number, 'GB'))
+
+
+def test_one_caller_is_erased_from_all_lines_in_any_spelling(state: State) -> None:
+    hits = state[HitCounter]
+    for number in ('+447700900123', '555', None, '07700 900123', 'anonymous', '00447700900123', '+447700900124'):
+        for line in ('31415', '27182'):
+            hits.hit(line, Caller(number, 'Zoë', '17.1', withheld=False))
+    hits.hit('31415', Caller('1001', '+44 7700 900123', '17.2'))  # where the number is in the name
+    before = {line: [hits.call(line, number) for number in range(1, hits.count(line) + 1)] for line in hits.lines()}
+    hours = hits.hours('31415')
+
+    assert erased(state) == [(('27182', (1, 4, 6)), 3), (('31415', (1, 4, 6, 8)), 4)]
+
+    assert erased(state) == []
+    assert hits.hours('31415') == hours
+    for line, calls in before.items():
+        for hit in calls:
+            gone = hit.number in (1, 4, 6, 8)
+            assert hits.call(line, hit.number) == (hit._replace(caller=Caller(None, None, '')) if gone else hit)
+    assert state.query(lambda parts: list(parts[HitCounter].check())) == []
+    assert hits.hit('31415', BOB) == 9
+
+
+def test_the_caller_of_earlier_versions_is_erased_too(state: State) -> None:
+    def hit_as_once(parts: Components) -> None:
+        counter = parts[HitCounter]
+        counter.hit('31415', BOB)
+        counter._lines['31415'].calls.append((1000.0, '+447700900123', 'Zoë', '17.1'))  # in schema 1
+        counter._lines['31415'].hours.add(0)
+
+    state.update(hit_as_once)
+    assert erased(state) == [(('31415', (2,)), 1)]
+    assert state[HitCounter].call('31415', 2) == Hit(2, 1000.0, Caller(None, None, ''))
+
+
+def test_what_was_forgotten_or_erased_meanwhile_is_not_counted(state: State) -> None:
+    for _ in range(5):
+        state[HitCounter].hit('31415', BOB)
+    numbers = (1, 2, 3, 4, 5)
+    state[HitCounter].forget('31415', time.time() + 1, 2)
+    assert state.update(lambda parts: parts[HitCounter].erase(('31415', (3,)))) == 1
+    assert state.update(lambda parts: parts[HitCounter].erase(('31415', numbers))) == 2
+    assert state.update(lambda parts: parts[HitCounter].erase(('31415', numbers))) == 0
+
+
+def test_erasing_many_holds_up_the_calls_for_a_moment_only(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    def hit_often(parts: Components) -> None:
+        for number in range(20_000):
+            parts[HitCounter].hit('31415', Caller('+447700900123' if number % 20 == 0 else '555', 'Bob', '17.1'))
+
+    state.update(hit_often)
+    caplog.clear()
+    assert sum(count for _, count in erased(state)) == 1000
+    assert 'held up' not in caplog.text
+    assert state[HitCounter].hit('31415', BOB) == 20_001
 
 
 def test_a_line_that_does_not_agree_with_its_hours_is_found(state: State) -> None:

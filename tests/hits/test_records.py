@@ -167,6 +167,23 @@ def test_forgotten_calls_are_not_exported_nor_brought_back(state: State, form: F
         state[HitCounter].call('31415', 3)
 
 
+def test_an_erased_caller_is_exported_as_unknown_and_not_brought_back(state: State, form: Format) -> None:
+    for _ in range(2):
+        state[HitCounter].hit('31415', BOB)
+    content = exported(state, form)
+    state.update(lambda parts: parts[HitCounter].erase(('31415', (2,))))
+    assert exported(state, form).count(b'Bob') == 1
+    assert imported(state, form, content) == (0, 2)
+    assert state[HitCounter].call('31415', 2).caller == Caller(None, None, '')
+
+
+def test_another_call_in_the_place_of_an_erased_one_is_refused(state: State, form: Format) -> None:
+    state[HitCounter].hit('31415', BOB)
+    state.update(lambda parts: parts[HitCounter].erase(('31415', (1,))))
+    with pytest.raises(ImportRefused, match="the database has another call 1 of line '31415'"):
+        imported(state, form, written(form, Row('31415', Hit(1, 0.0, BOB))))
+
+
 @pytest.mark.parametrize(
     ('hit', 'said'),
     [

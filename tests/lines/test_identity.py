@@ -1,7 +1,6 @@
 """The identity of a caller: all spellings of a number have one form, and what stands in for a number has none."""
 
 import hmac
-from collections.abc import Callable
 
 import phonenumbers
 import pytest
@@ -177,27 +176,26 @@ def test_another_caller_or_another_key_is_another_hash(one: str, other: str, key
     assert (keyed(key, one) == keyed(another, one)) == (key == another)
 
 
-def same_in(country: str) -> Callable[..., bool]:
-    return SameCaller('089 1234567', country).is_
-
-
 def test_a_caller_is_the_same_in_any_spelling() -> None:
-    is_same = same_in('DE')
-    assert is_same('+49891234567')
-    assert is_same('0049891234567')
-    assert not is_same('+49891234568')
-    assert not is_same(None)
+    caller = SameCaller('089 1234567', 'DE')
+    assert caller.is_('+49891234567')
+    assert caller.is_('0049891234567')
+    assert not caller.is_('+49891234568')
+    assert not caller.is_('anonymous')
+    assert not caller.is_(None)
 
 
 def test_a_number_is_read_as_one_of_the_country_of_its_line() -> None:
-    is_same = same_in('DE')
-    assert is_same('0891234567', 'DE')
-    assert not is_same('0891234567', 'AT')  # Munich's number, dialled in Austria
-    assert is_same('0049891234567', 'AT')
+    caller = SameCaller('089 1234567', 'DE', {'wien': 'AT', 'münchen': 'DE'})
+    assert caller.is_('0891234567', 'münchen')
+    assert not caller.is_('0891234567', 'wien')  # which would be in Austria
+    assert caller.is_('0049891234567', 'wien')
+    assert caller.is_('0891234567', 'any other')
 
 
 def test_without_a_country_of_its_own_a_caller_has_that_of_the_line() -> None:
-    is_same = same_in('')
-    assert is_same('+49891234567', 'DE')
-    assert not is_same('+49891234567')
-    assert is_same('089 1234567')  # the very same text
+    caller = SameCaller('089 1234567', countries={'münchen': 'DE'})
+    assert caller.is_('+49891234567', 'münchen')
+    assert not caller.is_('+49891234567')
+    assert caller.is_('089 1234567')  # the very same text
+    assert (caller.form(), caller.form('DE')) == ('089 1234567', '+49891234567')

@@ -8,8 +8,9 @@ from BTrees.OOBTree import OOBTree
 from persistent.list import PersistentList
 
 from hitcounter.errors import ComponentError
+from hitcounter.lines.identity import SameCaller
 from hitcounter.state import Component, State, forgetting, open_database, update
-from hitcounter.state.forgetting import can_forget, forget
+from hitcounter.state.forgetting import can_erase, can_forget, erase, forget
 
 
 class Diary(Component):
@@ -116,3 +117,73 @@ def test_a_forget_that_says_for_ever_that_it_forgot_is_ended(
     monkeypatch.setattr(Diary, 'forget', lambda *_: count)
     with pytest.raises(ComponentError, match=r"^diary.forget still returns records of 'day 5' after 20 updates:"):
         forget(state, Diary, 5.0)
+
+
+class Friends(Component):
+    """Who calls, by day; this one does not know anybody on Sundays."""
+
+    name = 'friends'
+
+    def __init__(self) -> None:
+        self.days = OOBTree()
+
+    @update
+    def note(self, day: str, numbers: list[str]) -> None:
+        self.days[day] = PersistentList(numbers)
+
+    def about(self, caller: SameCaller) -> Iterator[str | None]:
+        for day, numbers in self.days.items():
+            yield day if any(map(caller.is_, numbers)) else None
+
+    def erase(self, day: str, caller: SameCaller) -> int:
+        numbers = self.days[day]
+        kept = [number for number in numbers if not caller.is_(number)]
+        count = len(numbers) - len(kept)
+        numbers[:] = kept
+        return count
+
+
+@pytest.fixture
+def friends() -> Iterator[State]:
+    with open_database('memory:') as database, State(database, [Friends]) as state:
+        state[Friends].note('Monday', ['+4989123', '555', '089123'])
+        state[Friends].note('Sunday', ['555'])
+        yield state
+
+
+ZOE = SameCaller('089 123', 'DE')
+
+
+def test_only_a_component_that_can_find_and_erase_callers_is_asked_to() -> None:
+    class About(Component):
+        name = 'about'
+
+        def about(self, caller: SameCaller) -> list[str]:
+            return ['Monday']
+
+    assert [can_erase(component) for component in (Component, About, Friends)] == [False, False, True]
+
+
+def test_a_caller_is_erased_from_where_there_are_any_records(friends: State) -> None:
+    assert erase(friends, Friends, ZOE) == [('Monday', 2)]
+    assert erase(friends, Friends, ZOE) == []
+    assert friends.query(lambda parts: [list(numbers) for numbers in parts[Friends].days.values()]) == [
+        ['555'],
+        ['555'],
+    ]
+
+
+@pytest.mark.parametrize('count', [None, -1, True, 1.0, 'one'])
+def test_a_component_that_does_not_say_how_many_it_erased_is_wrong(
+    friends: State, monkeypatch: pytest.MonkeyPatch, count: object
+) -> None:
+    monkeypatch.setattr(Friends, 'erase', lambda self, key, caller: count)
+    with pytest.raises(ComponentError, match=r'friends.erase returned .*: it must return how many records it erased'):
+        erase(friends, Friends, ZOE)
+
+
+@pytest.mark.parametrize('keys', ['Monday', None, 5])
+def test_what_is_about_a_caller_is_in_a_list(friends: State, monkeypatch: pytest.MonkeyPatch, keys: object) -> None:
+    monkeypatch.setattr(Friends, 'about', lambda self, caller: keys)
+    with pytest.raises(ComponentError, match=r'friends.about returned .*: it must give keys, as in a list'):
+        erase(friends, Friends, ZOE)

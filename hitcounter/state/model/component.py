@@ -15,7 +15,7 @@ from .root import ELSEWHERE, MARKS, SCHEMAS
 Method = TypeVar('Method', bound=Callable[..., Any])
 
 #: The hooks that may be generator functions.
-_MANY = ('check', 'export', 'overdue')
+_MANY = ('check', 'export', 'overdue', 'about')
 
 _ACCESS = '__hitcounter_access__'
 _MIGRATION = '__hitcounter_migration__'
@@ -86,7 +86,23 @@ class Component(Persistent):
         """
         return 0
 
-    # `state` is the State, which this room does not know; Any, not a protocol, lets an override say State.
+    # `caller` is a SameCaller and `state` is the State, which this room does not know; Any, not a protocol, lets an
+    # override say so.
+
+    def about(self, caller: Any) -> Iterable[Any]:
+        """A key for each part that has records about that caller, for `erase`; None as in `overdue`.
+
+        `caller.is_(number, line)` is whether a caller ID, as it was sent to that line, is this caller's.
+        `hitcounter forget --caller` runs it as a query.
+        """
+        return ()
+
+    def erase(self, key: Any, /, caller: Any) -> int:
+        """Remove from the records of `key` what says that they are about that caller; returns how many there were.
+
+        It runs as an update, once for each key: a key should stand for few records, so that no call waits long.
+        """
+        return 0
 
     @classmethod
     def start(cls, state: Any) -> None:
@@ -203,7 +219,7 @@ def _check_attributes(component: type[Component]) -> None:
 
 def _check_hooks(component: type[Component]) -> None:
     """Raise ComponentError for a hook that a call would not run, or that a `for` could not iterate over."""
-    for name in ('start', 'stop', 'serve', 'stop_serving', 'forget', *_MANY):
+    for name in ('start', 'stop', 'serve', 'stop_serving', 'forget', 'erase', *_MANY):
         kind = deferred(getattr(component, name))
         if kind and not (name in _MANY and kind == 'a generator function'):
             raise ComponentError(

@@ -43,6 +43,8 @@ class Database:
 
     #: Whether it is a file, and nothing had been stored in it before it was opened.
     is_new = False
+    #: Whether what was stored before is kept until a pack.
+    keeps_history: bool = True
     #: Whether `pack_if_due` is to pack it; other storages are packed by their own means.
     is_packed_when_due = False
     #: Whether it keeps a clock of its own, which `clock_skew` compares with this machine's.
