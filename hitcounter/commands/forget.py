@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain, starmap
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -15,6 +14,7 @@ from click.core import ParameterSource
 from ..counts import count_of
 from ..errors import HitcounterError, RulesRefused
 from ..hits import HitCounter
+from ..lines.component import Lines
 from ..lines.identity import SameCaller, check_country, is_stand_in
 from ..state import Component, Database, State
 from ..state.forgetting import can_erase, can_forget, erase, forget
@@ -88,7 +88,7 @@ def main(
             assert keep_calls is not None  # checked
             failures = _forget(state, components, time.time() - keep_calls)
         else:
-            failures = _erase(state, components, SameCaller(caller, country))
+            failures = _erase(state, components, SameCaller(caller, country, _countries(state)))
             click.echo('the caller may remain')
             places = {database: storage, **{elsewhere[name]: address for name, address in storage_of.items()}}
             for place in (*chain(*starmap(_remains, places.items())), _WRITTEN):
@@ -121,10 +121,18 @@ def _forget(state: State, components: Iterable[type[Component]], before: float) 
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
             failures.append(f'{component.name} ({described(error)})')
             continue
-        is_ours = component is HitCounter
-        what = count_of(forgotten, 'call') if is_ours else f'{count_of(forgotten, "record")} of {component.name}'
-        click.echo(f'{what} forgotten')
+        if component is HitCounter:
+            click.echo(f'{count_of(forgotten, "call")} forgotten')
+        elif forgotten:
+            click.echo(f'{count_of(forgotten, "record")} of {component.name} forgotten')
     return failures
+
+
+def _countries(state: State) -> dict[str, str]:
+    """The countries of the lines that have one, or whose last round has."""
+    views = state[Lines].views()
+    last = {line: view.last.rules.country for line, view in views.items() if view.last}
+    return {line: view.settings.country or last.get(line, '') for line, view in views.items()}
 
 
 def _erase(state: State, components: Iterable[type[Component]], caller: SameCaller) -> list[str]:
@@ -136,16 +144,13 @@ def _erase(state: State, components: Iterable[type[Component]], caller: SameCall
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
             failures.append(f'{component.name} ({described(error)})')
             continue
-        click.echo(f'{_what(component, erased)} erased')
+        count = sum(count for _, count in erased)
+        if component is HitCounter:
+            lines = {line for (line, _), count in erased if count}
+            click.echo(f'the caller of {count_of(count, "call")} on {count_of(len(lines), "line")} erased')
+        elif count:
+            click.echo(f'{count_of(count, "record")} of {component.name} erased')
     return failures
-
-
-def _what(component: type[Component], erased: list[tuple[Any, int]]) -> str:
-    count = sum(count for _, count in erased)
-    if component is not HitCounter:
-        return f'{count_of(count, "record")} of {component.name}'
-    lines = {line for (line, _), count in erased if count}
-    return f'the caller of {count_of(count, "call")} on {count_of(len(lines), "line")}'
 
 
 def _remains(database: Database, address: Address) -> Iterator[str]:

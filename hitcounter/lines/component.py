@@ -15,6 +15,7 @@ from ..hits.times import format_time
 from ..state import Component, State, Tally, query, update
 from . import rules as deciding
 from .clock import Clock
+from .identity import SameCaller, keyed
 from .outcome import Outcome, Result
 from .plan import Plan, Plans
 from .round import Entrant, Entry, Round, RoundView, Win
@@ -52,6 +53,17 @@ class LineView(NamedTuple):
     sounds: Sounds | None
     #: Its last round; None if it has had none.
     last: RoundView | None
+
+
+class _Part(NamedTuple):
+    """A part of the records about one caller."""
+
+    #: A line, or a group of winners.
+    name: str
+    #: A round of the line; None for a group.
+    round: int | None = None
+    #: Numbers of entries of the round.
+    entries: tuple[int, ...] = ()
 
 
 class Lines(Component):
@@ -278,6 +290,31 @@ class Lines(Component):
         line, number = key
         one = self._lines[line].rounds[number]
         return one.forget(most) if one.is_overdue(before) else 0
+
+    def about(self, caller: SameCaller) -> Iterator[_Part | None]:
+        for line, book in self._lines.items():
+            for one in book.rounds.values():
+                for numbers in one.about(one.identities(caller)):
+                    yield None if numbers is None else _Part(line, one.number, numbers)
+        for group, winners in self._winners.items():
+            if any(identity in winners for identity in self._winners_of(group, caller)):
+                yield _Part(group)
+
+    def erase(self, key: _Part, caller: SameCaller) -> int:
+        """Erase the caller from entries and wins, which stay, from the index of callers, or from those of winners."""
+        if key.round is None:
+            winners = self._winners[key.name]
+            return sum(winners.pop(one, None) is not None for one in self._winners_of(key.name, caller))
+        one: Round = self._lines[key.name].rounds[key.round]
+        return one.erase(one.identities(caller), key.entries)
+
+    def _winners_of(self, group: str, caller: SameCaller) -> set[str]:
+        """The identities that wins of that caller may have in that group."""
+        rounds = [one for book in self._lines.values() for one in book.rounds.values()]
+        countries = {deciding.from_canonical(one.rules).country for one in rounds}
+        forms = {form for country in ('', *countries) for form in caller.forms(country)}
+        keys = {self._keys.get(group, b''), *(one.key for one in rounds)} - {b''}
+        return forms | {keyed(key, form) for key in keys for form in forms}
 
     def export(self) -> Iterator[dict[str, object]]:
         for line, book in self._lines.items():

@@ -69,6 +69,15 @@ class SameCaller:
         """The normal form of this caller for a line in `country`."""
         return normal_form(self.number, self.country or country)
 
+    def forms(self, country: str = '') -> frozenset[str]:
+        """The normal forms that calls of this caller may have had on a line in `country`.
+
+        Without a country each national spelling is a form of its own.
+        """
+        form = self.form(country)
+        others = () if country or form is None else _other_spellings(form, self.country)
+        return frozenset(filter(None, (self.number, form, *others)))
+
 
 def normal_form(number: str | None, country: str = '') -> str | None:
     """The one spelling of a caller's number, `+49891234567`, by which calls are compared; None if it is withheld.
@@ -124,6 +133,19 @@ def keyed(key: bytes, form: str) -> str:
     Without the key nobody can tell which number it is of. With it anybody can, by trying all numbers: there are few.
     """
     return hmac.digest(key, form.encode('utf-8', 'surrogateescape'), 'sha256').hex()[:_KEYED]
+
+
+def _other_spellings(form: str, country: str) -> tuple[str, ...]:
+    """How else carriers send the number whose form is `form`, in `country` as well if it is not ''."""
+    import phonenumbers  # here, as elsewhere
+
+    try:
+        parsed = phonenumbers.parse(form, None)
+    except phonenumbers.NumberParseException:
+        return ()
+    national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    abroad = phonenumbers.format_out_of_country_calling_number(parsed, country) if country else f'00{form}'
+    return tuple(re.sub('[^0-9]', '', spelling) for spelling in (form, national, abroad))
 
 
 @lru_cache(_REMEMBERED)
