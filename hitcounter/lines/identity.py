@@ -75,7 +75,7 @@ class SameCaller:
         Without a country each national spelling is a form of its own.
         """
         form = self.form(country)
-        others = () if country or form is None else _other_spellings(form, self.country)
+        others = () if country or form is None else _other_spellings(form)
         return frozenset(filter(None, (self.number, form, *others)))
 
 
@@ -135,8 +135,8 @@ def keyed(key: bytes, form: str) -> str:
     return hmac.digest(key, form.encode('utf-8', 'surrogateescape'), 'sha256').hex()[:_KEYED]
 
 
-def _other_spellings(form: str, country: str) -> tuple[str, ...]:
-    """How else carriers send the number whose form is `form`, in `country` as well if it is not ''."""
+def _other_spellings(form: str) -> tuple[str, ...]:
+    """How else carriers send the number whose form is `form`; 00 and 011 are the usual prefixes for calls abroad."""
     import phonenumbers  # here, as elsewhere
 
     try:
@@ -144,8 +144,8 @@ def _other_spellings(form: str, country: str) -> tuple[str, ...]:
     except phonenumbers.NumberParseException:
         return ()
     national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
-    abroad = phonenumbers.format_out_of_country_calling_number(parsed, country) if country else f'00{form}'
-    return tuple(re.sub('[^0-9]', '', spelling) for spelling in (form, national, abroad))
+    digits = form.removeprefix('+')
+    return digits, f'00{digits}', f'011{digits}', re.sub('[^0-9]', '', national)
 
 
 @lru_cache(_REMEMBERED)

@@ -199,3 +199,20 @@ def test_without_a_country_of_its_own_a_caller_has_that_of_the_line() -> None:
     assert not caller.is_('+49891234567')
     assert caller.is_('089 1234567')  # the very same text
     assert (caller.form(), caller.form('DE')) == ('089 1234567', '+49891234567')
+
+
+def test_without_a_country_each_national_spelling_is_a_form_of_its_own() -> None:
+    caller = SameCaller('089 1234567', 'DE')
+    assert caller.forms('DE') == {'089 1234567', '+49891234567'}
+    assert caller.forms() == {
+        *('089 1234567', '+49891234567', '49891234567', '0049891234567', '01149891234567', '0891234567')
+    }
+    assert SameCaller('alice').forms() == {'alice'}
+
+
+@given(TEXTS, st.sampled_from(['', 'DE', 'US', 'IT']), st.sampled_from(['', 'DE', 'US', 'IT']))
+def test_whatever_form_a_call_had_its_caller_is_found(number: str, country: str, line_country: str) -> None:
+    caller = SameCaller(number, country)
+    assert caller.is_(number)
+    if not is_stand_in(number):
+        assert normal_form(number, country or line_country) in caller.forms(line_country)
