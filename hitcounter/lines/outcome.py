@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     to_go: int | None = None
     #: The terms that this call met, as text: 'at 100'. '' unless it won.
     win: str = ''
-    #: Calls of this caller in this round, with this one; None without a round or a number.
+    #: Calls of this caller in this round, with this one; None if the rules do not limit them, or it is not known.
     caller_calls: int | None = None
     #: The round, by its number on the line; None without one.
     round: int | None = None

@@ -146,14 +146,17 @@ class Round(Persistent):
         return max(arrived, self.last_arrival())
 
     def _visit(self, rules: Rules, identity: str | None, arrived: float) -> tuple[int | None, bool]:
-        """Note a call of this caller; returns how many there were with this one, and whether it is one too many."""
-        if identity is None:
+        """Note a call of this caller; returns how many there were with this one, and whether it is one too many.
+
+        Without a limit nothing is noted: it costs more than all else.
+        """
+        if identity is None or rules.limit is None:
             return None, False
         known = self.callers.get(identity)
-        if rules.limit is None or rules.window is None:
+        if rules.window is None:
             calls = 1 if known is None else known + 1
             self.callers[identity] = calls
-            return calls, rules.limit is not None and calls > rules.limit
+            return calls, calls > rules.limit
         calls, *counted = known or (0,)
         recent = [moment for moment in counted if arrived - moment < rules.window]
         is_repeat = len(recent) >= rules.limit
