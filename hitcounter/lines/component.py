@@ -234,7 +234,7 @@ class Lines(Component):
         book = self._lines[line]
         one: Round = book.rounds[number]
         rules = deciding.from_canonical(one.rules)
-        outcome = one.enter(counter, line, entrant, self._is_barred(rules, line, entrant))
+        outcome = one.enter(counter, line, rules, entrant, self._is_barred(rules, line, entrant))
         if outcome.result is Result.WON:
             self._note_winner(rules, line, entrant.identity, entrant.arrived)
             if rules.close_when_won and deciding.is_won_out(rules, one.progress):

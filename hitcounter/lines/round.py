@@ -112,12 +112,10 @@ class Round(Persistent):
         self.callers = OOBTree()  # identity: calls, or (calls, arrivals that were counted) if the window slides
         self.turned_away = OOBTree()  # result: how many calls, a Length
 
-    def enter(self, counter: HitCounter, line: str, entrant: Entrant, barred: bool) -> Outcome:
+    def enter(self, counter: HitCounter, line: str, rules: Rules, entrant: Entrant, barred: bool) -> Outcome:
         """Decide about one call that arrived in time."""
-        rules = deciding.from_canonical(self.rules)
-        arrived = self._forward(entrant.arrived)
-        calls, is_repeat = self._visit(rules, entrant.identity, arrived)
-        result = self._admit(rules, entrant.identity, is_repeat=is_repeat, barred=barred)
+        arrived = max(entrant.arrived, self.last_arrival())  # it never goes back
+        result, calls = self._admit(rules, entrant.identity, arrived, barred=barred)
         if result is not Result.COUNTED:
             self._note(result)
             if not rules.count_all or result is Result.FULL:
@@ -129,50 +127,42 @@ class Round(Persistent):
         met, progress = deciding.decide(rules, before, number, arrived, may_win)
         if progress is not before:
             self._progress = tuple(progress)
-        win = self._win(number, arrived, entrant.identity, met) if met else ''
         return Outcome(
             Result.WON if met else result,
             number,
             deciding.to_go(rules, progress, number),
-            win,
+            self._win(number, arrived, entrant.identity, met) if met else '',
             calls,
             self.number,
             closes=self.ends,
             line_number=line_number,
         )
 
-    def _forward(self, arrived: float) -> float:
-        """`arrived`, but never before the last entry."""
-        return max(arrived, self.last_arrival())
+    def _admit(self, rules: Rules, identity: str | None, arrived: float, *, barred: bool) -> tuple[Result, int | None]:
+        """Whether the call is counted, and how many this caller has made, if the rules limit them."""
+        if identity is None and rules.withheld == 'refuse':
+            return Result.WITHHELD, None
+        if barred:
+            return Result.BARRED, None
+        if rules.most_calls is not None and len(self.entries) >= rules.most_calls:
+            return Result.FULL, None
+        if identity is None or rules.limit is None:  # then no caller is noted, which would cost more than all else
+            return Result.COUNTED, None
+        calls, is_repeat = self._visit(identity, arrived, rules.limit, rules.window)
+        return (Result.REPEAT if is_repeat else Result.COUNTED), calls
 
-    def _visit(self, rules: Rules, identity: str | None, arrived: float) -> tuple[int | None, bool]:
-        """Note a call of this caller; returns how many there were with this one, and whether it is one too many.
-
-        Without a limit nothing is noted: it costs more than all else.
-        """
-        if identity is None or rules.limit is None:
-            return None, False
+    def _visit(self, identity: str, arrived: float, limit: int, window: float | None) -> tuple[int, bool]:
+        """Note a call of this caller; returns how many there were with this one, and whether it is one too many."""
         known = self.callers.get(identity)
-        if rules.window is None:
+        if window is None:
             calls = 1 if known is None else known + 1
             self.callers[identity] = calls
-            return calls, calls > rules.limit
+            return calls, calls > limit
         calls, *counted = known or (0,)
-        recent = [moment for moment in counted if arrived - moment < rules.window]
-        is_repeat = len(recent) >= rules.limit
+        recent = [moment for moment in counted if arrived - moment < window]
+        is_repeat = len(recent) >= limit
         self.callers[identity] = (calls + 1, *recent, *(() if is_repeat else (arrived,)))
         return calls + 1, is_repeat
-
-    def _admit(self, rules: Rules, identity: str | None, *, is_repeat: bool, barred: bool) -> Result:
-        if identity is None and rules.withheld == 'refuse':
-            return Result.WITHHELD
-        if barred:
-            return Result.BARRED
-        if is_repeat:
-            return Result.REPEAT
-        if rules.most_calls is not None and len(self.entries) >= rules.most_calls:
-            return Result.FULL
-        return Result.COUNTED
 
     def _note(self, result: Result) -> None:
         try:
@@ -269,8 +259,8 @@ class Round(Persistent):
 
     def last_arrival(self) -> float:
         """When the last entry on record arrived, in seconds since 1970, UTC; 0 if there is none."""
-        last = len(self.entries)
-        return self.entry(last).arrived if last >= self.entries.first else 0.0
+        last: Any = self.entries.last
+        return Entry(*last).arrived if last else 0.0
 
     def is_overdue(self, before: float) -> bool:
         """Whether it ended before that time, and something about its callers is on record."""

@@ -49,6 +49,11 @@ class Journal(Persistent):
         number: int = self._pieces.minKey()
         return number
 
+    @property
+    def last(self) -> Record | None:
+        """The last record; None if there is none, or it is forgotten."""
+        return self._last[len(self._last) - 1] if len(self._last) else None
+
     def __getitem__(self, number: int) -> Record:
         """The record `number`. Raises KeyError if there is none, or it is forgotten."""
         piece = self._piece_of(number)
