@@ -7,6 +7,7 @@ from ..hits import HitCounter
 from ..lines.calling import Desk
 from ..lines.component import Lines
 from ..lines.script import serve_line
+from ..lines.sounds import check_sounds
 from ..state import Component, State
 from .entry_points import COMPONENTS, SCRIPTS, load, offers, refusal
 
@@ -23,9 +24,18 @@ def scripts(state: State | None, **settings: object) -> list[Script[..., object]
 
 
 def own_scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
-    """The script of the lines, under its path and two without a line in it, bound to `state` and `settings`."""
+    """The script of the lines, under its path and two without a line in it, and the one that checks their sound files.
+
+    They are bound to `state` and `settings`, of which the second takes the prompts.
+    """
     bound = serve_line.bind(desk=state and Desk(state), **settings)
-    return [Script('', bound.function), Script('hits', bound.function), bound]
+    prompts = {name: value for name, value in settings.items() if name == 'prompts'}
+    return [
+        Script('', bound.function),
+        Script('hits', bound.function),
+        bound,
+        check_sounds.bind(state=state, **prompts),
+    ]
 
 
 def components() -> list[type[Component]]:

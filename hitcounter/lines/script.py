@@ -96,7 +96,7 @@ def announce(call: Call, wish: Wish, settings: Settings, outcome: Outcome, promp
         if not is_answered:
             open_early_media(call)
         set_language(call, settings.language)
-        play(call, items, outcome, settings.zone, language=settings.language, line_number=outcome.line_number)
+        play(call, items, outcome, settings.zone, language=settings.language)
 
 
 def _shown(number: int | None) -> str | int:

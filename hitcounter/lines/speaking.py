@@ -34,22 +34,13 @@ def open_early_media(call: Call) -> None:
     call.exec('Progress')
 
 
-def play(
-    call: Call,
-    items: Iterable[Item],
-    outcome: Outcome,
-    zone: str = 'UTC',
-    *,
-    language: str = '',
-    line_number: int | None = None,
-) -> None:
+def play(call: Call, items: Iterable[Item], outcome: Outcome, zone: str = 'UTC', *, language: str = '') -> None:
     """Play `items` to the caller of `outcome`, with times in the time zone `zone`.
 
-    A value that is not known is left out, and so is the group that it is in. `language` is that of `set_language`, and
-    `line_number` the number of a call in a round that the line itself gave it. A sound file that Asterisk does not have
-    is logged and passed over.
+    A value that is not known is left out, and so is the group that it is in. `language` is that of `set_language`. A
+    sound file that Asterisk does not have is logged and passed over.
     """
-    values = _values(outcome, line_number)
+    values = _values(outcome)
     pattern = PATTERNS.get((language or call.environment.language)[:2], PATTERN)
     for item in _known(items, values):
         match item:
@@ -61,12 +52,11 @@ def play(
                 _say_number(call, way, int(values[value]))
 
 
-def _values(outcome: Outcome, line_number: int | None) -> _Values:
-    if line_number is None and outcome.round is None:
-        line_number = outcome.number
+def _values(outcome: Outcome) -> _Values:
+    in_line = outcome.number if outcome.round is None else outcome.line_number
     values = {
         'round': outcome.number,
-        'line': line_number,
+        'line': in_line,
         'to-go': outcome.to_go,
         'calls': outcome.caller_calls,
         'opens': outcome.opens,

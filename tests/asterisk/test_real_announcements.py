@@ -1,33 +1,51 @@
 """Real Asterisk, and what the callers of a line hear: its own sounds, before the answer, to a hangup, in a language."""
 
+import re
+import signal
 import subprocess
 import sys
+import time
+import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from hitcounter.agi import Call, ChannelState
 from hitcounter.errors import Hangup
-from hitcounter.hits import PROMPTS
+from hitcounter.hits import PROMPTS, HitCounter
 from hitcounter.lines.announcements import DEFAULTS, Item, Say, items_for
+from hitcounter.lines.component import Lines
 from hitcounter.lines.outcome import Outcome, Result
+from hitcounter.lines.settings import Settings
+from hitcounter.lines.sounds import missing_of
 from hitcounter.lines.speaking import open_early_media, play, set_language
+from hitcounter.state import State, open_database
+from tests.support.asterisk.counter import Serve, Server
 from tests.support.asterisk.session import Session, TakeCall
 from tests.support.asterisk.telephony import LOCAL, SIP, Asterisk
 from tests.support.asterisk.telephony import Call as Ended
 from tests.support.patience import PATIENCE
 from tests.support.places import TREE
 
-COUNTED = Outcome(Result.COUNTED, number=65, to_go=35, caller_calls=2, round=1, opens=1_796_500_800.0)
+COUNTED = Outcome(Result.COUNTED, number=65, to_go=35, caller_calls=2, round=1, opens=1_796_500_800.0, line_number=65)
 #: 5 December 2026, 21:00 in Berlin.
 OPENS = ('digits/day-6', 'digits/mon-11', 'digits/h-5', 'digits/at', 'digits/9', 'digits/oclock', 'digits/p-m')
 #: Every default set; the tests play them all at once.
 SETS = {**DEFAULTS, 'counted without a round': items_for('counted', False, {}, PROMPTS)}
 
+CHECKING = """
+[checking]
+exten => contest,1,AGI(agi://127.0.0.1/sounds/contest)
+ same => n,Verbose(1,${CHANNEL} was told ${HITCOUNTER_CHECKED} ${HITCOUNTER_MISSING})
+exten => unknown,1,AGI(agi://127.0.0.1/sounds/unknown)
+ same => n,Verbose(1,${CHANNEL} unknown ended as ${AGISTATUS})
+"""
+
 
 def say(call: Call, items: tuple[Item, ...]) -> None:
-    play(call, items, COUNTED, 'Europe/Berlin', line_number=65)
+    play(call, items, COUNTED, 'Europe/Berlin')
 
 
 def files(items: tuple[Item, ...]) -> tuple[str, ...]:
@@ -134,3 +152,71 @@ def test_german_without_its_sounds_says_another_number(take_call: TakeCall) -> N
         say(session.call, (Say('number', 'round'),))  # five and sixty in German, of which English has 60 alone
 
     assert session.caller.ends().played == ('digits/60',)
+
+
+def sounds(folder: Path) -> str:
+    """Sound files in all of these formats, and some that cannot be played; returns their folder as Asterisk sees it."""
+    samples = bytes(2 * 8000 * 60)  # a minute
+    for name, content in {'raw.sln': samples, 'law.ulaw': samples, 'fr/french.sln': samples}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    with wave.open(str(folder / 'waves.wav'), 'wb') as written:
+        written.setparams((1, 2, 8000, 0, 'NONE', ''))
+        written.writeframes(samples)
+    (folder / 'empty.gsm').write_bytes(b'')
+    (folder / 'broken.wav').write_bytes(b'RIFF')
+    return f'/mnt{folder}'
+
+
+@pytest.mark.parametrize('by', [LOCAL, SIP])
+def test_which_sound_files_asterisk_has_is_found_without_playing_any(
+    take_call: TakeCall, tmp_path: Path, by: str
+) -> None:
+    own = sounds(tmp_path)
+    there = ['hello', f'{own}/raw', f'{own}/law', f'{own}/waves', 'demo-congrats']
+    missing = ['nosuch', f'{own}/nosuch', f'{own}/empty', f'{own}/broken', f'{own}/french', f'{own}/raw.sln']
+    with take_call(by=by) as session:
+        begun = time.monotonic()
+        found = list(missing_of(session.call, [*there, *missing], 'en'))
+        spent = time.monotonic() - begun
+
+    assert found == missing
+    assert spent < 30  # and not the 210 that they last
+
+
+def test_what_asterisk_has_in_english_only_is_missing_in_another_language(take_call: TakeCall, tmp_path: Path) -> None:
+    own = sounds(tmp_path)
+    with take_call() as session:
+        set_language(session.call, 'fr')
+        found = list(missing_of(session.call, ['hello', f'{own}/french', f'{own}/raw', 'digits/1', 'nosuch'], 'fr'))
+
+    assert found == ['fr/hello', 'fr/digits/1', 'nosuch']
+
+
+def test_the_script_checks_a_line_for_any_caller(asterisk: Asterisk, serve: Serve, tmp_path: Path) -> None:
+    settings = Settings(say={'won': ('wxyz/won', 'hello'), 'full': (f'{sounds(tmp_path)}/raw',)})
+    server = serve()  # which makes the database
+    stop(server)
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
+        state[Lines].declare('contest', settings)
+    server.start()
+    with asterisk.with_dialplan(CHECKING) as start:
+        asterisk.cli('channel originate Local/contest@checking application Wait 60')
+        told = asterisk.log.wait(r'^ (\S+) was told (.*)$', start)
+        asterisk.cli('channel originate Local/unknown@checking application Wait 60')
+        unknown = asterisk.log.wait(r' unknown ended as (.*)$', start)
+    stop(server)
+
+    assert told[2] == '13 wxyz/won'
+    assert unknown[1] == 'FAILURE'
+    assert asterisk.log.all(rf"<{re.escape(told[1])}> Playing '([^'.]+)")[-1] == 'digits/1'  # one is missing
+    assert "line 'contest' needs the sound file 'wxyz/won', which Asterisk does not have" in server.log.text()
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
+        checked = state[Lines].view('contest').sounds
+    assert checked is not None
+    assert checked.missing == ('wxyz/won',)
+
+
+def stop(server: Server) -> None:
+    server.send(signal.SIGTERM)
+    assert server.end() == 0
