@@ -1,60 +1,63 @@
 """A radio station's line: the hundredth caller wins, and each caller before hears how many are still to come.
 
-    python -c 'import hundredth_caller; hundredth_caller.main()'
-    hitcounter call --to agi://127.0.0.1:4573/hundredth
+    python examples/hundredth_caller.py
+    hitcounter call --to agi://127.0.0.1:4573/hits/hundredth
 
-Import this module instead of running it: the database refers to Game by its module, where other processes must find it.
+Where `hitcounter-serve` runs anyway, two of its commands do the same: `hitcounter line declare` and
+`hitcounter round open`. Here the server is a program of its own.
 """
 
 import signal
+import time
+import tomllib
 
-from hitcounter.agi import Call, Server, script
-from hitcounter.state import Component, State, open_database, query, update
+from hitcounter.agi import Server
+from hitcounter.hits import HitCounter
+from hitcounter.lines.calling import Desk
+from hitcounter.lines.component import Lines
+from hitcounter.lines.rules import canonical
+from hitcounter.lines.rules_table import parse_rules
+from hitcounter.lines.script import serve_line
+from hitcounter.lines.settings import parse_settings
+from hitcounter.state import State, open_database
 
-WINS = 100
+LINE = 'hundredth'
 
+RULES = tomllib.loads("""
+win = "at 100"
+close-when-won = true
+""")
 
-class Game(Component):
-    """Who called, and who has won."""
-
-    name = 'game'
-
-    def __init__(self) -> None:
-        self.callers = 0
-        self.winner: str | None = None
-
-    @update
-    def enter(self, caller_id: str | None) -> int:
-        """Count one more caller; returns how many are still to come: 0 for the winner, negative after that."""
-        self.callers += 1
-        if self.callers == WINS:
-            self.winner = caller_id
-        return WINS - self.callers
-
-    @query
-    def won_by(self) -> str | None:
-        return self.winner
+SETTINGS = tomllib.loads("""
+[say]
+counted = [{number = "to-go"}]
+won = ["auth-thankyou"]
+too-late = ["vm-goodbye"]
+""")
 
 
-@script('hundredth')
-def play(call: Call, state: State) -> None:
-    call.answer()
-    to_come = state[Game].enter(None if call.caller_withheld else call.environment.caller_id)
-    if to_come > 0:
-        call.say_number(to_come)
-    elif to_come == 0:
-        call.stream_file('auth-thankyou')
-    else:
-        call.stream_file('vm-goodbye')
+def prepare(state: State) -> None:
+    """Declare the line, and open its round, unless an earlier start did so."""
+    if state[Lines].rounds(LINE):
+        return
+    settings, now = parse_settings(SETTINGS, f'line.{LINE}'), time.time()
+    state[Lines].declare(LINE, settings)
+    state[Lines].open_round(LINE, canonical(parse_rules(RULES, settings, now)), now, by='hundredth_caller.py')
 
 
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     with (
         open_database('file:var/game.fs', share=True) as database,
-        State(database, [Game]) as state,
+        State(database, [HitCounter, Lines]) as state,
+        state.serving(),  # which makes the result final when its time has come
     ):
-        server = Server([play.bind(state=state)])
+        prepare(state)
+        server = Server([serve_line.bind(desk=Desk(state))])
         server.start()
         signal.sigwait([signal.SIGTERM, signal.SIGINT])
         server.stop(drain=30)
+
+
+if __name__ == '__main__':
+    main()

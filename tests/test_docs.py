@@ -1,7 +1,6 @@
 """What the documentation shows is what happens."""
 
 import doctest
-import functools
 import importlib
 import importlib.util
 import os
@@ -23,6 +22,7 @@ from hitcounter import hits
 from hitcounter.agi import Server
 from hitcounter.commands import call, serve, shell
 from hitcounter.commands.main import main
+from hitcounter.lines.component import Lines
 from hitcounter.state import State, open_database
 from hitcounter.testing import CallEvent, Channel, HangUp, Played, SaidDigits, SaidLetters, SaidNumber, dial, place_call
 from tests.support.places import PACKAGE, TREE, in_tree
@@ -181,15 +181,22 @@ def test_the_example_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     example = load_example('hundredth_caller', monkeypatch)
     with (
         open_database(f'file://{tmp_path}/game.fs', share=True) as database,
-        State(database, [example.Game]) as state,
+        State(database, [hits.HitCounter, Lines]) as state,
     ):
-        heard = []
-        for caller in range(1, 103):
-            asterisk = dial(Channel(caller_id=str(caller)), functools.partial(example.play, state=state))
-            heard.append(asterisk.events[1])
-        assert state[example.Game].won_by() == '100'
+        for _ in range(2):
+            example.prepare(state)
+        line = example.serve_line.bind(desk=example.Desk(state))
+        calls = [
+            dial(Channel(url=f'agi://127.0.0.1/hits/{example.LINE}', caller_id=str(caller)), line)
+            for caller in range(1, 103)
+        ]
+        (win,) = state[Lines].wins(example.LINE, 1)
+        assert len(state[Lines].rounds(example.LINE)) == 1
+    heard = [call.events[1] for call in calls]
     assert heard[:99] == [SaidNumber(99 - index) for index in range(99)]
     assert heard[99:] == [Played('auth-thankyou'), Played('vm-goodbye'), Played('vm-goodbye')]
+    assert win.identity == '100'
+    assert [call.variables['HITCOUNTER_RESULT'] for call in calls[98:101]] == ['COUNTED', 'WON', 'CLOSED']
 
 
 NUMBER = '4539148803436467'

@@ -256,7 +256,8 @@ def _state(view: RoundView, now: float) -> str:
         return state
     if state == 'open':
         return f'open until {show(view.ends, zone)}'
-    return f'{state}, closed {show(view.ends, zone)}' + (f' ({view.reason})' if view.reason else '')
+    closed = f'closed {show(view.ends, zone)}' + (f' ({view.reason})' if view.reason else '')
+    return closed if state == 'closed' else f'{state}, {closed}'
 
 
 def _counts(view: RoundView) -> str:

@@ -16,7 +16,8 @@ from .speaking import open_early_media, play, set_language
 QUERY = ('answer', 'say', 'once')
 
 #: What is read of an earlier call on this channel, in one command. The line comes last, since it may hold a comma.
-_EARLIER = ','.join(f'${{HITCOUNTER_{name}}}' for name in ('RESULT', 'NUMBER', 'TO_GO', 'CALLER_CALLS', 'LINE'))
+_NAMES = ('RESULT', 'NUMBER', 'TO_GO', 'WIN', 'CALLER_CALLS', 'ROUND', 'LINE')
+_EARLIER = ','.join(f'${{HITCOUNTER_{name}}}' for name in _NAMES)
 
 
 class Wish(NamedTuple):
@@ -79,6 +80,7 @@ def variables(line: str, outcome: Outcome, *, is_again: bool = False) -> dict[st
         'HITCOUNTER_WIN': outcome.win,
         'HITCOUNTER_AGAIN': int(is_again),
         'HITCOUNTER_CALLER_CALLS': _shown(outcome.caller_calls),
+        'HITCOUNTER_ROUND': _shown(outcome.round),
     }
 
 
@@ -112,10 +114,11 @@ def _words(outcome: Outcome) -> Iterable[str]:
 
 def _earlier(call: Call, line: str) -> Outcome | None:
     """What was decided when this channel called this line before; None if it did not, or was not counted."""
-    result, number, to_go, caller_calls, earlier = (call.evaluate(_EARLIER) or ',,,,').split(',', 4)
+    read = (call.evaluate(_EARLIER) or ',' * len(_NAMES)).split(',', len(_NAMES) - 1)
+    result, number, to_go, win, caller_calls, in_round, earlier = read
     if earlier != line or not number.isdecimal() or result not in list(Result):
         return None
-    return Outcome(Result(result), int(number), _number(to_go), caller_calls=_number(caller_calls))
+    return Outcome(Result(result), int(number), _number(to_go), win, _number(caller_calls), _number(in_round))
 
 
 def _number(text: str) -> int | None:

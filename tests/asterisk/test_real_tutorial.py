@@ -1,4 +1,4 @@
-"""Real Asterisk, and somebody who follows the whole tutorial, from an empty folder, with what pip installs."""
+"""Real Asterisk, and somebody who follows a whole tutorial, from an empty folder, with what pip installs."""
 
 import os
 import shutil
@@ -13,7 +13,6 @@ from tests.support.places import ASTERISK, TREE
 from tests.support.walkthrough import File, Reader, clean, steps, wheels
 
 DIALPLAN = '/etc/asterisk/extensions.conf'
-PAGE = (TREE / 'docs' / 'tutorial.md').read_text('utf-8')
 
 #: Gives a command to the Asterisk of the tests, which says each time that its network has no hardware.
 _ASTERISK = """#!/bin/sh
@@ -43,17 +42,24 @@ def reader(asterisk: Asterisk, home: Path) -> Iterator[Reader]:
         yield reader
 
 
-def test_the_tutorial_does_what_it_shows(asterisk: Asterisk, reader: Reader) -> None:
+@pytest.mark.parametrize(
+    ('page', 'logged'),
+    [
+        ('tutorial.md', r"Playing 'digits/5\."),  # one of 1001, four of 1003
+        ('contest.md', '^ caller 2 of contest has won$'),
+    ],
+)
+def test_a_tutorial_does_what_it_shows(asterisk: Asterisk, reader: Reader, page: str, logged: str) -> None:
     extensions = asterisk.extensions
     before = extensions.read_text('utf-8')
     start = len(asterisk.log)
     try:
-        for step in steps(PAGE):
+        for step in steps((TREE / 'docs' / page).read_text('utf-8')):
             if isinstance(step, File) and step.name == DIALPLAN:
                 extensions.write_text(f'{before}\n{step.text}', 'utf-8')
             else:
                 reader.follow(step)
+        asterisk.log.wait(logged, start)
     finally:
         extensions.write_text(before, 'utf-8')
         asterisk.cli('dialplan reload')
-    asterisk.log.wait(r"Playing 'digits/5\.", start)  # one of 1001, four of 1003

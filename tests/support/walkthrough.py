@@ -15,6 +15,7 @@ from .places import TREE
 
 _BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r'`([\w./-]+\.\w+)`')  # of a file, in the paragraph before its text
+_LOOKS = ('hitcounter shell -c', 'hitcounter round show')
 _JOB = re.compile(r'.*: line \d+: |\[\d+\]')  # what bash says of its jobs
 
 
@@ -97,10 +98,10 @@ class Reader:
     def _give(self, command: Command) -> None:
         deadline = time.monotonic() + PATIENCE
         if command.line.endswith('&'):
-            self._run('rm -f serve.log')  # of the server before, which a program may read before it is emptied
+            self._run(': >serve.log')  # a program may read it before the shell has made it, or emptied it
         printed = self._run(command.line)
         while not re.fullmatch(command.pattern, printed.strip(), re.DOTALL):
-            is_to_come = command.line.startswith('hitcounter shell -c') and time.monotonic() < deadline
+            is_to_come = command.line.startswith(_LOOKS) and time.monotonic() < deadline
             assert is_to_come, f'$ {command.line}\n{printed}'
             time.sleep(0.1)  # there is no event to wait for
             printed = self._run(command.line)
