@@ -168,7 +168,7 @@ class LostChange(StateError):
 
 
 class LineRefused(StateError):
-    """A call was not counted, because its line is too long, or would be one line too many."""
+    """A call was not counted, because its line cannot be called that, or would be one line too many."""
 
 
 class StateUnavailable(StateError):

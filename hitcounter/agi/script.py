@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Generic, ParamSpec, TypeVar
 
 from ..deferred import deferred, never_run
-from ..errors import ConnectionLost, Hangup, HitcounterError, ProtocolError, ScriptError
+from ..errors import ConnectionLost, Hangup, HitcounterError, LineRefused, ProtocolError, ScriptError
 from . import call_log
 from .call import Call
 from .call_log import ENDED, FAILED, HUNG_UP, Ending, failure
@@ -139,6 +139,8 @@ def _ending_by(error: BaseException, call: Call, script: Script[..., object]) ->
             return HUNG_UP
         case ProtocolError() | ConnectionLost():
             return failure(f'lost ({call_log.message_of(error, call)})')
+        case LineRefused():  # what a caller dials makes one line, and not an error of the server
+            return failure(f'failed ({call_log.message_of(error, call)})')
         case HitcounterError(is_programming_error=False):  # the caller cannot be served, but no code is wrong
             logger.error('%s: %s', call.environment.unique_id, call_log.message_of(error, call))
         case _:

@@ -55,7 +55,7 @@ class HitCounter(Component):
 
     @query
     def admit(self, line: str, max_lines: int = 0) -> None:
-        """Raise LineRefused for a new line that is too long, or would exceed `max_lines`; 0 allows any number."""
+        """Raise LineRefused for a new line that cannot be, or would exceed `max_lines`; 0 allows any number."""
         if line not in self._lines:
             check_line(line)
             if 0 < max_lines <= self._size():

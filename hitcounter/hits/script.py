@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ..agi import Call, script
 from ..errors import OutcomeUnknown, StateError
 from ..state import State
-from .bounds import LINE
+from .bounds import is_usual
 from .counter import HitCounter
 from .hit import Caller
 
@@ -22,7 +22,7 @@ def tell_the_number(call: Call, state: State, prompts: Iterable[str] = PROMPTS, 
     hits, line = state[HitCounter], call.environment.extension
     call.answer()
     try:
-        if max_lines or len(line) > LINE // 4:  # a line that is refused here does not hold up any update
+        if max_lines or not is_usual(line):  # a line that is refused here does not hold up any update
             hits.admit(line, max_lines)
         number = call.result = hits.hit(line, Caller.of(call), max_lines)
     except StateError as error:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from ..hits import Caller, HitCounter
+from ..hits.bounds import is_usual
 from ..state import Components, State
 from .component import Lines
 from .identity import keyed, normal_form
@@ -62,6 +63,8 @@ class Desk:
         if refusal:
             is_up_to_date = self._state.update(_turn_away, plans.version, visit, refusal)
             return refusal if is_up_to_date else None
+        if not plan and (max_lines or not is_usual(visit.line)):
+            self._state[HitCounter].admit(visit.line, max_lines)  # what is refused here does not hold up any update
         number = self._state.update(_count, plans.version, visit, 0 if plan else max_lines)
         return Outcome(Result.COUNTED, number) if number else None
 

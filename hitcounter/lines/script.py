@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..agi import Call, script
-from ..errors import OutcomeUnknown, StateError, UrlRefused
+from ..errors import LineRefused, OutcomeUnknown, StateError, UrlRefused
 from ..hits import PROMPTS, Caller
 from .announcements import items_for, set_of
 from .calling import Desk, Visit
@@ -128,7 +128,7 @@ def _number(text: str) -> int | None:
 def _apologise(call: Call, line: str, wish: Wish, settings: Settings, error: StateError) -> None:
     """Tell the dialplan and the caller that the call could not be counted."""
     outcome = Outcome(Result.ERROR)
-    told = variables(line, outcome)
+    told = variables('' if isinstance(error, LineRefused) else line, outcome)  # it may be no value of a variable
     if isinstance(error, OutcomeUnknown):
         told['HITCOUNTER_OUTCOME'] = 'unknown'  # another server may count the call twice
     call.set_variables(told)

@@ -138,8 +138,41 @@ def test_a_line_too_many_is_refused_with_a_sentence_and_the_apology(start: Start
     call = server.call(extension='2', unique_id='17.1')
     assert call.events == [Answered(), *map(Played, APOLOGY)]
     assert call.status == 'FAILURE'
-    server.log.wait("ERROR 17.1: line '2' would be new, and there are already 1 line, as many as allowed")
+    server.log.wait(r"17.1: failed \(line '2' would be new, and there are already 1 line, as many as allowed.*\) after")
+    assert len(server.log.lines('17.1')) == 1
     assert server.number(extension='1') == 2
+
+
+@pytest.mark.parametrize(
+    ('channel', 'said'),
+    [
+        ({'extension': ''}, 'the line is empty: dial or name one of at least one character'),
+        ({'extension': '9' * 81}, r"line '9{80}'... has 81 bytes: dial or name one of at most 80"),
+        (
+            {'extension': '\x1b[2J'},
+            r"line '\\x1b.2J' contains the control character '\\x1b': dial or name one without it",
+        ),
+        ({'extension': '1\udcff'}, r"line '1\\udcff' is not UTF-8, because of '\\udcff': dial or name one that is"),
+        ({'url': 'agi://127.0.0.1/hits/a%0Ab'}, r"line 'a\\nb' contains the control character '\\n': .*"),
+        ({'url': 'agi://127.0.0.1/hits/%00'}, r"line '\\x00' contains the control character '\\x00': .*"),
+        ({'url': 'agi://127.0.0.1/hits/%FF'}, r"line '\\udcff' is not UTF-8, because of '\\udcff': .*"),
+    ],
+)
+def test_a_line_that_cannot_be_makes_one_line_of_the_log_and_stores_nothing(
+    channel: dict[str, str], said: str, server: ServerProcess, hitcounter: Run
+) -> None:
+    call = server.call(**channel, unique_id='17.1')
+    assert call.events == [Answered(), *map(Played, APOLOGY)]
+    assert call.status == 'FAILURE'
+    server.log.wait(rf'INFO 17\.1: failed \({said}\) after 0\.\d\d\d s: script=\S+ line=.* agistatus=FAILURE$')
+    assert len(server.log.lines(r'17\.1')) == 1
+    assert hitcounter('export', '-').stdout == ''
+
+
+def test_a_line_that_cannot_be_is_not_shown_if_its_caller_is_withheld(server: ServerProcess) -> None:
+    server.call(extension='\x1b[2J', unique_id='17.1', presentation=35)
+    server.log.wait(r'17\.1: failed \(LineRefused, whose message is not shown because it may identify the caller\)')
+    assert len(server.log.lines(r'17\.1')) == 1
 
 
 def test_what_a_hostile_peer_says_costs_neither_the_database_nor_the_log_much(start: Start, tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 import inspect
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hitcounter.agi import Call, Environment
 from hitcounter.errors import ConnectionLost, LineRefused
 from hitcounter.hits import APOLOGY, Caller, Hit, HitCounter, Line, forget, tell_the_number
+from hitcounter.hits.bounds import check_line, is_usual
 from hitcounter.lines.identity import SameCaller
 from hitcounter.state import Components, State, open_database
 from hitcounter.state.forgetting import erase
@@ -274,17 +278,59 @@ def test_texts_as_long_as_those_of_asterisk_are_stored_whole(state: State) -> No
     assert state[HitCounter].call('9' * 80, 1).caller == caller
 
 
-@pytest.mark.parametrize('line', ['9' * 81, 'é' * 41, '9' * 60_000])
-def test_a_call_to_an_extension_that_asterisk_cannot_have_is_refused(state: State, line: str) -> None:
+NO_LINES = {
+    '': r'the line is empty: dial or name one of at least one character',
+    '9' * 81: r"line '9{80}'... has 81 bytes: dial or name one of at most 80",
+    'é' * 41: r"line 'é{41}' has 82 bytes: ",
+    '9' * 60_000: r"line '9{80}'... has 60,000 bytes: ",
+    '1\x07': r"line '1\\x07' contains the control character '\\x07': dial or name one without it",
+    '\x9b31m' * 50: r"'... contains the control character '\\x9b'",
+    '\n': r"contains the control character '\\n'",
+    '1\0': r"contains the control character '\\x00'",
+    'a\u2028b': r"contains the control character '\\u2028'",
+    'Zo\udceb': r"line 'Zo\\udceb' is not UTF-8, because of '\\udceb': dial or name one that is",
+    '\ud800' * 99: r"'... is not UTF-8, because of '\\ud800'",
+}
+
+
+@pytest.mark.parametrize('line', NO_LINES)
+def test_a_line_that_cannot_be_is_refused_in_a_sentence_and_nothing_is_stored(state: State, line: str) -> None:
+    for refuse in (state[HitCounter].admit, partial(state[HitCounter].hit, caller=BOB)):
+        with pytest.raises(LineRefused, match=NO_LINES[line]) as refused:
+            refuse(line)
+        assert len(str(refused.value)) < 600
+        assert str(refused.value).isprintable()
+    assert state[HitCounter].lines() == {}
+
+
+@pytest.mark.parametrize('line', ['', '9' * 81, '1\x07', 'Zo\udceb'])
+def test_a_caller_of_a_line_that_cannot_be_hears_the_apology(state: State, line: str) -> None:
     call, asterisk = connect(Channel(extension=line))
-    with pytest.raises(LineRefused, match=r'has .* bytes, and 80 are allowed: the call ') as refused:
+    with pytest.raises(LineRefused, match=NO_LINES[line]):
         tell_the_number(call, state)
     assert asterisk.events == [Answered(), *map(Played, APOLOGY)]
-    assert len(str(refused.value)) < 300
-    assert state[HitCounter].lines() == {}
-    with pytest.raises(LineRefused):
-        state[HitCounter].hit(line, BOB)
     assert 'HITCOUNTER_NUMBER' not in asterisk.variables
+
+
+@pytest.mark.parametrize('line', ['', '9' * 81, '1\x07', '\n', 'Zo\udceb'])
+def test_an_imported_line_that_no_new_one_could_be_called_goes_on(state: State, line: str) -> None:
+    state[HitCounter].import_hit(line, Hit(1, 0.0, BOB))
+    assert state[HitCounter].hit(line, BOB) == 2
+    assert state[HitCounter].call(line, 2).caller == BOB
+
+
+@given(
+    st.text(st.characters(), max_size=100) | st.text(st.sampled_from('a é\x07\x80\u2028\u202e\udcff😀'), max_size=90)
+)
+def test_a_line_is_accepted_exactly_if_it_is_short_utf_8_without_control_characters(line: str) -> None:
+    is_utf_8 = not any(unicodedata.category(character) == 'Cs' for character in line)
+    has_control = any(unicodedata.category(character) in ('Cc', 'Zl', 'Zp') for character in line)
+    if is_utf_8 and not has_control and 0 < len(line.encode()) <= 80:
+        check_line(line)
+    else:
+        assert not is_usual(line)
+        with pytest.raises(LineRefused):
+            check_line(line)
 
 
 def test_a_caller_on_a_line_too_many_hears_the_apology_and_the_lines_that_are_there_go_on(state: State) -> None:
