@@ -19,7 +19,8 @@ _Values = dict[str, float]
 def set_language(call: Call, language: str) -> None:
     """Have Asterisk play and say everything in `language`; '' leaves the language that the channel has.
 
-    Asterisk plays the file in English that it does not have in that language, and reports nothing.
+    Asterisk plays the file in English that it does not have in that language, and reports nothing. But it says a number
+    by the language's own grammar, which may need files that English does not have: German says 60 for 65 then.
     """
     if language:
         call.set_variable('CHANNEL(language)', language)

@@ -204,7 +204,7 @@ def test_the_script_checks_a_line_for_any_caller(asterisk: Asterisk, serve: Serv
         asterisk.cli('channel originate Local/contest@checking application Wait 60')
         told = asterisk.log.wait(r'^ (\S+) was told (.*)$', start)
         asterisk.cli('channel originate Local/unknown@checking application Wait 60')
-        unknown = asterisk.log.wait(r' unknown ended as (.*)$', start)
+        unknown = asterisk.log.wait(r'^ \S+ unknown ended as (.*)$', start)
     stop(server)
 
     assert told[2] == '13 wxyz/won'

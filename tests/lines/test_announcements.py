@@ -1,6 +1,7 @@
 """Announcement sets: their items, to and from TOML, their defaults, and what is refused."""
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -23,6 +24,7 @@ from hitcounter.lines.announcements import (
     ways_of,
 )
 from hitcounter.lines.outcome import Outcome, Result
+from tests.support.places import TREE
 
 CONTEST = """
 counted = ["wxyz/thanks", {number = "round"}, ["wxyz/only", {number = "to-go"}, "wxyz/to-go"], {digits = "calls"}]
@@ -42,6 +44,22 @@ def test_sets_are_read_from_toml() -> None:
         'closed': ('wxyz/opens-again', Say('time', 'opens')),
         'full': (),
     }
+
+
+def test_the_sets_that_the_documentation_shows_are_taken() -> None:
+    shown = re.findall(r'^```toml\n(.*?)^```', (TREE / 'docs/lines.md').read_text('utf-8'), re.MULTILINE | re.DOTALL)
+    lines = [line for text in shown for line in tomllib.loads(text).get('line', {}).values() if 'say' in line]
+    assert lines
+    assert all(parse_sets(line['say'], 'say') for line in lines)
+
+
+def test_the_documentation_has_every_set_and_every_item() -> None:
+    page = (TREE / 'docs/lines.md').read_text('utf-8')
+    text = page.partition('## What each caller hears\n')[2].partition('\n## ')[0]
+    assert [name for name in re.findall(r'^\| `([a-z-]+)` \|', text, re.MULTILINE) if name in SETS] == list(SETS)
+    for way, values in WAYS.items():
+        assert f'{{{way} = "' in text
+        assert all(f' = "{value}"}}' in text for value in values)
 
 
 @pytest.mark.parametrize('sets', [parse_sets(tomllib.loads(CONTEST), 'say'), DEFAULTS])
