@@ -4,9 +4,10 @@ Each chart is an inline SVG without a scale of its own, so that its letters are 
 below it is the table with its numbers.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from math import ceil, log10
+from math import log10
 
 from . import report_words as words
 from .report import KINDS, Interval, Report, Round
@@ -16,7 +17,10 @@ from .report_words import Clock, visible
 MOST = 370
 
 _HEIGHT = 200  # of a chart, in pixels
-_WIDTHS = ((1000, 'many'), (560, 'some'), (230, 'few'))  # of a chart at least, in pixels, and what a style calls it
+_SHORT = 12  # rows of a table that are shown without scrolling
+#: Of a chart, at least, in pixels, and the class of the words that it has besides those of narrower ones.
+_WIDTHS = ((230, 'few'), (560, 'some'), (1000, 'many'))
+_LETTER = 7.5  # of a scale, in pixels
 _OTHERS = tuple(kind for kind in KINDS if kind != 'counted')
 
 _STYLE = """
@@ -49,14 +53,19 @@ svg.chart line { stroke: var(--rule); stroke-width: 1; }
   font-size: .875rem; }
 .key svg { width: .75rem; height: .75rem; margin-right: .375rem; }
 .wide { overflow: auto; max-height: 25rem; }
+.long { border: 1px solid var(--rule); border-radius: .25rem; padding: 0 .75rem; width: fit-content; max-width: 100%; }
 .wide thead th { position: sticky; top: 0; background: var(--paper); }
-@media print { .wide { max-height: none; overflow: visible; } .wide thead th { position: static; } }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9375rem; }
+@media print { .wide { max-height: none; overflow: visible; border: 0; padding: 0; }
+  .wide thead th { position: static; } }
+table { overflow-wrap: normal; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9375rem; }
 caption { text-align: left; color: var(--faint); padding: .25rem 0; }
 th, td { text-align: left; padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; }
 th { font-weight: 600; }
-tbody th { font-weight: 400; white-space: nowrap; }
+tbody th { font-weight: 400; }
+.t, .d { white-space: nowrap; }
+@media (max-width: 40rem) { table { font-size: .8125rem; } td .t { white-space: normal; }
+  th, td { padding-right: .625rem; } }
 td.n, th.n { text-align: right; }
 dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1rem 0; }
 dl div { display: flex; flex-direction: column-reverse; }
@@ -81,11 +90,24 @@ def as_page(report: Report) -> str:
     )
 
 
+def _text(text: str) -> str:
+    """The text in HTML, whose times are not broken over two lines, or only between date and time."""
+    return _TIMES.sub(_unbroken, escape(text))
+
+
+_TIMES = re.compile(r'(\d{4}-\d\d-\d\d)( \d\d:\d\d\S*( [+-][\d:]+)?)?|\d\d:\d\d-\d\d:\d\d( [+-][\d:]+)?', re.ASCII)
+
+
+def _unbroken(found: re.Match[str]) -> str:
+    date = found[1] or ''
+    return f'<span class="t"><span class="d">{date}</span>{found[0][len(date) :]}</span>'
+
+
 def _body(report: Report) -> Iterator[str]:
     clock = Clock(report.zone)
     yield f'<header>\n<h1>Line <bdi>{escape(visible(report.line))}</bdi></h1>'
-    yield f'<p>{escape(words.period(report, clock))}</p>'
-    yield f'<p class="faint">As of {escape(clock.second(report.made))}</p>\n</header>\n<main>'
+    yield f'<p>{_text(words.period(report, clock))}</p>'
+    yield f'<p class="faint">As of {_text(clock.second(report.made))}</p>\n</header>\n<main>'
     yield '<section>\n<h2>Totals</h2>\n<dl>'
     yield from (f'<div><dt>{escape(name)}</dt><dd>{count:,}</dd></div>' for name, count in words.totals(report))
     yield '</dl>\n</section>'
@@ -96,7 +118,7 @@ def _body(report: Report) -> Iterator[str]:
 
 def _charts(report: Report, clock: Clock) -> Iterator[str]:
     yield f'<section>\n<h2>Calls by {report.by}</h2>'
-    yield from (f'<p>{escape(note)}</p>' for note in words.notes(report))
+    yield from (f'<p>{_text(note)}</p>' for note in words.notes(report))
     yield from _figure(report, clock, 'Counted calls', ('counted',))
     if others := tuple(kind for kind in _OTHERS if report.totals[kind]):
         yield from _figure(report, clock, 'Calls turned away', others)
@@ -129,7 +151,7 @@ def _chart(report: Report, clock: Clock, title: str, kinds: Sequence[str]) -> st
         f'{title}, by {report.by}: {sum(sums):,} in all, and at most {max(sums):,}, '
         f'{_full_label(report, clock, most)}. The table below has all numbers.'
     )
-    margin = 8 * len(f'{_round_up(max(map(_highest, report.intervals))):,}') + 12
+    margin = _LETTER * len(f'{_round_up(max(map(_highest, report.intervals))):,}') + 12
     inner = ''.join((*_scale(top), *_columns(report, clock, kinds, top), *_ticks(report, clock)))
     return f'<svg class="chart" role="img" aria-label="{escape(said)}" style="padding-left:{margin}px">{inner}</svg>'
 
@@ -177,31 +199,31 @@ def _full_label(report: Report, clock: Clock, interval: Interval) -> str:
 
 
 def _ticks(report: Report, clock: Clock) -> Iterator[str]:
-    """Words below some of the columns: the wider the page, the more."""
+    """Words below some of the columns: the wider the page, the more, and never one upon another."""
     labels = _marks(report, clock)
-    longest = 8 * max(len(label) for _, label in labels) + 16
-    kept, every = [], 1
+    room = _LETTER * max(map(len, labels.values())) + 12
+    kept: list[int] = []
     for width, name in _WIDTHS:
-        every *= ceil(len(labels) * longest / width / every)
-        kept.append((every, name))
-    for index, (place, label) in enumerate(labels):
-        if names := [name for every, name in kept if index % every == 0]:
-            middle = (place + 0.5) / len(report.intervals)
-            anchor = 'start' if middle < 0.1 else 'end' if middle > 0.9 else 'middle'
-            yield (
-                f'<text x="{100 * middle:.3f}%" y="{_HEIGHT + 28}" text-anchor="{anchor}" class="{names[-1]}">'
-                f'{label}</text>'
-            )
+        column = width / len(report.intervals)
+        for place, label in labels.items():
+            if all(abs(place - other) * column >= room for other in kept):
+                kept.append(place)
+                middle = (place + 0.5) * column
+                at_end = width - middle < room / 2
+                x, anchor = (100, 'end') if at_end else (100 * middle / width, 'middle')
+                yield f'<text x="{x:.3f}%" y="{_HEIGHT + 28}" text-anchor="{anchor}" class="{name}">{label}</text>'
 
 
-def _marks(report: Report, clock: Clock) -> list[tuple[int, str]]:
-    """Which columns may have a word below them, and that: hours, or days if there are several."""
+def _marks(report: Report, clock: Clock) -> dict[int, str]:
+    """The columns that may have a word below them, by their places: each hour, or the first of each day."""
     if report.by == 'month':
-        return [(place, clock.label(one, 'month')[:7]) for place, one in enumerate(report.intervals)]
+        return {place: clock.month(one.start) for place, one in enumerate(report.intervals)}
     days = [clock.short_day(interval.start) for interval in report.intervals]
     if report.by == 'hour' and len(set(days)) <= 2:
-        return [(place, clock.begin(interval)) for place, interval in enumerate(report.intervals)]
-    return [(place, day) for place, day in enumerate(days) if place == 0 or days[place - 1] != day]
+        return {place: clock.begin(interval) for place, interval in enumerate(report.intervals)}
+    begins = [place for place in range(1, len(days)) if days[place - 1] != days[place]]
+    first = [] if report.by == 'hour' and begins[0] < 12 else [0]  # the hours before the first midnight may be few
+    return {place: days[place] for place in [*first, *begins]}
 
 
 # Tables.
@@ -211,21 +233,25 @@ def _table_of_calls(report: Report, clock: Clock, title: str, kinds: Sequence[st
     rows = [interval for interval in report.intervals if any(interval.counts[kind] for kind in kinds)]
     left_out = f'; {report.by}s without any are left out' if len(rows) < len(report.intervals) else ''
     cells = ((_full_label(report, clock, row), *(f'{row.counts[kind]:,}' for kind in kinds)) for row in rows)
+    if not rows:
+        yield '<p>None.</p>'
+        return
     heads = (report.by, *(KINDS[kind] for kind in kinds))
     yield from _table(f'{title}, by {report.by}{left_out}', heads, cells, range(1, len(heads)))
 
 
-def _table(caption: str, heads: Iterable[str], rows: Iterable[Sequence[str]], numbers: Iterable[int]) -> Iterator[str]:
+def _table(caption: str, heads: Iterable[str], cells: Iterable[Sequence[str]], numbers: Iterable[int]) -> Iterator[str]:
     """A table whose first column names its rows; the columns `numbers` are aligned to the right."""
-    right = set(numbers)
+    right, rows = set(numbers), list(cells)
     mark = {True: ' class="n"', False: ''}
-    yield f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}">'
+    long = ' long' if len(rows) > _SHORT else ''
+    yield f'<div class="wide{long}" role="region" tabindex="0" aria-label="{escape(caption)}">'
     yield f'<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>'
     yield from (f'<th scope="col"{mark[at in right]}>{escape(head)}</th>' for at, head in enumerate(heads))
     yield '</tr></thead>\n<tbody>'
     for first, *others in rows:
-        cells = ''.join(f'<td{mark[at in right]}>{escape(cell)}</td>' for at, cell in enumerate(others, 1))
-        yield f'<tr><th scope="row"{mark[0 in right]}>{escape(first)}</th>{cells}</tr>'
+        cells = ''.join(f'<td{mark[at in right]}>{_text(cell)}</td>' for at, cell in enumerate(others, 1))
+        yield f'<tr><th scope="row"{mark[0 in right]}>{_text(first)}</th>{cells}</tr>'
     yield '</tbody>\n</table>\n</div>'
 
 
@@ -237,7 +263,7 @@ def _round(one: Round, clock: Clock) -> Iterator[str]:
         f'Rules: {visible(one.rules)}',
         *(words.gap(gap, clock) for gap in one.gaps),
     ):
-        yield f'<p>{escape(text)}</p>'
+        yield f'<p>{_text(text)}</p>'
     yield f'<p class="faint">SHA-256 of the rules: <code>{escape(one.rules_hash)}</code></p>'
     yield f'<h3>Winners ({one.result}): {len(one.wins):,}</h3>'
     if one.wins:

@@ -38,6 +38,10 @@ class Clock:
         day = self._date(instant)
         return f'{_DAYS[day.weekday()]} {day}'
 
+    def month(self, instant: float) -> str:
+        """'2026-10'."""
+        return f'{self._local(instant):%Y-%m}'
+
     def short_day(self, instant: float) -> str:
         """'25 Oct'."""
         day = self._date(instant)
@@ -52,7 +56,7 @@ class Clock:
         """The month or the day of an interval, or its hour within the day: '02:00-03:00 +02:00'."""
         if by == 'hour':
             return self._hours(interval)
-        name = self.day(interval.start) if by == 'day' else f'{self._local(interval.start):%Y-%m}'
+        name = self.day(interval.start) if by == 'day' else self.month(interval.start)
         return name if is_whole(interval.start, interval.end, by, self.zone) else f'{name} (part)'
 
     def _hours(self, interval: Interval) -> str:
