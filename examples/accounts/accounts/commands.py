@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from hitcounter.commands import log, options, storages
-from hitcounter.commands.base import Command
+from hitcounter.commands.base import Command, Commands
 from hitcounter.state import State
 from hitcounter.state.storage.database import Address
 
@@ -33,7 +33,7 @@ class _Number(click.ParamType[str]):
 _number = click.argument('number', type=_Number())
 
 
-@click.group()
+@click.group(cls=Commands)
 def accounts() -> None:
     """Add, list, unlock and remove the accounts that can log in by phone. The server may be running."""
 

@@ -57,8 +57,7 @@ def log_out(call: Call, state: State, clock: Clock = time.time) -> None:
         session = state[Sessions].session_of(caller, clock())
     if session is not None:
         state[Sessions].end(session.account)
-    for name in (f'__{TOKEN}', 'ACCOUNT', 'ACCOUNT_RESULT'):
-        call.set_variable(name, '')
+    call.set_variables({f'__{TOKEN}': '', 'ACCOUNT': '', 'ACCOUNT_RESULT': ''})
     call.stream_file(LOGGED_OUT)
 
 
@@ -73,8 +72,7 @@ def _log_in(call: Call, state: State, clock: Clock, caller: str | None) -> None:
     session = session_of(call, state, clock()) or _take_up(call, state, clock(), caller)
     account, attempt = (session.account, Attempt.RIGHT) if session else _ask(call, state, clock, caller)
     call.result = attempt
-    call.set_variable('ACCOUNT', account)
-    call.set_variable('ACCOUNT_RESULT', attempt)
+    call.set_variables({'ACCOUNT': account, 'ACCOUNT_RESULT': attempt})
     call.stream_file(LOGGED_IN if account else GOODBYE)
 
 
@@ -85,7 +83,7 @@ def _take_up(call: Call, state: State, now: float, caller: str | None) -> Sessio
     token = new_token()
     session = state.update(take_up, caller, key_of(token), now)
     if session is not None:
-        call.set_variable(f'__{TOKEN}', token)
+        _leave(call, token)
     return session
 
 
@@ -100,10 +98,15 @@ def _ask(call: Call, state: State, clock: Clock, caller: str | None) -> tuple[st
             digest = pins.digest(pin, state[Accounts].salt(number))  # here, because all updates would wait for it
             attempt = state.update(log_in_by, number, digest, key_of(token), caller, clock())
             if attempt is Attempt.RIGHT:
-                call.set_variable(f'__{TOKEN}', token)
+                _leave(call, token)
                 return number, attempt
         call.stream_file(WRONG)
     return '', attempt
+
+
+def _leave(call: Call, token: str) -> None:
+    """Leave the token on the channel, by a command of its own: Asterisk shows what MSet sets at its console."""
+    call.set_variable(f'__{TOKEN}', token)
 
 
 def _caller_of(call: Call) -> str | None:
