@@ -103,6 +103,14 @@ def test_the_caller_hears_each_command(command, heard):
     assert call.events == [heard]
 
 
+@pytest.mark.parametrize(('offset', 'events'), [(7999, [Played('hello')]), (8000, []), (2**31 - 1, [])])
+def test_a_prompt_that_begins_past_its_end_is_not_heard(offset, events):
+    call = SimulatedCall(Channel())
+
+    assert call.receive(f'STREAM FILE hello "" {offset}\n'.encode()) == b'200 result=0 endpos=8000\n'
+    assert call.events == events
+
+
 @pytest.mark.parametrize(
     ('commands', 'reply'),
     [

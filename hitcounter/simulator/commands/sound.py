@@ -41,14 +41,16 @@ def _stream(leg: CallLeg, name: str, listened: str, offset: int, patience: float
         return Outcome(f'-1 endpos={offset}', events=(Missing(name),), failed=True)
     leg.set('PLAYBACKSTATUS', 'SUCCESS')
     length = leg.samples(name)
-    digit, seconds = leg.press(listened, length / RATE, patience)
+    start = min(max(offset, 0), length)
+    digit, seconds = leg.press(listened, (length - start) / RATE, patience)
 
     def position(seconds: float) -> int:
-        return min(length, round(RATE * seconds))
+        return min(length, start + round(RATE * seconds))
 
+    events = with_digit(Played(name), digit)
     return Outcome(
         f'{code_of(digit)} endpos={position(seconds)}',
-        with_digit(Played(name), digit),
+        events if start < length else events[1:],
         seconds,
         broken=lambda seconds: f'-1 endpos={position(seconds)}',
         interrupted='',
