@@ -12,8 +12,9 @@ from hitcounter.hits import PROMPTS, Caller, HitCounter
 from hitcounter.lines.announcements import files_of, items_for
 from hitcounter.lines.calling import Desk
 from hitcounter.lines.component import Lines
-from hitcounter.lines.rules import At, Rules, canonical
+from hitcounter.lines.rules import Rules, canonical
 from hitcounter.lines.script import serve_line
+from hitcounter.lines.terms import At
 from hitcounter.state import State, open_database
 from hitcounter.testing import CallerHungUp, Channel, HangUp, HangUpTiming, Played, SimulatedCall, connect
 
