@@ -305,6 +305,8 @@ class Lines(Component):
         if key.round is None:
             winners = self._winners[key.name]
             return sum(winners.pop(one, None) is not None for one in self._winners_of(key.name, caller))
+        if key.name not in self._lines:  # it was removed meanwhile
+            return 0
         one: Round = self._lines[key.name].rounds[key.round]
         return one.erase(one.identities(caller), key.entries)
 

@@ -1,4 +1,4 @@
-"""The identity of a caller: one spelling for each number, and who withholds it.
+"""The identity of a caller: one spelling for each number, and none for what stands in for a number.
 
 Pure: nothing here reads a clock or a database. A caller ID is what the other side chose to send; nothing here makes it
 more trustworthy than that.
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ..agi import Presentation
 from ..errors import RulesRefused
 
 if TYPE_CHECKING:
@@ -80,7 +79,11 @@ class SameCaller:
 
 
 def normal_form(number: str | None, country: str = '') -> str | None:
-    """The one spelling of a caller's number, `+49891234567`, by which calls are compared; None if it is withheld.
+    """The one spelling of a caller's number, `+49891234567`, by which calls are compared.
+
+    None if there is none: no number was sent, as from a Local channel, or a stand-in for one. A number that was sent
+    with the presentation *prohibited* is withheld as well, which is for who asks to know; one with *unavailable* was
+    set by the dialplan, and is as good as any other.
 
     A national number, or one with the prefix for calls abroad, is made international by `country`, a code such as `DE`;
     without one, '', only what begins with + is a number. What is not a number, such as an extension or the name of a
@@ -93,16 +96,6 @@ def normal_form(number: str | None, country: str = '') -> str | None:
     if is_stand_in(number):
         return None
     return _international(number, country) if _is_number_like(number) else number
-
-
-def is_withheld(presentation: Presentation, number: str | None) -> bool:
-    """Whether a call does not say who makes it: by its presentation, for want of a number, or by a stand-in for one.
-
-    A number that comes with the presentation *unavailable* is not withheld: the network sent none, and the dialplan set
-    this one. Without a number such a call is withheld, as is each call of Asterisk's own from a Local channel, which
-    comes with `agi_callingpres` 67 and an unknown caller ID.
-    """
-    return presentation is Presentation.PROHIBITED or number is None or is_stand_in(number)
 
 
 def is_stand_in(number: str) -> bool:

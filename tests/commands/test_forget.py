@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hitcounter.hits import Caller, HitCounter
+from hitcounter.lines.calling import Desk, Visit
+from hitcounter.lines.component import Lines
+from hitcounter.lines.rules import Rules, canonical
+from hitcounter.lines.terms import At
+from hitcounter.state import State, open_database
+
 if TYPE_CHECKING:
     from tests.support.servers import Run, Start
 
@@ -146,6 +153,23 @@ def test_it_is_said_where_the_caller_may_remain_and_for_how_long(
         rf'delete them: after a restore, run this again',
         known,
     )
+
+
+def test_a_caller_is_erased_from_rounds_and_read_by_the_country_of_the_line(hitcounter: Run, storage: str) -> None:
+    with (
+        open_database(storage, share=True) as database,
+        State(database, [HitCounter, Lines]) as state,
+    ):
+        state[Lines].open_round('contest', canonical(Rules(country='DE', win=(At(1),), limit=5)), 1000.0, 'anna')
+        for number in ('+49891234567', '089 1234567', '+49891234568'):
+            Desk(state).decide(Visit('contest', Caller(number, None, '17.1', withheld=False), 1000.0))
+        state[HitCounter].hit('27182', Caller('+49891234567', None, '17.2'))
+    done = hitcounter('forget', '--caller', '0891234567')
+    assert (done.returncode, done.stderr) == (0, '')
+    first, second, *_ = done.stdout.splitlines()
+    assert first == 'the caller of 2 calls on 1 line erased'  # 27182 is not in any country
+    assert second == '4 records of lines erased'  # two entries, a caller in an index, and a winner
+    assert hitcounter('verify').returncode == 0
 
 
 def test_the_time_that_the_server_keeps_calls_does_not_matter_for_one_caller(hitcounter: Run, counted: None) -> None:

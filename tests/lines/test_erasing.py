@@ -66,7 +66,7 @@ def station(state: State) -> Station:
 
 @pytest.mark.parametrize('forget_numbers', [False, True])
 def test_entries_and_wins_keep_their_places_and_have_no_caller(station: Station, forget_numbers: bool) -> None:
-    station.open(win=(Every(2, 2),), forget_numbers=forget_numbers)
+    station.open(win=(Every(2, 2),), limit=5, forget_numbers=forget_numbers)
     outcomes = [station.call(number) for number in (BOB, *SPELLINGS, BOB, None)]
     before, wins = station.state[Lines].entries('contest', 1), station.state[Lines].wins('contest', 1)
 
@@ -89,10 +89,12 @@ def test_whoever_was_erased_is_a_new_caller(station: Station) -> None:
     assert (outcome.result, outcome.caller_calls) == (Result.COUNTED, 1)
 
 
-def test_a_caller_who_was_never_counted_is_erased_from_the_index(station: Station) -> None:
-    station.open(most_calls=1)
-    station.call(BOB)
-    assert station.call(ZOE).result is Result.FULL
+def test_a_caller_whose_entries_are_forgotten_is_erased_from_the_index(station: Station) -> None:
+    station.open(limit=5, closes=OPENED + 100, settle=0.0)
+    for number in (ZOE, BOB):
+        station.call(number)
+    station.state[Lines].finish_due(OPENED + 100)
+    station.state[Lines].forget(('contest', 1), OPENED + 1000, 1)
     assert station.erase() == 1
     assert station.erase() == 0
     assert station.identities() == [BOB]
@@ -103,7 +105,7 @@ def test_a_caller_who_was_never_counted_is_erased_from_the_index(station: Statio
 def test_a_winner_is_erased_from_the_winners_of_the_group(
     station: Station, cooldown: float | None, forget_numbers: bool
 ) -> None:
-    station.open(win=(First(1),), cooldown=cooldown, winners_of='all', forget_numbers=forget_numbers)
+    station.open(win=(First(1),), cooldown=cooldown, winners_of='all', limit=1, forget_numbers=forget_numbers)
     assert station.call(ZOE).result is Result.WON
     assert station.erase() == 3  # entry, index and winner
     assert station.state.query(lambda parts: [list(won) for won in parts[Lines]._winners.values()]) == [[]]
@@ -132,7 +134,7 @@ def test_a_win_whose_entry_is_forgotten_loses_its_caller(station: Station) -> No
 
 def test_a_round_without_a_country_has_each_spelling_by_itself(station: Station) -> None:
     for line, forget_numbers in (('open', False), ('hashed', True)):
-        station.open(line, country='', forget_numbers=forget_numbers)
+        station.open(line, country='', limit=5, forget_numbers=forget_numbers)
         for number in (ZOE, '07700900123', '00447700900123', '447700900123', BOB):
             station.call(number, line)
     assert station.erase() == 2 * (4 + 4)

@@ -8,9 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat
 
-from hitcounter.agi import Presentation
 from hitcounter.errors import RulesRefused
-from hitcounter.lines.identity import SameCaller, check_country, is_stand_in, is_withheld, keyed, normal_form
+from hitcounter.lines.identity import SameCaller, check_country, is_stand_in, keyed, normal_form
 
 COUNTRIES = sorted(phonenumbers.SUPPORTED_REGIONS)
 
@@ -122,26 +121,11 @@ def test_any_text_has_a_form_or_stands_in_for_a_number(text: str, country: str) 
 )
 def test_what_is_sent_in_place_of_a_number_has_no_form(number: str) -> None:
     assert normal_form(number, 'DE') is None
-    assert is_withheld(Presentation.ALLOWED, number)
+    assert is_stand_in(number)
 
 
 def test_no_number_has_no_form() -> None:
     assert normal_form(None, 'DE') is None
-
-
-@pytest.mark.parametrize(
-    ('presentation', 'number', 'expected'),
-    [
-        (Presentation.ALLOWED, '+49891234567', False),
-        (Presentation.ALLOWED, None, True),  # a name alone: agi_callingpres 0 and no number
-        (Presentation.PROHIBITED, '+49891234567', True),  # Asterisk sends it nevertheless
-        (Presentation.PROHIBITED, None, True),
-        (Presentation.UNAVAILABLE, None, True),  # a Local channel
-        (Presentation.UNAVAILABLE, '+49891234567', False),  # the dialplan set it
-    ],
-)
-def test_who_withholds_the_number(presentation: Presentation, number: str | None, expected: bool) -> None:
-    assert is_withheld(presentation, number) is expected
 
 
 @pytest.mark.parametrize('real', ['+17378742833', '+12665551212', '+86282452253' + '1', 'anonymous1', 'a@b.invalid'])
