@@ -4,8 +4,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,10 @@ from ..errors import ComponentError, RulesRefused
 from ..hits import HitCounter
 from ..lines import report_page, report_text
 from ..lines.component import Lines
+from ..lines.identity import masked
 from ..lines.instants import check_zone
 from ..lines.intervals import LENGTHS, parse_bound
-from ..lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make, masked
+from ..lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
 from ..lines.report_rows import TABLES, as_csv, as_json
 from ..lines.round import RoundView
 from ..lines.round import Win as StoredWin
@@ -34,6 +36,9 @@ FORMATS = {'text': report_text.MOST, 'csv': None, 'json': None, 'html': report_p
 
 #: Calls that one query reads.
 _AT_ONCE = 10_000
+
+#: Seconds by which the clock may have been set back without a call being counted in a wrong interval.
+_CLOCK = 86_400
 
 #: Columns of a text that goes to a file or a pipe.
 _WIDTH = 80
@@ -95,7 +100,7 @@ def main(
         known = state.query(_known, line, time.time(), callers)
         zone = zone or (check_zone(known.zone) if known.zone else _of_machine())
         start, end = (None if bound is None else parse_bound(bound, zone) for bound in (first, last))
-        calls = Calls(known.hours, _times(state, line, known.calls), known.minutes)
+        calls = Calls(known.hours, partial(_times, state, line, known.hours), known.minutes)
         report = make(line, zone, known.time, calls, known.rounds, Wish(start, end, by, number, FORMATS[form]))
     with new_file(output) as file:
         file.write(_written(report, form, table, output))
@@ -107,7 +112,6 @@ class _Known(NamedTuple):
     time: float
     #: The time zone that was declared, or ''.
     zone: str
-    calls: int
     hours: dict[int, int]
     minutes: dict[str, dict[int, int]]
     rounds: tuple[Round, ...]
@@ -126,7 +130,6 @@ def _known(components: Components, line: str, now: float, callers: bool) -> _Kno
     return _Known(
         now,
         view.settings.zone if view and view.is_declared else '',
-        counter.count(line),
         counter.hours(line),
         {result.lower(): minutes for result, minutes in turned_away.items()},
         tuple(_round(counter, lines, view, now, callers) for view in lines.rounds(line)) if lines else (),
@@ -160,27 +163,31 @@ def _win(lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
         entry.line_number,
         win.arrived,
         win.terms,
-        number if callers else masked(number),
+        masked(number) if number and not callers else number,
         entry.identity is None,
     )
 
 
-def _times(state: State, line: str, count: int) -> Iterator[float]:
-    """When the first `count` calls of a line were counted, except those that are forgotten; read when due."""
-    following = 1
-    while following <= count:
-        found, following = state.query(_some_times, line, following, count)
+def _times(state: State, line: str, hours: Mapping[int, int], first: int, last: int) -> Iterator[float]:
+    """When the calls on record were counted that came from `first` until `last`, and some others.
+
+    Calls are numbered in the order of their times, unless the clock was set back.
+    """
+    number = 1 + sum(count for hour, count in hours.items() if hour < first - _CLOCK)
+    end = sum(count for hour, count in hours.items() if hour < last + _CLOCK)
+    while number <= end:
+        found, number = state.query(_some_times, line, number, end)
         yield from found
 
 
-def _some_times(components: Components, line: str, number: int, count: int) -> tuple[list[float], int]:
+def _some_times(components: Components, line: str, number: int, end: int) -> tuple[list[float], int]:
     """When some calls from `number` on were counted, and the number to go on with."""
     times: list[float] = []
     for hit in components[HitCounter].since(line, number):
-        if hit.number > count or len(times) == _AT_ONCE:
+        if hit.number > end or len(times) == _AT_ONCE:
             return times, hit.number
         times.append(hit.time)
-    return times, count + 1
+    return times, end + 1
 
 
 def _of_machine() -> ZoneInfo:

@@ -13,6 +13,7 @@ from ..counts import count_of
 from ..errors import LineRefused, RulesRefused
 from ..hits.bounds import check_line
 from ..lines.component import Lines, LineView
+from ..lines.identity import masked
 from ..lines.instants import iso, show
 from ..lines.round import RoundView, Win
 from ..lines.rule_sentence import sentence
@@ -187,11 +188,13 @@ def list_rounds(storage: Address, storage_of: dict[str, Address], line: str | No
         click.echo('There was no round yet.')
 
 
-def masked(identity: str | None, *, callers: bool = False) -> str:
-    """A caller as it may be shown: the last three digits, unless `callers`."""
-    if identity is None:
+def _caller(view: RoundView, win: Win, *, callers: bool) -> str:
+    """The winner as it may be shown: the last three digits, or, if `callers`, all that is stored."""
+    if win.identity is None:
         return 'not known'
-    return identity if callers else f'...{identity[-3:]}'
+    if callers:
+        return win.identity
+    return 'stored as a hash' if view.rules.forget_numbers else masked(win.identity)
 
 
 def _plain(view: RoundView, wins: list[Win] | tuple[()], now: float, *, callers: bool = False) -> dict[str, Any]:
@@ -213,7 +216,7 @@ def _plain(view: RoundView, wins: list[Win] | tuple[()], now: float, *, callers:
         'turned_away': dict(view.turned_away),
         'wins': [
             {'number': win.number, 'arrived': iso(win.arrived, zone), 'terms': win.terms}
-            | {'caller': masked(win.identity, callers=callers)}
+            | {'caller': _caller(view, win, callers=callers)}
             for win in wins
         ],
         'gaps': [[iso(since, zone), iso(until, zone)] for since, until in view.gaps],
@@ -243,7 +246,7 @@ def _rows(view: RoundView, wins: list[Win], now: float, *, callers: bool) -> Ite
     yield 'opened', f'{show(view.opened, zone)}, by {view.opened_by}'
     yield 'result', f'{standing(view)}: {_counts(view)}'
     for win in wins:
-        yield 'won', f'{win.number} ({win.terms}), {show(win.arrived, zone)}, {masked(win.identity, callers=callers)}'
+        yield 'won', f'{win.number} ({win.terms}), {show(win.arrived, zone)}, {_caller(view, win, callers=callers)}'
     for since, until in view.gaps:
         yield 'gap', f'no server ran from {show(since, zone)} until {show(until, zone)}'
 

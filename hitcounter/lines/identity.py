@@ -128,6 +128,12 @@ def keyed(key: bytes, form: str) -> str:
     return hmac.digest(key, form.encode('utf-8', 'surrogateescape'), 'sha256').hex()[:_KEYED]
 
 
+def masked(number: str) -> str:
+    """A caller's number as it may be shown to many: its last three digits; of fewer than six digits, none."""
+    digits = ''.join(filter(str.isdecimal, number))
+    return f'...{digits[-3:]}' if len(digits) >= 6 else '...'
+
+
 def _other_spellings(form: str) -> tuple[str, ...]:
     """How else carriers send the number whose form is `form`; 00 and 011 are the usual prefixes for calls abroad."""
     import phonenumbers  # here, as elsewhere

@@ -20,6 +20,9 @@ LENGTHS = {'hour': 3600, 'day': 23 * 3600, 'month': 28 * 86400}
 #: Intervals that one period may have.
 MOST = 100_000
 
+#: When the calls on record came, as far as that was from the first of two instants until the second; others may follow.
+Times = Callable[[int, int], Iterable[float]]
+
 _HOUR = 3600
 _DATE = re.compile(r'\d{4}-\d\d-\d\d', re.ASCII).fullmatch
 
@@ -80,11 +83,11 @@ def is_whole(start: float, end: float, by: str, zone: ZoneInfo) -> bool:
     return _BEGIN[by](start, zone) == start and _FOLLOWING[by](start, zone) == end
 
 
-def spread(hours: Mapping[int, int], times: Iterable[float], edges: Sequence[float]) -> tuple[list[int], int]:
+def spread(hours: Mapping[int, int], times: Times, edges: Sequence[float]) -> tuple[list[int], int]:
     """How many calls each interval had, and how many calls are only known by their hour of UTC.
 
     `hours` has the calls of each hour of UTC. If an edge is within such an hour, as in Kolkata, `times` says when its
-    calls came; those that it lacks are counted at the beginning of the hour. Otherwise `times` is not read.
+    calls came; those that it lacks are counted at the beginning of the hour. Otherwise `times` is not called.
     """
     counts = [0] * (len(edges) - 1)
     cut = {hour_of(edge) for edge in edges if edge % _HOUR}
@@ -92,7 +95,7 @@ def spread(hours: Mapping[int, int], times: Iterable[float], edges: Sequence[flo
     for hour, count in hours.items():
         if hour not in left:
             _add(counts, edges, hour, count)
-    for moment in times if left else ():
+    for moment in times(min(left), max(left) + _HOUR) if left else ():
         if left.get(hour_of(moment)):
             left[hour_of(moment)] -= 1
             _add(counts, edges, moment, 1)

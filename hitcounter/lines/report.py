@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from ..errors import RulesRefused
 from .instants import iso
-from .intervals import LENGTHS, edges, spread, spread_minutes, widened
+from .intervals import LENGTHS, Times, edges, spread, spread_minutes, widened
 
 #: What becomes of a call, in the order of a report, each with what people read. A call that won is counted, too, and
 #: so may one be that was turned away, by rules that count all.
@@ -30,9 +30,6 @@ PROVISIONAL, FINAL = 'provisional', 'final'
 #: Seconds up to which a period is shown by the hour, if nobody asks for anything else.
 BY_HOUR = 75 * 3600
 
-#: What a masked number begins with, and how many of its digits follow.
-MASK, SHOWN = '...', 3
-
 
 class Calls(NamedTuple):
     """What is known of the calls of a line."""
@@ -40,7 +37,7 @@ class Calls(NamedTuple):
     #: How many were counted in each hour of UTC that had any.
     hours: Mapping[int, int]
     #: When those on record were counted. Read only if an interval begins within an hour of UTC.
-    times: Iterable[float]
+    times: Times
     #: For the other kinds, how many calls there were in each minute that had any.
     minutes: Mapping[str, Mapping[int, int]] = {}
 
@@ -183,14 +180,6 @@ def make(
         coarse,
         refused,
     )
-
-
-def masked(caller: str | None) -> str | None:
-    """The last digits of a caller's number after MASK; nothing else of it, and of a short one nothing at all."""
-    if caller is None:
-        return None
-    digits = ''.join(filter(str.isdecimal, caller))
-    return MASK + digits[-SHOWN:] if len(digits) >= 2 * SHOWN else MASK
 
 
 def _chosen(line: str, rounds: tuple[Round, ...], wish: Wish) -> tuple[Round, ...]:

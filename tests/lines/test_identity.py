@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat
 
 from hitcounter.errors import RulesRefused
-from hitcounter.lines.identity import SameCaller, check_country, is_stand_in, keyed, normal_form
+from hitcounter.lines.identity import SameCaller, check_country, is_stand_in, keyed, masked, normal_form
 
 COUNTRIES = sorted(phonenumbers.SUPPORTED_REGIONS)
 
@@ -200,3 +200,19 @@ def test_whatever_form_a_call_had_its_caller_is_found(number: str, country: str,
     assert caller.is_(number)
     if not is_stand_in(number):
         assert normal_form(number, country or line_country) in caller.forms(line_country)
+
+
+@pytest.mark.parametrize(
+    ('number', 'shown'),
+    [
+        ('+49891234567', '...567'),
+        ('0891 234-567', '...567'),
+        ('123456', '...456'),
+        ('12345', '...'),
+        ('100', '...'),
+        ('alice', '...'),
+        ('', '...'),
+    ],
+)
+def test_a_caller_is_masked_to_the_last_three_digits(number: str, shown: str) -> None:
+    assert masked(number) == shown

@@ -1,6 +1,5 @@
 """Intervals: every instant is in the local hour, day and month that it is in by the clock on the wall."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -112,7 +111,7 @@ def test_the_counts_are_those_of_a_recount_call_by_call(
         hours[int(call) // 3600 * 3600] = hours.get(int(call) // 3600 * 3600, 0) + 1
     bounds = edges(*widened(start, start + 7 * 3600, by, here), by, here)
     on_record = calls[forgotten:]
-    counts, coarse = spread(hours, on_record, bounds)
+    counts, coarse = spread(hours, lambda *_: on_record, bounds)
     cut = {int(bound) // 3600 * 3600 for bound in bounds if bound % 3600}
     vague = [call for call in calls[:forgotten] if int(call) // 3600 * 3600 in cut]
     counted_at = [float(int(call) // 3600 * 3600) if call in vague else call for call in calls]
@@ -120,15 +119,27 @@ def test_the_counts_are_those_of_a_recount_call_by_call(
     assert counts == [sum(low <= call < high for call in counted_at) for low, high in pairwise(bounds)]
 
 
-def test_times_are_not_read_if_no_interval_begins_within_an_hour() -> None:
-    def never() -> Iterator[float]:
-        yield 1 / 0
+def never(first: int, last: int) -> list[float]:
+    raise AssertionError('no interval begins within an hour')
 
-    assert spread({0: 3, 3600: 1}, never(), [0.0, 3600.0, 7200.0]) == ([3, 1], 0)
+
+def test_times_are_not_read_if_no_interval_begins_within_an_hour() -> None:
+    assert spread({0: 3, 3600: 1}, never, [0.0, 3600.0, 7200.0]) == ([3, 1], 0)
+
+
+def test_only_the_times_of_hours_that_are_cut_are_asked_for() -> None:
+    asked = []
+
+    def times(first: int, last: int) -> list[float]:
+        asked.append((first, last))
+        return [3600.0, 9000.0, 9001.0, 10800.0]
+
+    assert spread({0: 1, 3600: 1, 7200: 2, 10800: 1}, times, [0.0, 9001.0, 14400.0]) == ([3, 2], 0)
+    assert asked == [(7200, 10800)]
 
 
 def test_calls_outside_of_the_period_are_left_out() -> None:
-    assert spread({0: 1, 3600: 2, 7200: 4}, [], [3600.0, 7200.0]) == ([2], 0)
+    assert spread({0: 1, 3600: 2, 7200: 4}, never, [3600.0, 7200.0]) == ([2], 0)
     assert spread_minutes({3540: 1, 3600: 2, 7140: 4, 7200: 8}, [3600.0, 7200.0]) == [6]
 
 

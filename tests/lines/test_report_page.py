@@ -63,7 +63,7 @@ def report(line: str = 'contest', counts: tuple[int, ...] = (214, 650, 538, 1000
         ),
         Round(2, 'open', PROVISIONAL, START + 8000.0, None, 'Nobody wins.', 'ab' * 32, {'counted': 0}),
     )  # fmt: skip
-    return make(line, BERLIN, START + 9e4, Calls(hours, [], minutes), rounds, Wish(**wish))  # type: ignore[arg-type]
+    return make(line, BERLIN, START + 9e4, Calls(hours, lambda *_: [], minutes), rounds, Wish(**wish))  # type: ignore[arg-type]
 
 
 def charts(page: str) -> list[ElementTree.Element]:
@@ -158,7 +158,7 @@ def test_winners_have_a_table_that_says_that_it_is_final() -> None:
 
 
 def test_a_line_that_nobody_called_has_a_page() -> None:
-    text = as_page(make('quiet', BERLIN, START + 5.0, Calls({}, [])))
+    text = as_page(make('quiet', BERLIN, START + 5.0, Calls({}, lambda *_: [])))
     assert Page(text).rows == []
     assert '<p>None.</p>' in text
 
