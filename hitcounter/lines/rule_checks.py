@@ -101,10 +101,7 @@ def _winning(rules: Rules) -> Iterator[str]:
 def _out_of_reach(term: Term, rules: Rules) -> Iterator[str]:
     """That no call which counts can ever have the number of the term's milestone."""
     match term:
-        case First(number):
-            pass
-        # Calls that are not counted have numbers, too, by `count_all`.
-        case At(number) | Every(_, number) if not rules.count_all:
+        case First(number) | At(number) | Every(_, number):
             pass
         case _:
             return

@@ -78,7 +78,10 @@ def _numbers(rules: Rules) -> Iterator[str]:
     if rules.count_all:
         yield 'calls that do not count have numbers, too' + (f', {_PASSES}' if rules.win else '')
     if rules.most_calls is not None:
-        yield f'at most {count_of(rules.most_calls, "call")} count{"s" if rules.most_calls == 1 else ""}'
+        # With `count_all` the calls that do not count use up numbers, too.
+        most = rules.most_calls
+        counting = f'{count_of(most, "call")} count{"s" if most == 1 else ""}'
+        yield f'no call after number {most} counts' if rules.count_all else f'at most {counting}'
     if rules.forget_numbers:
         yield "keyed hashes are stored in place of the callers' numbers"
     if rules.country:

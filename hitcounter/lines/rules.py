@@ -28,7 +28,7 @@ class Rules:
     most_winners: int | None = None
     #: Whether the round closes with the last possible winner.
     close_when_won: bool = False
-    #: Calls that are counted at most.
+    #: The last number by which a call is counted.
     most_calls: int | None = None
     #: Whether calls that are not eligible get a number, too.
     count_all: bool = False
@@ -128,8 +128,7 @@ def to_go(rules: Rules, progress: Progress, number: int) -> int | None:
     if not numbers:
         return None
     nearest = min(numbers)
-    # Calls that are not counted have numbers, too, by `count_all`: then these may go further than the counted calls.
-    if rules.most_calls is not None and nearest > rules.most_calls and not rules.count_all:
+    if rules.most_calls is not None and nearest > rules.most_calls:
         return None
     return nearest - number
 

@@ -51,11 +51,11 @@ def test_every_rule_in_one_sentence() -> None:
         'with the last win that is possible; each caller counts at most 20 times in any period of 7 days; '
         'withheld numbers count and cannot win, and a win that falls on such a call passes to the next caller who '
         "can; a winner on any line of the group 'wxyz' cannot win again within 30 days after a win; calls that do "
-        'not count have numbers, too, and a win that falls on such a call passes to the next caller who can; at '
-        "most 5,000 calls count; keyed hashes are stored in place of the callers' numbers; numbers and holidays "
-        "are those of DE; times are in Europe/Berlin; open 'Mo-Fr 08:00-18:00; PH off'; opens 2026-12-04 22:15:00 "
-        'Europe/Berlin (2026-12-04T21:15:00Z); closes 2026-12-05 22:15:00 Europe/Berlin (2026-12-05T21:15:00Z); '
-        'the result is final 90 seconds after the close.'
+        'not count have numbers, too, and a win that falls on such a call passes to the next caller who can; no '
+        "call after number 5000 counts; keyed hashes are stored in place of the callers' numbers; numbers and "
+        "holidays are those of DE; times are in Europe/Berlin; open 'Mo-Fr 08:00-18:00; PH off'; opens 2026-12-04 "
+        '22:15:00 Europe/Berlin (2026-12-04T21:15:00Z); closes 2026-12-05 22:15:00 Europe/Berlin '
+        '(2026-12-05T21:15:00Z); the result is final 90 seconds after the close.'
     )
 
 
@@ -96,6 +96,7 @@ def test_each_term_is_said(term: Term, said: str) -> None:
         (Rules((At(9), Last(), At(99))), 'Caller 9 wins; the last caller before the close wins; caller 99 wins;'),
         (Rules((At(9),), most_winners=1), 'after 1 winner nobody else wins;'),
         (Rules(most_calls=1), 'at most 1 call counts;'),
+        (Rules(most_calls=5000), 'at most 5,000 calls count;'),
         (Rules(limit=2), 'each caller counts at most 2 times;'),
         (Rules(limit=1, window=60), 'each caller counts once in any period of 1 minute;'),
         (Rules(limit=1, window=36 * 3600), 'in any period of 36 hours;'),

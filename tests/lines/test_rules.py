@@ -42,7 +42,6 @@ RULES = st.builds(
     win=st.lists(TERMS, max_size=4, unique=True).map(tuple),
     most_winners=st.none() | st.integers(1, 4),
     most_calls=st.none() | SMALL,
-    count_all=st.booleans(),
 )
 ENTRIES = st.lists(st.builds(Entry, st.integers(0, 20).map(float), st.booleans()), max_size=30)
 
@@ -120,7 +119,7 @@ def test_to_go_is_the_distance_to_the_next_number_that_wins(rules: Rules, number
     winning = [
         other for other in range(number + 1, number + 50) if any(has_milestone(term, other) for term in rules.win)
     ]
-    if rules.most_calls is not None and not rules.count_all:
+    if rules.most_calls is not None:
         winning = [other for other in winning if other <= rules.most_calls]
     assert to_go(rules, Progress(), number) == (min(winning) - number if winning else None)
 
@@ -196,6 +195,13 @@ def test_last_is_won_once() -> None:
 def test_without_last_the_end_decides_nothing() -> None:
     progress = Progress(1, (), (1,))
     assert decide_last(Rules((At(2),)), progress, has_won=False)[1] is progress
+
+
+def test_every_is_never_won_out() -> None:
+    rules = Rules((Every(1, 1),))
+    _, progress = run(rules, [Entry(0, True)] * 3)
+    assert progress.winners == 3
+    assert not is_won_out(rules, progress)
 
 
 def test_last_keeps_a_round_from_being_won_out_until_the_end() -> None:
