@@ -79,7 +79,7 @@ def decide(
         for index, term in enumerate(rules.win)
         if term.falls_on(number, arrived, may_win, won[index] if won else 0)
     ]
-    if not met and not (owed and may_win):
+    if not (met or owed):
         return (), progress
     indexes = tuple(sorted({*owed, *met}))
     if not may_win:

@@ -124,6 +124,11 @@ def test_to_go_is_the_distance_to_the_next_number_that_wins(rules: Rules, number
     assert to_go(rules, Progress(), number) == (min(winning) - number if winning else None)
 
 
+def test_to_go_reaches_the_last_number_that_counts_and_no_further() -> None:
+    rules = Rules((Every(10, 10),), most_calls=20)
+    assert [to_go(rules, Progress(), number) for number in (9, 10, 19, 20, 21)] == [1, 10, 1, None, None]
+
+
 def test_nobody_wins_and_nothing_is_to_go_once_there_are_enough_winners() -> None:
     rules = Rules((Every(1, 1), Last()), most_winners=2)
     _, progress = run(rules, [Entry(0, True)])
@@ -185,6 +190,12 @@ def test_last_is_one_winner_more_unless_that_caller_has_won_before() -> None:
     assert decide_last(rules, progress, has_won=True) == ((Last(),), Progress(1, (2,), (1, 1, 0)))
 
 
+def test_last_is_won_unless_there_are_enough_winners() -> None:
+    rules = Rules((At(2), Last()), most_winners=2)
+    assert decide_last(rules, Progress(1, (), (1, 0)), has_won=False)[0] == (Last(),)
+    assert decide_last(rules, Progress(2, (), (2, 0)), has_won=False)[0] == ()
+
+
 def test_last_is_won_once() -> None:
     rules = Rules((At(2), Last()))
     met, progress = decide_last(rules, Progress(), has_won=False)
@@ -197,11 +208,25 @@ def test_without_last_the_end_decides_nothing() -> None:
     assert decide_last(Rules((At(2),)), progress, has_won=False)[1] is progress
 
 
-def test_every_is_never_won_out() -> None:
-    rules = Rules((Every(1, 1),))
-    _, progress = run(rules, [Entry(0, True)] * 3)
-    assert progress.winners == 3
-    assert not is_won_out(rules, progress)
+@pytest.mark.parametrize(
+    ('win', 'calls'),
+    [
+        ((At(3),), 3),
+        ((First(3),), 3),
+        ((FirstAfter(3.0),), 3),
+        ((First(1), At(3)), 3),
+        ((At(3), First(1)), 3),
+        ((FirstAfter(2.0), First(4)), 4),
+        ((Every(1, 1),), None),
+        ((At(1), Every(2, 2)), None),
+        ((First(1), Last()), None),
+    ],
+)
+def test_winning_is_over_with_the_last_win_of_the_last_term(win: tuple[Term, ...], calls: int | None) -> None:
+    entries = [Entry(float(second), True) for second in range(1, 7)]
+    rules = Rules(win)
+    over = [number for number in range(7) if is_won_out(rules, run(rules, entries[:number])[1])]
+    assert over == ([] if calls is None else list(range(calls, 7)))
 
 
 def test_last_keeps_a_round_from_being_won_out_until_the_end() -> None:
