@@ -6,8 +6,10 @@ So a server that is not on this machine must be reached by TLS, unless the URI s
 
 import os
 import ssl
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -38,17 +40,29 @@ WAIT_TIMEOUT = 5
 CLOCK_TIMEOUT = 5.0
 
 _PORT = 9991  # as in zodburi
+#: The options of a connection that are not about what it keeps.
+_AGAIN = ('read_only', 'storage', 'wait_timeout')
+
 _TLS_OPTIONS = ('certificate', 'key', 'authenticate', 'server_hostname', 'check_hostname')
 
 
 class ZeoDatabase(Database):
-    """An open database behind a ZEO server."""
+    """An open database behind a ZEO server; `connect` connects to that once more."""
 
     has_clock = True
 
+    def __init__(self, db: Any, uri: str, resources: ExitStack, connect: Callable[[], ClientStorage]) -> None:
+        super().__init__(db, uri, resources, is_remote=True)
+        self._connect = connect
+
     def clock_skew(self) -> float | None:
-        lock = _Lock(self.db.storage)
-        with answering_within(CLOCK_TIMEOUT), suppress(ReadOnlyError):
+        # By a connection of its own: if that waits too long for the lock, no call loses its connection.
+        with (
+            answering_within(CLOCK_TIMEOUT),
+            suppress(ReadOnlyError),
+            closing(with_bounded_waits(self._connect())) as storage,
+        ):
+            lock = _Lock(storage)
             return seconds_ahead(lock.take, lock.taken_at)
         return None
 
@@ -150,15 +164,17 @@ class ZeoAddress(ResolvedAddress):
         self, place: tuple[str, int] | str, options: _Options, context: ssl.SSLContext | None = None
     ) -> Database:
         hostname = options.tls.get('server_hostname')
+        connect = partial(ClientStorage, place, ssl=context, ssl_server_hostname=hostname)
         with ExitStack() as resources:
             try:
-                storage = ClientStorage(place, ssl=context, ssl_server_hostname=hostname, **options.for_client)
+                storage = connect(**options.for_client)
             except ClientDisconnected as error:
                 raise DatabaseRefused(_no_answer(place, context, hostname, options, error)) from error
             resources.enter_context(closing(storage))
             always_fresh(with_bounded_waits(storage))
             db = resources.enter_context(closing(LookingDB(storage, **options.for_db)))
-            return ZeoDatabase(db, public(self.uri), resources.pop_all(), is_remote=True)
+            same = {name: value for name, value in options.for_client.items() if name in _AGAIN}
+            return ZeoDatabase(db, public(self.uri), resources.pop_all(), partial(connect, **same))
 
 
 def _path(path: str, options: _Options) -> str:

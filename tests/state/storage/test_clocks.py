@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ZODB.Connection import TransactionMetaData
+from ZODB.POSException import StorageError
 
 from hitcounter.hits import Caller, HitCounter
 from hitcounter.state import State, open_database
@@ -97,6 +99,24 @@ def test_comparing_the_clock_of_a_zeo_server_stores_nothing_and_holds_nobody_up(
         assert (after['last-transaction'], after['lock_time']) == (before['last-transaction'], None)
         number = hits.count('31415')
         assert hits.hit('31415', Caller(None, None, '1.1')) == number + 1
+
+
+def test_a_zeo_server_whose_lock_another_holds_is_not_waited_for_and_no_call_loses_its_connection(
+    zeo: tuple[str, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, _ = zeo
+    monkeypatch.setattr('hitcounter.state.storage.zeo.CLOCK_TIMEOUT', 0.5)
+    with open_database(uri) as database, open_database(uri) as other:
+        storage, slow = database.db.storage, TransactionMetaData()
+        connection = storage._connection_generation
+        other.db.storage.tpc_begin(slow)
+        other.db.storage.tpc_vote(slow)
+        with pytest.raises(StorageError):
+            database.clock_skew()
+        other.db.storage.tpc_abort(slow)
+        monkeypatch.undo()
+        assert database.clock_skew() is not None
+        assert storage._connection_generation == connection
 
 
 def test_a_zeo_server_does_not_tell_its_clock_to_those_who_only_read(
