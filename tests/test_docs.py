@@ -110,7 +110,7 @@ def test_every_option_of_the_server_is_in_the_operators_table() -> None:
 
 
 def test_every_option_of_every_command_is_in_the_documentation() -> None:
-    text = ''.join((TREE / 'docs' / name).read_text('utf-8') for name in ('operations.md', 'shell.md'))
+    text = ''.join((TREE / 'docs' / name).read_text('utf-8') for name in ('operations.md', 'shell.md', 'reports.md'))
     documented = set(re.findall(r'(?<![\w-])--?[a-z][a-z-]*', text))
     for name, command in main.commands.items():
         if name != 'call':  # its --help tells all of it

@@ -19,7 +19,7 @@ from ..lines.component import Lines
 from ..lines.identity import masked
 from ..lines.instants import check_zone
 from ..lines.intervals import LENGTHS, parse_bound
-from ..lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
+from ..lines.report import FINAL, OF_ROUND, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
 from ..lines.report_rows import TABLES, as_csv, as_json
 from ..lines.round import RoundView
 from ..lines.round import Win as StoredWin
@@ -146,7 +146,7 @@ def _round(counter: HitCounter, lines: Lines, view: RoundView, now: float, calle
         view.ends,
         sentence(view.rules, view.line),
         view.digest,
-        {'counted': view.entries, **{kind: turned_away[kind] for kind in KINDS if kind in turned_away}},
+        {'counted': view.entries, **{kind: turned_away[kind] for kind in OF_ROUND if kind in turned_away}},
         tuple(_win(lines, view, win, callers) for win in lines.wins(view.line, view.number)),
         tuple(Gap(*gap) for gap in view.gaps),
     )

@@ -24,6 +24,9 @@ KINDS = {
     'withheld': 'refused as withheld',
 }
 
+#: Those that a round knows of; the others came when none took calls.
+OF_ROUND = tuple(kind for kind in KINDS if kind not in ('late', 'closed'))
+
 #: What the result of a round is while it can still change, and afterwards.
 PROVISIONAL, FINAL = 'provisional', 'final'
 

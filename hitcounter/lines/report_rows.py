@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from ..hits.records import FORMATS
-from .report import KINDS, Report, Round, Win
+from .report import KINDS, OF_ROUND, Report, Round, Win
 
 #: The fields of a row for each interval, and of a row for each win.
 CALLS = ('line', 'start', 'end', *KINDS)
@@ -67,7 +67,7 @@ def _round(report: Report, one: Round) -> dict[str, object]:
         'ends': None if one.ends is None else report.time(one.ends),
         'rules': one.rules,
         'rules_sha256': one.rules_hash,
-        'counts': {kind: one.counts.get(kind, 0) for kind in KINDS},
+        'counts': {kind: one.counts.get(kind, 0) for kind in OF_ROUND},
         'wins': [_win(report, win) for win in one.wins],
         'gaps': [[report.time(instant) for instant in gap] for gap in one.gaps],
     }

@@ -10,7 +10,7 @@ import pytest
 
 from hitcounter.errors import RulesRefused
 from hitcounter.hits.times import hour_of
-from hitcounter.lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
+from hitcounter.lines.report import FINAL, KINDS, OF_ROUND, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
 from hitcounter.lines.report_rows import CALLS, WINS, as_csv, as_json
 from hitcounter.lines.report_text import ASCII, BLOCKS, MOST, as_text
 
@@ -279,7 +279,7 @@ def test_the_json_has_all_of_the_report() -> None:
     first, second = told['rounds']
     assert (first['round'], first['state'], first['result']) == (1, 'final', 'final')
     assert (first['rules'], first['rules_sha256']) == ('Caller 9 wins.', '9f86d0')
-    assert first['counts'] == {**dict.fromkeys(KINDS, 0), 'counted': 1434, 'repeat': 92}
+    assert first['counts'] == {**dict.fromkeys(OF_ROUND, 0), 'counted': 1434, 'repeat': 92}
     assert first['gaps'] == [['2026-10-25T00:06:40+02:00', '2026-10-25T00:08:20+02:00']]
     assert first['wins'][0] == {**WON._asdict(), 'arrived': '2026-10-24T23:05:33.25+02:00'}
     assert (second['result'], second['ends'], second['wins']) == ('provisional', None, [])
