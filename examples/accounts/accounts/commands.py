@@ -66,7 +66,10 @@ def _ask_for_pin() -> str:
 @options.storage
 @options.storage_of
 def list_accounts(storage: Address, storage_of: dict[str, Address]) -> None:
-    """List the accounts: last log-in, wrong PINs since then, and until when they are locked; times are UTC."""
+    """List the accounts and their locks.
+
+    Each with its last log-in, the wrong PINs since then or since the last lock, and the end of that lock, in UTC.
+    """
     with _opened(storage, storage_of) as state:
         rows = state[Accounts].accounts()
     for row in rows:

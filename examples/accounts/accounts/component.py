@@ -132,10 +132,13 @@ class Accounts(Component):
             account.wrong, account.locked_until = 0, now + LOCKED_FOR
         return Attempt.WRONG
 
-    @query
-    def exists(self, number: str) -> bool:
-        """Whether there is such an account."""
-        return number in self._accounts
+    @update
+    def rehash(self, number: str, digest: bytes, pin: Hashed) -> None:
+        """Store another hash of the same PIN, unless the account has another PIN than that of `digest` by now."""
+        account = self._accounts.get(number)
+        if account is not None and hmac.compare_digest(digest, account.digest):
+            account.salt, account.cost = pin.salt
+            account.digest = pin.digest
 
     @query
     def accounts(self) -> list[Row]:

@@ -10,7 +10,7 @@ from .errors import AccountRefused
 #: Digits that a PIN may have.
 SHORTEST, LONGEST = 4, 12
 
-#: scrypt's n for new hashes. With r=8, a hash takes 16 MiB and some 50 ms; OpenSSL allows 32 MiB.
+#: scrypt's n for new hashes. With r=8, a hash takes 16 MiB and 50 to 100 ms; OpenSSL allows 32 MiB.
 COST = 2**14
 
 #: Bytes of a hash.

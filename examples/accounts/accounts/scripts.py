@@ -94,11 +94,13 @@ def _ask(call: Call, state: State, clock: Clock, caller: str | None) -> tuple[st
         number = ask(call, NUMBER, digits=LONGEST_NUMBER, at_least=1, attempts=1)
         pin = ask(call, PIN, digits=pins.LONGEST, at_least=pins.SHORTEST, attempts=1)
         if number and pin:
-            token = new_token()
-            digest = pins.digest(pin, state[Accounts].salt(number))  # here, because all updates would wait for it
+            token, salt = new_token(), state[Accounts].salt(number)
+            digest = pins.digest(pin, salt)  # here, because all updates would wait for it
             attempt = state.update(log_in_by, number, digest, key_of(token), caller, clock())
             if attempt is Attempt.RIGHT:
                 _leave(call, token)
+                if salt.cost < pins.COST:
+                    state[Accounts].rehash(number, digest, pins.hash_new(pin))
                 return number, attempt
         call.stream_file(WRONG)
     return '', attempt

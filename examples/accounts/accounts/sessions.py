@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
+from hitcounter.lines.identity import SameCaller
 from hitcounter.state import Component, Components, query, update
 
 from .component import Accounts, Attempt, time_or_none
@@ -96,6 +97,20 @@ class Sessions(Component):
             self._forget(first[1])
             count += 1
         return count
+
+    def about(self, caller: SameCaller) -> Iterator[bytes | None]:
+        for key, (_, number, _, _) in self._sessions.items():
+            yield key if caller.is_(number) else None
+
+    def erase(self, key: bytes, caller: SameCaller) -> int:
+        """The session goes on, but who called is no longer known: another call is asked for the PIN."""
+        if key not in self._sessions:  # it was forgotten meanwhile
+            return 0
+        account, number, began, ends = self._sessions[key]
+        self._sessions[key] = (account, None, began, ends)
+        if number is not None and self._callers.get(number) == key:
+            del self._callers[number]
+        return 1
 
     def export(self) -> Iterator[dict[str, object]]:
         for _, key in self._ends:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from accounts import Accounts, Sessions
 from accounts.component import LOCKED_FOR
-from accounts.pins import hash_new
+from accounts.pins import COST, Hashed, Salt, digest, hash_new
 from accounts.scripts import log_in, log_in_and_remember, log_out
 from accounts.sessions import LASTS, key_of
 
@@ -158,6 +158,26 @@ def test_logging_out_ends_the_session_everywhere(call: Dial, by: str) -> None:
     assert out.variables['ACCOUNT_SESSION'] == ''
     assert result(call(variables={'ACCOUNT_SESSION': token})) == ('WRONG', '')
     assert result(call(log_in_and_remember, caller_id='200')) == ('WRONG', '')
+
+
+def test_a_hash_of_less_cost_is_replaced_as_its_owner_logs_in(call: Dial, state: State) -> None:
+    salt = Salt(b'salt', COST // 4)
+    state[Accounts].add('100', Hashed(salt, digest('2806', salt)))
+    call(digits='100#2807#')
+    assert state[Accounts].salt('100') == salt
+
+    for _ in range(2):
+        assert result(call(digits='100#2806#')) == ('RIGHT', '100')
+
+    assert state[Accounts].salt('100').cost == COST
+
+
+def test_a_pin_that_was_changed_meanwhile_is_not_replaced(state: State) -> None:
+    before = state[Accounts].salt('1234')
+
+    state[Accounts].rehash('1234', digest('4712', before), hash_new('4712'))
+
+    assert state[Accounts].salt('1234') == before
 
 
 def test_neither_pin_nor_token_is_in_the_log(call: Dial, caplog: pytest.LogCaptureFixture) -> None:

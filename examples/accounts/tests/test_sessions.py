@@ -11,8 +11,9 @@ from accounts.pins import digest, hash_new
 from accounts.sessions import LASTS, key_of, new_token
 
 from hitcounter.errors import ComponentError
+from hitcounter.lines.identity import SameCaller
 from hitcounter.state import Components, State, open_database
-from hitcounter.state.forgetting import forget
+from hitcounter.state.forgetting import erase, forget
 
 if TYPE_CHECKING:
     from conftest import Clock
@@ -104,6 +105,20 @@ def test_forgetting_takes_no_more_at_once_than_it_may(state: State, clock: Clock
     counts = [state.update(lambda parts: parts[Sessions].forget('ended', float('inf'), 2)) for _ in range(3)]
 
     assert counts == [2, 1, 0]
+
+
+def test_a_caller_is_erased_and_the_session_goes_on(state: State, clock: Clock) -> None:
+    _, key = logged_in(state, clock.now, caller='+44 7700 900123')
+    logged_in(state, clock.now, caller='200')
+    logged_in(state, clock.now)
+
+    assert erase(state, Sessions, SameCaller('07700 900123', 'GB')) == [(key, 1)]
+
+    session = state[Sessions].session(key, clock.now)
+    assert session
+    assert (session.account, session.caller) == ('1234', None)
+    assert state[Sessions].session_of('+44 7700 900123', clock.now) is None
+    assert state[Sessions].session_of('200', clock.now)
 
 
 def test_sessions_need_accounts() -> None:
