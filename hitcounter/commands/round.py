@@ -20,8 +20,9 @@ from ..lines.rule_sentence import sentence
 from ..lines.rules import canonical, digest
 from ..lines.rules_table import KEYS, parse_rules
 from ..lines.settings import DEFAULT
+from ..lines.skew import refuse_skew
 from ..shell.workspace import login_name
-from ..state import Database, State
+from ..state import State
 from ..state.storage.database import Address
 from ..state.upkeep.packing import check_clock
 from . import log, options, storages
@@ -30,9 +31,6 @@ from .line import read_toml, sounds_of
 from .lines import name_of
 
 F = TypeVar('F', bound=Callable[..., Any])
-
-#: Seconds by which this machine's clock may differ from that of the storage when a round opens.
-MOST_SKEW = 0.5
 
 _HELP = {
     'win': 'Who wins: "every 100", "at 9,99", "first 5", "first after 20:00", "last", joined by "and".',
@@ -92,8 +90,10 @@ def open_round(storage: Address, storage_of: dict[str, Address], line: str, path
     flags = {key: given['rule_' + key.replace('-', '_')] for key in KEYS}
     table = {**({} if path is None else read_toml(path)), **{key: one for key, one in flags.items() if one is not None}}
     parse_rules(table, DEFAULT, time.time())  # before anything is opened, or made
-    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (database, state):
-        _check_clocks(database)
+    with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
+        database = state.database_of(Lines)
+        check_clock(database)
+        refuse_skew(database)
         view = state[Lines].views().get(line)
         now = time.time()
         rules = parse_rules(table, view.settings if view else DEFAULT, now)
@@ -102,17 +102,6 @@ def open_round(storage: Address, storage_of: dict[str, Address], line: str, path
     click.echo(f'Round {number} of line {name_of(line)} is open.')
     click.echo(sentence(rules, line))
     click.echo(f'SHA-256 of the rules: {digest(rules)}')
-
-
-def _check_clocks(database: Database) -> None:
-    """Raise if the time that calls will have cannot be trusted."""
-    check_clock(database)
-    skew: float | None = getattr(database, 'clock_skew', lambda: None)()
-    if skew is not None and abs(skew) > MOST_SKEW:
-        raise RulesRefused(
-            f'the clock of this machine and that of {database.description} differ by {abs(skew):.1f} s, more than '
-            f'{MOST_SKEW} s: set both by NTP, then open the round'
-        )
 
 
 def _warn(view: LineView) -> None:

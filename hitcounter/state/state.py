@@ -103,6 +103,10 @@ class State:
         except (KeyError, TypeError):  # the latter: what was given cannot be a key
             raise not_offered(component, 'is not a component of this state: open the state with it') from None
 
+    def database_of(self, component: type[Component]) -> Database:
+        """The database in which `component` lives."""
+        return self._shards.home(component).database
+
     def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(components, ...)` as one update that may span components: all of it happens, or nothing."""
         _refuse_as_function(function)

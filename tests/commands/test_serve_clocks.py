@@ -1,5 +1,7 @@
 """hitcounter-serve with a real PostgreSQL whose clock goes wrong."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from tests.support.clocks import Clock
 from tests.support.postgresql import PostgreSQL, folder_for_postgresql, skip_without_postgresql
-from tests.support.servers import ServerProcess
+from tests.support.servers import Run, ServerProcess
 
 _TODO = 'run chrony or systemd-timesyncd on both machines'
 
@@ -55,6 +57,25 @@ def test_a_clock_that_was_wrong_before_is_logged_at_the_start(clock: Clock, requ
     server.log.wait(r'WARNING the clock of this machine is [67]\.\d\d\d s ahead of that')
     server.wait_until_ready()
     assert server.number() == 1
+
+
+def test_a_round_opens_only_while_the_clocks_agree(server: ServerProcess, clock: Clock, run: Run) -> None:
+    server.wait_until_ready()
+    opening = ('round', 'open', 'contest', '--win', 'every 2', '--storage', server.storage)
+    clock.put_ahead(-0.7)
+
+    refused = run('main', *opening)
+
+    assert refused.returncode == 1
+    assert refused.stdout == ''
+    assert re.fullmatch(
+        r'Error: no round opens while the clocks differ by more than 0\.5 s: the clock of this machine is '
+        rf'0\.[67]\d\d s ahead of that of postgresql://\S+: {_TODO}\n',
+        refused.stderr,
+    ), refused.stderr
+    assert json.loads(run('main', 'round', 'list', '--json', '--storage', server.storage).stdout) == []
+    clock.put_ahead(0)
+    assert run('main', *opening).returncode == 0
 
 
 def test_a_server_does_not_speak_of_the_clock_of_a_file(
