@@ -218,7 +218,7 @@ def _of_calls(calls: Calls, made: float) -> tuple[float, float]:
 
 def _of_rounds(rounds: tuple[Round, ...], made: float) -> tuple[float, float]:
     begun = _minute(min(one.begins for one in rounds))
-    ended = max(made if one.ends is None else one.ends for one in rounds)
+    ended = max(made if one.ends is None else min(one.ends, made) for one in rounds)
     return begun, -_minute(-max(ended, begun + 60))
 
 

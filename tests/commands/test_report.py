@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
 import random
+import struct
+import subprocess
+import sys
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +32,7 @@ from hitcounter.state import Components, State, open_database
 from tests.support.servers import BOB
 
 if TYPE_CHECKING:
-    from tests.support.servers import Run
+    from tests.support.servers import Run, ServerProcess
 
 #: The clocks change in it in Berlin, in New York and on Lord Howe.
 SPAN = (
@@ -246,6 +251,33 @@ def test_bars_are_of_what_standard_output_can_show(
 ) -> None:
     count('31415')
     assert f'{tick} 1\n' in hitcounter('report', '31415', env=env).stdout
+
+
+def test_a_report_is_as_wide_as_the_terminal(
+    count: Callable[..., None], storage: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    count('31415')
+    variables = {name: value for name, value in environment.items() if name != 'COLUMNS'}
+    for columns in (44, 66):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+        code = 'from hitcounter.commands.main import main; main()'
+        arguments = ['report', '31415', '--storage', storage, '--from', '2026-01-01', '--until', '2027-01-01']
+        with open(ours, 'rb', buffering=0) as screen:
+            done = subprocess.run(
+                [sys.executable, '-c', code, *arguments], stdout=theirs, env=variables, cwd=tmp_path, check=True
+            )
+            os.close(theirs)
+            shown = screen.read(10_000).decode().splitlines()
+        assert done.returncode == 0
+        widths = [len(line) for line in shown if '█' in line]
+        assert widths == [columns]
+
+
+def test_the_server_may_be_running(hitcounter: Run, server: ServerProcess) -> None:
+    server.number()
+    told = json.loads(hitcounter('report', '31415', '--format', 'json').stdout)
+    assert told['totals']['counted'] == 1
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,12 @@ def test_a_round_that_closed_within_a_minute_has_the_whole_hour() -> None:
     assert (made.start, made.end) == (START, START + 3600)
 
 
+def test_a_round_that_is_open_is_reported_until_now() -> None:
+    long = ROUNDS[0]._replace(state='open', result=PROVISIONAL, ends=MADE + 40 * 86400)
+    made = make('contest', BERLIN, MADE, Calls(HOURS, none), [long], Wish(round=1))
+    assert (made.start, made.end) == (START, at('2026-10-25T10:00+01:00'))
+
+
 def test_rounds_outside_of_the_period_are_left_out() -> None:
     assert [one.number for one in report().rounds] == [1, 2]
     assert [one.number for one in report(Wish(end=START + 7200.0)).rounds] == [1]
