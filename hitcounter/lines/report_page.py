@@ -65,7 +65,7 @@ th { font-weight: 600; }
 tbody th { font-weight: 400; }
 .t, .d { white-space: nowrap; }
 @media (max-width: 40rem) { table { font-size: .8125rem; } td .t { white-space: normal; }
-  th, td { padding-right: .625rem; } }
+  th, td { padding-right: .5rem; } th:last-child, td:last-child { padding-right: 0; } }
 td.n, th.n { text-align: right; }
 dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1rem 0; }
 dl div { display: flex; flex-direction: column-reverse; }
@@ -271,7 +271,7 @@ def _round(one: Round, clock: Clock) -> Iterator[str]:
     yield '</section>'
 
 
-_WIN = ('caller', 'time', 'terms', 'call of the line', 'number of the caller')
+_WIN = ('caller', 'time', 'terms', 'on the line', 'caller ID')
 
 
 def _wins(one: Round, clock: Clock) -> Iterator[Sequence[str]]:
