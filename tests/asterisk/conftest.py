@@ -15,7 +15,6 @@ By hand, with a telephone or without:
 """
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,11 +22,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.asterisk.counter import Serve, Server
+from tests.support.asterisk.counter import HALF_A_MINUTE, Serve, Server
 from tests.support.asterisk.session import Session, TakeCall
 from tests.support.asterisk.telephony import Asterisk
 from tests.support.patience import PATIENCE
 from tests.support.places import ASTERISK
+from tests.support.zeo_server import RunningZEO
 
 
 @pytest.fixture(scope='session')
@@ -68,14 +68,32 @@ def serve(asterisk: Asterisk, tmp_path: Path, request: pytest.FixtureRequest) ->
     yield serve
     for server in started:
         if server.process.poll() is None:
-            server.send(signal.SIGKILL)
-            server.end()
+            server.kill()
         request.node.add_report_section('teardown', "server's log", server.log.text())
 
 
 @pytest.fixture
 def server(serve: Serve) -> Server:
     return serve('--prompt', 'hello')
+
+
+@pytest.fixture
+def servers(asterisk: Asterisk, tmp_path: Path) -> Iterator[list[Server]]:
+    """Two servers on one database, at 4573 and 4576; the first one speaks for half a minute."""
+    text = f'<zeo>\naddress {tmp_path}/socket\n</zeo>\n<filestorage 1>\npath {tmp_path}/hits.fs\n</filestorage>\n'
+    zeo = RunningZEO(tmp_path, text, 0)  # it keeps the database, so that no server of calls does
+    storage, unused = f'zeo://{tmp_path}/socket', tmp_path / 'unused.fs'
+    servers = [
+        Server(asterisk, unused, ('--storage', storage, '--prompt', HALF_A_MINUTE)),
+        Server(asterisk, unused, ('--storage', storage, '--prompt', 'hello'), 4576),
+    ]
+    for server in servers:
+        server.start()
+    yield servers
+    for server in servers:
+        if server.process.poll() is None:
+            server.kill()
+    zeo.end()
 
 
 @pytest.fixture

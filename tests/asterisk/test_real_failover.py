@@ -1,49 +1,13 @@
 """Real Asterisk, and two servers on one database, of which the dialplan asks the second where the first one failed."""
 
 import re
-import signal
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.support.asterisk.counter import Server
+from tests.support.asterisk.counter import HALF_A_MINUTE, Server
 from tests.support.asterisk.telephony import Asterisk
 from tests.support.places import TREE
-from tests.support.zeo_server import RunningZEO
 
-HALF_A_MINUTE = 'demo-congrats'
 FAILS_OVER, WITHOUT_RECORDS, NO_FILE = '31447', '31448', '31450'
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[str]:
-    """The URI of a database that no server of calls keeps for itself."""
-    text = f'<zeo>\naddress {tmp_path}/socket\n</zeo>\n<filestorage 1>\npath {tmp_path}/hits.fs\n</filestorage>\n'
-    zeo = RunningZEO(tmp_path, text, 0)
-    yield f'zeo://{tmp_path}/socket'
-    zeo.end()
-
-
-@pytest.fixture
-def servers(asterisk: Asterisk, storage: str, tmp_path: Path) -> Iterator[list[Server]]:
-    unused = tmp_path / 'unused.fs'
-    servers = [
-        Server(asterisk, unused, ('--storage', storage, '--prompt', HALF_A_MINUTE)),
-        Server(asterisk, unused, ('--storage', storage, '--prompt', 'hello'), 4576),
-    ]
-    for server in servers:
-        server.start()
-    yield servers
-    for server in servers:
-        if server.process.poll() is None:
-            kill(server)
-
-
-def kill(server: Server) -> None:
-    server.send(signal.SIGKILL)
-    server.end()
 
 
 def test_the_dialplan_of_the_page_is_the_one_that_is_tested() -> None:
@@ -61,7 +25,7 @@ def test_the_dialplan_of_the_page_is_the_one_that_is_tested() -> None:
 def test_a_call_is_counted_by_the_second_server_where_the_first_was_killed(
     asterisk: Asterisk, servers: list[Server]
 ) -> None:
-    kill(servers[0])
+    servers[0].kill()
 
     calls = [asterisk.call(FAILS_OVER) for _ in range(2)]
 
@@ -75,7 +39,7 @@ def test_a_call_whose_server_is_killed_once_it_is_counted_is_not_counted_again(
     caller = asterisk.dial(FAILS_OVER)
     caller.hears(HALF_A_MINUTE)
 
-    kill(servers[0])
+    servers[0].kill()
 
     call = caller.ends()
     assert (call.status, call.number, call.went_on) == ('SUCCESS', '1', True)  # Asterisk cannot tell a kill from an end

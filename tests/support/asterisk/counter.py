@@ -14,6 +14,9 @@ from tests.support.places import TREE
 PROCESS = '31419'
 """The extension whose calls are processes."""
 
+HALF_A_MINUTE = 'demo-congrats'
+"""A sound file of Asterisk that lasts so long."""
+
 Serve = Callable[..., 'Server']
 """Starts a server with the options given."""
 
@@ -47,6 +50,11 @@ class Server:
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Return when it is gone, without having stopped."""
+        self.send(signal.SIGKILL)
+        self.end()
 
     def end(self) -> int:
         """Wait until it has ended, of its own will or by a signal, for its exit status."""

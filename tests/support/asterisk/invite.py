@@ -1,6 +1,8 @@
 """A program: one call by SIP to the Asterisk of this network, from a telephone that says of itself what it likes.
 
 invite.py EXTENSION USER [NAME]     USER stands in the From address as it is: 1001%0Ax
+
+It prints the status of each response: 100, 200.
 """
 
 import re
@@ -24,6 +26,8 @@ def main(extension: str, user: str, name: str = '') -> None:
         sip.send(call.invite(rtp.getsockname()[1]))
         while True:
             message = sip.recv(65_535).decode(errors='replace')
+            if message.startswith('SIP/2.0 '):
+                print(message.split()[1], flush=True)  # noqa: T201 for the test that started it
             if message.startswith('BYE '):
                 sip.send(answer_to(message))
                 return

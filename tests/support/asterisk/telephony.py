@@ -263,16 +263,26 @@ class Stranger:
     def __init__(self, asterisk: Asterisk, user: str, line: str, name: str) -> None:
         start = len(asterisk.log)
         self._log = asterisk.log
+        self._answers: list[str] | None = None
         self._invite = subprocess.Popen(
             asterisk.inside(sys.executable, str(Path(__file__).with_name('invite.py')), line, user, name),
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.channel = self._log.wait(r'is (PJSIP/anonymous-\S+)$', start)[1]
 
     def ends(self) -> Call:
         """Wait until the call is over."""
-        assert self._invite.wait(PATIENCE) == 0
+        self.answers()
         return call_of(self._log, self.channel)
+
+    def answers(self) -> list[str]:
+        """The SIP statuses that it was sent, in order, once the call is over."""
+        if self._answers is None:
+            said, _ = self._invite.communicate(timeout=PATIENCE)
+            assert self._invite.returncode == 0
+            self._answers = said.split()
+        return self._answers
 
 
 def spoken(number: int) -> tuple[str, ...]:
