@@ -61,9 +61,11 @@ def test_the_table_of_items_has_all_that_is_said() -> None:
     assert {value for values in WAYS.values() for value in values} <= set(re.findall(r'[\w-]+', table))
 
 
-def test_the_line_in_a_file_is_one() -> None:
-    (text,) = [text for text in TOML if text.startswith('[line.')]
-    parse_settings(tomllib.loads(text)['line']['contest'], 'line.contest')
+def test_the_lines_in_files_are_lines() -> None:
+    texts = [text for text in TOML if text.startswith('[line.')]
+    assert len(texts) == 2
+    for text in texts:
+        parse_settings(tomllib.loads(text)['line']['contest'], 'line.contest')
 
 
 def test_the_rules_in_a_file_are_rules() -> None:
