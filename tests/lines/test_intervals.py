@@ -113,9 +113,10 @@ def test_the_counts_are_those_of_a_recount_call_by_call(
     on_record = calls[forgotten:]
     counts, coarse = spread(hours, lambda *_: on_record, bounds)
     cut = {int(bound) // 3600 * 3600 for bound in bounds if bound % 3600}
-    vague = [call for call in calls[:forgotten] if int(call) // 3600 * 3600 in cut]
-    counted_at = [float(int(call) // 3600 * 3600) if call in vague else call for call in calls]
-    assert coarse == len(vague)
+    began = [float(int(call) // 3600 * 3600) for call in calls]
+    is_vague = [place < forgotten and hour in cut for place, hour in enumerate(began)]
+    counted_at = [hour if vague else call for call, hour, vague in zip(calls, began, is_vague, strict=True)]
+    assert coarse == sum(is_vague)
     assert counts == [sum(low <= call < high for call in counted_at) for low, high in pairwise(bounds)]
 
 
