@@ -9,6 +9,8 @@ from .rules import Rules
 from .terms import At, Every, First, FirstAfter, Last, Term
 
 _PASSES = 'and a win that falls on such a call passes to the next caller who can'
+_EACH_IS_NEW = ', and each of their calls is of a new caller'
+_BARRED = ', and calls in that time do not count'
 
 
 def sentence(rules: Rules, line: str) -> str:
@@ -64,14 +66,15 @@ def _callers(rules: Rules, line: str) -> Iterator[str]:
         often = 'once' if rules.limit == 1 else f'at most {count_of(rules.limit, "time")}'
         within = '' if rules.window is None else f' in any period of {_duration(rules.window)}'
         yield f'each caller counts {often}{within}'
+    is_limited = rules.limit is not None or rules.cooldown is not None
     yield {
         'count-no-win': 'withheld numbers count' + (f' and cannot win, {_PASSES}' if rules.win else ''),
-        'count': 'withheld numbers count, and each of their calls is of a new caller',
+        'count': 'withheld numbers count' + (_EACH_IS_NEW if is_limited else ' as all others do'),
         'refuse': 'withheld numbers are refused',
     }[rules.withheld]
     if rules.cooldown is not None:
         where = f'on any line of the group {rules.winners_of!r}' if rules.winners_of else f'on the line {line!r}'
-        yield f'a winner {where} cannot win again within {_duration(rules.cooldown)} after a win'
+        yield f'a winner {where} cannot win again within {_duration(rules.cooldown)} after a win{_BARRED}'
 
 
 def _numbers(rules: Rules) -> Iterator[str]:

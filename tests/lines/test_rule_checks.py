@@ -51,6 +51,8 @@ WIN = (At(9),)
         Rules(WIN, cooldown=1),
         Rules(WIN, cooldown=1, winners_of='x' * 80),
         Rules(settle=0),
+        Rules(WIN, limit=1, window=HIGHEST, cooldown=HIGHEST, settle=HIGHEST),
+        Rules(opens=0),
         *(Rules(withheld=withheld) for withheld in WITHHELD),
     ],
 )

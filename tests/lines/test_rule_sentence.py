@@ -50,12 +50,12 @@ def test_every_rule_in_one_sentence() -> None:
         'wins; a call that meets several of these is one win; after 3 winners nobody else wins; the round closes '
         'with the last win that is possible; each caller counts at most 20 times in any period of 7 days; '
         'withheld numbers count and cannot win, and a win that falls on such a call passes to the next caller who '
-        "can; a winner on any line of the group 'wxyz' cannot win again within 30 days after a win; calls that do "
-        'not count have numbers, too, and a win that falls on such a call passes to the next caller who can; no '
-        "call after number 5000 counts; keyed hashes are stored in place of the callers' numbers; numbers and "
-        "holidays are those of DE; times are in Europe/Berlin; open 'Mo-Fr 08:00-18:00; PH off'; opens 2026-12-04 "
-        '22:15:00 Europe/Berlin (2026-12-04T21:15:00Z); closes 2026-12-05 22:15:00 Europe/Berlin '
-        '(2026-12-05T21:15:00Z); the result is final 90 seconds after the close.'
+        "can; a winner on any line of the group 'wxyz' cannot win again within 30 days after a win, and calls in "
+        'that time do not count; calls that do not count have numbers, too, and a win that falls on such a call '
+        'passes to the next caller who can; no call after number 5000 counts; keyed hashes are stored in place of '
+        "the callers' numbers; numbers and holidays are those of DE; times are in Europe/Berlin; open 'Mo-Fr "
+        "08:00-18:00; PH off'; opens 2026-12-04 22:15:00 Europe/Berlin (2026-12-04T21:15:00Z); closes 2026-12-05 "
+        '22:15:00 Europe/Berlin (2026-12-05T21:15:00Z); the result is final 90 seconds after the close.'
     )
 
 
@@ -105,10 +105,12 @@ def test_each_term_is_said(term: Term, said: str) -> None:
         (Rules(limit=1, window=90061), 'in any period of 90,061 seconds;'),
         (
             Rules((At(9),), cooldown=DAY),
-            "a winner on the line 'contest' cannot win again within 1 day after a win;",
+            "a winner on the line 'contest' cannot win again within 1 day after a win, and",
         ),
         (Rules(count_all=True), 'calls that do not count have numbers, too; the result'),
-        (Rules(withheld='count'), 'withheld numbers count, and each of their calls is of a new caller;'),
+        (Rules(withheld='count'), 'withheld numbers count as all others do;'),
+        (Rules(withheld='count', limit=1), 'withheld numbers count, and each of their calls is of a new caller;'),
+        (Rules((At(9),), withheld='count', cooldown=1), 'count, and each of their calls is of a new caller;'),
         (Rules(withheld='refuse'), 'withheld numbers are refused;'),
     ],
 )
