@@ -1,6 +1,7 @@
 """What the log says about a call: one line when it has ended, and the traceback of a script that failed.
 
-The requested path and the message of an error may identify the caller: neither is logged if the caller withholds that.
+A path that no script has, and the message of an error, may identify the caller: neither is logged if the caller
+withholds that.
 """
 
 import json
@@ -73,7 +74,7 @@ def _fields(call: Call, path: str | None, ending: Ending, seconds: float) -> dic
         'ending': ending.how,
         'seconds': int(1000 * seconds + 0.5) / 1000,  # round() takes longer
         'script': path,
-        'line': _cut(environment.extension),
+        'line': _cut(call.parameters.get('line', environment.extension)),
         'caller_id': None if caller_id is None else _cut(caller_id),
         'withheld': call.caller_withheld,
         'result': _result(call.result),

@@ -32,6 +32,13 @@ def test_the_line_has_all_that_is_worth_knowing_of_a_call(caplog: pytest.LogCapt
     )
 
 
+def test_the_line_of_the_path_is_logged_rather_than_the_extension(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    call, _ = connect(Channel(unique_id='17.1'), parameters={'line': 'contest'})
+    log_end(call, 'hits/{line}', ENDED, 0.00249)
+    assert ' script=hits/{line} line=contest caller=unknown ' in caplog.text
+
+
 def test_the_record_has_the_values_by_name(caplog: pytest.LogCaptureFixture) -> None:
     assert vars(logged(caplog, result=42))['fields'] == {
         'unique_id': '17.1',
