@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hitcounter.errors import RulesRefused
 from hitcounter.lines.hours import check_hours, is_open, next_opening
 from hitcounter.lines.instants import iso, parse_instant
+from tests.support.places import TREE
 
 OFFICE = 'Mo-Fr 08:00-18:00; PH off'
 BERLIN = 'Europe/Berlin'
@@ -175,6 +176,22 @@ def test_long_hours_are_refused_and_shown_in_part():
 )
 def test_other_hours_are_accepted(hours, country):
     check_hours(hours, BERLIN, country)
+
+
+def test_the_hours_in_the_documentation_are_accepted():
+    text = (TREE / 'docs' / 'lines.md').read_text('utf-8')
+    _, table = text.split('| hours | open |\n|---|---|\n')
+    hours = re.findall(r'^\| `([^`]+)` \|', table.partition('\n\n')[0], re.MULTILINE)
+    assert len(hours) > 3
+    for each in hours:
+        check_hours(each, BERLIN, 'DE')
+
+
+def test_off_with_hours_closes_a_night_and_not_a_day():
+    hours = 'Mo-Fr 22:00-02:00; PH 22:00-02:00 off'
+    check_hours(hours, BERLIN, 'DE')
+    clocks = ('2026-05-01 01:00', '2026-05-01 23:00', '2026-05-02 01:00')  # the first of May is a holiday
+    assert [is_open(hours, BERLIN, 'DE', parse_instant(clock, BERLIN)) for clock in clocks] == [True, False, False]
 
 
 @pytest.mark.parametrize('country', ['IN', 'XX', ''])
