@@ -126,7 +126,7 @@ def test_the_caller_hears_an_apology_and_the_server_counts_on_once_there_is_room
     for call in during:
         assert call.events == [Answered(), *map(Played, APOLOGY)]
         assert call.status == 'FAILURE'
-        assert 'HITCOUNTER_NUMBER' not in call.variables
+        assert (call.variables['HITCOUNTER_RESULT'], call.variables['HITCOUNTER_NUMBER']) == ('ERROR', '')
     server.log.wait(' line=', len(heard) + 1 + len(during))
     errors = server.log.lines('ERROR')
     assert len(errors) == 1 + len(during)

@@ -35,7 +35,7 @@ class Clock:
         self._lines = lines
         self._beaten = time.monotonic()
         self._is_away = False
-        for view in lines.note_gaps(time.time()):
+        for view in lines.note_gaps(time.time()) if lines.unfinished() else []:
             since, until = view.gaps[-1]
             logger.warning(
                 'no server ran in round %d of line %r from %s until %s: nobody could call',

@@ -44,11 +44,11 @@ def database(own_postgresql: PostgreSQL) -> Iterator[str]:
 @pytest.fixture
 def begin(
     own_postgresql: PostgreSQL, database: str, environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[Callable[[], ProcessCall]]:
+) -> Iterator[Callable[..., ProcessCall]]:
     begun: list[ProcessCall] = []
 
-    def begin() -> ProcessCall:
-        options = ('--storage', own_postgresql.uri(database), '--update-timeout', f'{TIMEOUT}s')
+    def begin(*arguments: str) -> ProcessCall:
+        options = ('--storage', own_postgresql.uri(database), '--update-timeout', f'{TIMEOUT}s', *arguments)
         begun.append(ProcessCall(Channel(), *options, environment=environment, folder=tmp_path))
         return begun[-1]
 
@@ -58,7 +58,7 @@ def begin(
 
 
 def test_the_notices_of_postgresql_are_no_commands(
-    own_postgresql: PostgreSQL, database: str, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, database: str, begin: Callable[..., ProcessCall]
 ) -> None:
     own_postgresql.sql(_NOISE, database=database)
     own_postgresql.sql(f'alter database {database} set client_min_messages = debug1')
@@ -70,7 +70,7 @@ def test_the_notices_of_postgresql_are_no_commands(
 
 
 def test_the_caller_hears_the_apology_in_time_while_postgresql_does_not_answer(
-    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[..., ProcessCall]
 ) -> None:
     own_postgresql.pause()
     began = time.monotonic()
@@ -83,10 +83,10 @@ def test_the_caller_hears_the_apology_in_time_while_postgresql_does_not_answer(
 
 
 def test_the_caller_hears_the_apology_if_postgresql_stops_answering_during_the_call(
-    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[..., ProcessCall]
 ) -> None:
     began = time.monotonic()
-    call = begin().run({b'ANSWER': own_postgresql.pause})
+    call = begin('hits?once=yes').run({b'GET FULL VARIABLE': own_postgresql.pause})
     assert time.monotonic() - began < TIMEOUT + START
     assert call.asterisk.events == APOLOGY
     assert (call.asterisk.status, call.status) == ('FAILURE', 1)
@@ -94,7 +94,7 @@ def test_the_caller_hears_the_apology_if_postgresql_stops_answering_during_the_c
 
 
 def test_the_caller_hears_the_apology_while_postgresql_is_stopped(
-    own_postgresql: PostgreSQL, begin: Callable[[], ProcessCall]
+    own_postgresql: PostgreSQL, begin: Callable[..., ProcessCall]
 ) -> None:
     own_postgresql.stop()
     try:

@@ -11,6 +11,7 @@ import pytest
 import ZODB
 
 from hitcounter.hits import HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.state import ReadConnection, State, open_database
 from hitcounter.state.storage.guarded import GuardedFile
 from tests.support.outages import be_impatient
@@ -79,7 +80,7 @@ def test_a_process_that_stays_connected_over_a_restore_sees_what_was_restored(
     with (
         open_database(storage) as database,
         ReadConnection(database.db) as session,
-        State(database, [HitCounter]) as state,
+        State(database, [HitCounter, Lines]) as state,
     ):
         assert state[HitCounter].hit('31415', BOB) == 3
         assert session.root['hits'].count('31415') == 2

@@ -135,13 +135,13 @@ def test_all_that_is_installed_is_listed_with_its_package_and_version(hitcounter
     assert ('votes', 'schema', '1', 'votes.Votes', 'votes', '1.0') in rows
     assert ('votes', 'votes.show', 'votes', '1.0') in rows
     for ours in ("''", 'hits'):
-        assert (ours, 'hitcounter.hits.script.tell_the_number', 'hitcounter-agi') in [row[:3] for row in rows]
+        assert (ours, 'hitcounter.lines.script.serve_line', 'hitcounter-agi') in [row[:3] for row in rows]
     assert ('hits', 'schema', '2', 'hitcounter.hits.HitCounter') in [row[:4] for row in rows]
     assert ('status', 'hitcounter.commands.status.main', 'hitcounter-agi') in [row[:3] for row in rows]
 
     found = json.loads(hitcounter('plugins', '--json', env=env).stdout)
     assert list(found) == ['scripts', 'components', 'commands', 'refusals']
-    assert found['components'][1] == {
+    assert found['components'][2] == {
         'name': 'votes',
         'code': 'votes.Votes',
         'distribution': 'votes',

@@ -331,12 +331,12 @@ def test_a_process_hands_the_line_limit_on_to_its_call(
         (
             VOTES.replace('vote/{votes}', 'hits'),
             {'scripts': 'vote = votes:vote'},
-            "two scripts have the same path, 'hits' (hitcounter.hits.script.tell_the_number) and 'hits' (votes.vote)",
+            "two scripts have the same path, 'hits' (hitcounter.lines.script.serve_line) and 'hits' (votes.vote)",
         ),
         (
             VOTES.replace('vote/{votes}', ''),
             {'scripts': 'vote = votes:vote'},
-            "two scripts have the same path, '' (hitcounter.hits.script.tell_the_number) and '' (votes.vote)",
+            "two scripts have the same path, '' (hitcounter.lines.script.serve_line) and '' (votes.vote)",
         ),
         (
             VOTES.replace('vote/{votes}', '/vote'),

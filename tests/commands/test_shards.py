@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hitcounter.hits import Caller, HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.simulator import SaidNumber
 from hitcounter.state import State, open_database
 from tests.support.patience import PATIENCE
@@ -143,7 +144,7 @@ def test_a_line_moves_to_another_database_by_the_commands_of_the_documentation(
 ) -> None:
     for shard, lines in enumerate((['2718', '2718', '27180'], ['31415'])):
         uri = f'file://{tmp_path}/shard{shard}.fs'
-        with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
+        with open_database(uri, share=True) as database, State(database, [HitCounter, Lines]) as state:
             for line in lines:
                 state[HitCounter].hit(line, Caller('555', 'Bob, "the builder"', '17.1'))
     _, _, section = (TREE / 'docs/shards.md').read_text('utf-8').partition('### Moving a line\n')
@@ -164,6 +165,6 @@ def test_a_line_moves_to_another_database_by_the_commands_of_the_documentation(
 
     assert moved.returncode == 0, moved.stderr
     uri = f'file://{tmp_path}/shard1.fs'
-    with open_database(uri, share=True) as database, State(database, [HitCounter]) as state:
+    with open_database(uri, share=True) as database, State(database, [HitCounter, Lines]) as state:
         assert state[HitCounter].hit('2718', Caller('555', 'Bob', '17.2')) == 3
         assert [state[HitCounter].count(line) for line in ('2718', '27180', '31415')] == [3, 0, 1]

@@ -59,7 +59,7 @@ def test_programs_are_told_of_the_server_and_who_works_with_it(
     assert (
         told['bytes'] == told['packed']['after'] == told['backed_up']['size'] == (tmp_path / 'hits.fs').stat().st_size
     )
-    assert told['schemas'] == {'hits': 2}
+    assert told['schemas'] == {'hits': 2, 'lines': 1}
     assert told['last_transaction']['what'] == 'hits.hit'
     for moment in (
         told['last_transaction']['time'],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hitcounter.hits import HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.simulator import SaidNumber
 from hitcounter.state import ReadConnection, open_database
 from tests.support.plugins import VOTES, Install
@@ -67,7 +68,7 @@ def test_the_server_counts_in_one_database_and_lets_vote_in_another(
     assert len(server.log.lines(f'{path} is a new database')) == 1
     assert server.log.lines(f'listening on .* and {path}')
     server.stop()
-    assert (stored(storage), stored(elsewhere)) == (['hits'], ['votes'])
+    assert (stored(storage), stored(elsewhere)) == (['hits', 'lines'], ['votes'])
 
 
 def test_a_server_that_is_killed_has_lost_nothing_of_either(start: Start, both: dict[str, str], run: Run) -> None:
@@ -152,7 +153,8 @@ def test_an_upkeep_command_works_on_the_storage_that_it_is_given(
     main = run('main', 'migrate', '--status', '--storage', storage, env=votes)
     other = run('main', 'migrate', '--status', '--storage', elsewhere, env=votes)
     path = elsewhere.removeprefix('file://')
-    assert main.stdout == f'hits: schema {HitCounter.schema}, as it should be\nvotes: lives in {path}\n'
+    ours = f'hits: schema {HitCounter.schema}, as it should be\nlines: schema {Lines.schema}, as it should be\n'
+    assert main.stdout == f'{ours}votes: lives in {path}\n'
     assert f'hits: does not live here, but belongs to {storage.removeprefix("file://")}' in other.stdout
 
 
@@ -196,7 +198,7 @@ def test_wrong_names_and_storages_are_refused_before_anything_is_made(
     same = refused(run, '--storage', storage, '--storage-of', f'votes=file:{tmp_path}/./hits.fs', env=votes)
     missing = refused(run, '--storage', storage, '--storage-of', 'votes=file:/no/such/folder/votes.fs', env=votes)
 
-    assert "'vote' is not a component, and has no storage: there are hits, votes" in unknown
+    assert "'vote' is not a component, and has no storage: there are hits, lines, votes" in unknown
     assert "is the storage of all components, 'votes' among them" in same
     assert "'/no/such/folder' is not an existing folder" in missing
     assert not [*tmp_path.glob('*.fs*')]
