@@ -112,6 +112,12 @@ def _turn_away(components: Components, version: int, visit: Visit, refusal: Outc
     return True
 
 
+# What the log, and the list of transactions, call them.
+_count.__qualname__ = 'hits.hit'
+_enter.__qualname__ = 'lines.enter'
+_turn_away.__qualname__ = 'lines.turn_away'
+
+
 def _entrant(visit: Visit, slot: Slot) -> Entrant:
     """Who calls, as the rules of the round want to know it."""
     caller = visit.caller

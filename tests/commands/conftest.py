@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hitcounter.hits import Caller, HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.state import State, open_database
 from tests.support.plugins import VOTES, Install
 
@@ -38,7 +39,7 @@ def install(tmp_path: Path, environment: dict[str, str]) -> Install:
 @pytest.fixture
 def counted(storage: str) -> None:
     """A database with two calls, and no server."""
-    with open_database(storage, share=True) as database, State(database, [HitCounter]) as state:
+    with open_database(storage, share=True) as database, State(database, [HitCounter, Lines]) as state:
         for caller in (Caller('+44123', None, '1.1'), Caller(None, None, '1.2')):
             state[HitCounter].hit('31415', caller)
 

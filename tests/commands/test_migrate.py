@@ -87,7 +87,7 @@ def test_an_older_database_is_refused_by_the_server_and_served_once_migrated(
     asked = hitcounter('migrate', '--status', env=now)
     assert (asked.returncode, asked.stdout, asked.stderr) == (
         0,
-        'hits: schema 2, as it should be\npolls: schema 3, as it should be\n',
+        'hits: schema 2, as it should be\nlines: schema 1, as it should be\npolls: schema 3, as it should be\n',
         '',
     )
     shown = shell('-c', 'print(polls.result())', env=now)
