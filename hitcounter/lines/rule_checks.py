@@ -93,7 +93,7 @@ def _winning(rules: Rules) -> Iterator[str]:
                 f'{count_of(rules.most_winners, "winner")}: give a smaller number, or more winners'
             )
         yield from _out_of_reach(term, rules)
-    if rules.close_when_won and rules.win:
+    if rules.close_when_won:
         yield from _never_won_out(rules)
 
 
