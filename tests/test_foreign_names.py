@@ -254,6 +254,7 @@ UNDOCUMENTED = {
     'ZEO.asyncio.server.Acceptor',
     'ZEO.asyncio.server.Result',
     'ZEO.zconfig.ClientStorageConfig',
+    'ZODB.Connection.TransactionMetaData',
     'ZODB.FileStorage.FileStorage.RedundantPackWarning',
     'ZODB.FileStorage.FileStorage.TempFormatter',
     'ZODB.FileStorage.FileStorage.packed_version',
