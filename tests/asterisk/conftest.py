@@ -82,10 +82,10 @@ def servers(asterisk: Asterisk, tmp_path: Path) -> Iterator[list[Server]]:
     """Two servers on one database, at 4573 and 4576; the first one speaks for half a minute."""
     text = f'<zeo>\naddress {tmp_path}/socket\n</zeo>\n<filestorage 1>\npath {tmp_path}/hits.fs\n</filestorage>\n'
     zeo = RunningZEO(tmp_path, text, 0)  # it keeps the database, so that no server of calls does
-    storage, unused = f'zeo://{tmp_path}/socket', tmp_path / 'unused.fs'
+    storage = f'zeo://{tmp_path}/socket'
     servers = [
-        Server(asterisk, unused, ('--storage', storage, '--prompt', HALF_A_MINUTE)),
-        Server(asterisk, unused, ('--storage', storage, '--prompt', 'hello'), 4576),
+        Server(asterisk, storage, ('--prompt', HALF_A_MINUTE)),
+        Server(asterisk, storage, ('--prompt', 'hello'), 4576),
     ]
     for server in servers:
         server.start()

@@ -261,6 +261,18 @@ def test_the_second_server_is_not_asked_where_the_first_one_has_decided(
     assert ended(asterisk, dial('100two-servers')).call.number == '2'
 
 
+def test_the_second_server_is_not_asked_about_a_caller_who_was_turned_away(
+    asterisk: Asterisk, servers: list[Server], two_servers: None, dial: Dial
+) -> None:
+    command(servers[0], 'hitcounter line declare contest')
+    command(servers[0], 'hitcounter line close contest')
+
+    call = ended(asterisk, dial('100two-servers'))
+
+    assert (call.result, call.call.number) == ('CLOSED', '')
+    assert call.call.played == ('im-sorry', 'please-try-call-later')  # once
+
+
 def test_one_line_in_several_languages(asterisk: Asterisk, server: Server, start: int, dial: Dial) -> None:
     prepare(server, 'One line in several languages')
 
@@ -306,6 +318,32 @@ def test_opening_hours(asterisk: Asterisk, server: Server, start: int, dial: Dia
     assert closed.call.played == ('im-sorry', 'please-try-call-later')
     asterisk.log.wait_for(2, '^ shop rings: ', start)
     assert again.call.number == '2'
+
+
+@pytest.fixture
+def second_asterisk(asterisk: Asterisk) -> Iterator[Asterisk]:
+    """One more, with the same recipes; the server that both reach is the same."""
+    second = Asterisk(asterisk.folder, 'second', beside=asterisk)
+    try:
+        second.wait_until_ready()
+        with dialplan(second, ('192.0.2.10', '127.0.0.1')):
+            yield second
+    finally:
+        second.stop()
+
+
+def test_two_asterisks_one_server(
+    asterisk: Asterisk, second_asterisk: Asterisk, server: Server, start: int, dial: Dial
+) -> None:
+    callers = [
+        (telephony, telephony.dial('100shared', by='Local/{}@to-recipe/n'))
+        for _ in range(5)
+        for telephony in (asterisk, second_asterisk)
+    ]
+    numbers = [int(ended(telephony, caller).call.number) for telephony, caller in callers]
+
+    assert sorted(numbers) == [*range(1, 11)]
+    assert command(server, 'hitcounter lines') == 'shared  10\n'
 
 
 def test_a_choke(asterisk: Asterisk, serve: Serve, start: int, dial: Dial) -> None:

@@ -24,8 +24,9 @@ Serve = Callable[..., 'Server']
 class Server:
     """A hit counter of its own process, listening where Asterisk looks for it. It dies with this process."""
 
-    def __init__(self, asterisk: Asterisk, storage: Path, options: tuple[str, ...], port: int = 4573) -> None:
-        self.storage = f'file://{storage}'
+    def __init__(self, asterisk: Asterisk, storage: Path | str, options: tuple[str, ...], port: int = 4573) -> None:
+        """`storage` is the path of a file, or a URI."""
+        self.storage = storage if isinstance(storage, str) else f'file://{storage}'
         self._address = f'127.0.0.1:{port}'
         self._command = asterisk.inside(
             'setpriv',

@@ -58,18 +58,21 @@ class Asterisk:
     It is started at once, and dies with this process if nobody stops it.
     """
 
-    def __init__(self, folder: Path, name: str = 'test') -> None:
+    def __init__(self, folder: Path, name: str = 'test', beside: 'Asterisk | None' = None) -> None:
+        """`beside` is one in whose network it is to be, with other ports."""
         self.folder = folder
-        self.environment = os.environ | {'INSTANCE': f'{name}-{os.getpid()}'}
+        ports = {} if beside is None else {'SIP_PORT': '5062', 'RTP_PORTS': '14000-17999'}
+        self.environment = os.environ | ports | {'INSTANCE': f'{name}-{os.getpid()}'}
         self._run = folder / 'system' / 'run' / self.environment['INSTANCE']
         self._caller_ids = itertools.count(3001)  # above what strangers call themselves, so that no two are alike
+        network = ['unshare', '--net'] if beside is None else beside.inside()
         self._process = subprocess.Popen(
             [
                 'setpriv',
                 '--pdeathsig',
                 'KILL',
+                *network,
                 'unshare',
-                '--net',
                 '--mount',
                 'sh',
                 '-c',
