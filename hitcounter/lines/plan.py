@@ -33,6 +33,12 @@ class Slot(NamedTuple):
         rules = self.rules
         return self.takes(arrived) and (not rules.hours or is_open(rules.hours, rules.zone, rules.country, arrived))
 
+    def next_opening(self, arrived: float) -> float | None:
+        """When it next takes calls, from that time on; None if it does not, as far as that can be seen."""
+        rules = self.rules
+        opens = next_opening(rules.hours, rules.zone, rules.country, max(arrived, self.begins))
+        return None if opens is None or (self.ends is not None and opens >= self.ends) else opens
+
 
 class Plan(NamedTuple):
     """What is known of one line that is declared, or has had rounds."""
@@ -64,12 +70,10 @@ class Plan(NamedTuple):
 
     def _between_rounds(self, arrived: float) -> Outcome:
         """The refusal of a call that no round takes: it is before the next, after the last, or outside the hours."""
-        for slot in self.slots:
-            if slot.takes(arrived):
-                opens = next_opening(slot.rules.hours, slot.rules.zone, slot.rules.country, arrived)
-                return Outcome(Result.CLOSED, opens=opens, closes=slot.ends)
-        opens = min((slot.begins for slot in self.slots if slot.begins > arrived), default=None)
-        return Outcome(Result.CLOSED, opens=opens, is_late=opens is None)
+        opens = min(filter(None, (slot.next_opening(arrived) for slot in self.slots)), default=None)
+        closes = next((slot.ends for slot in self.slots if slot.takes(arrived)), None)
+        is_to_come = any(slot.ends is None or arrived < slot.ends for slot in self.slots)
+        return Outcome(Result.CLOSED, opens=opens, closes=closes, is_late=not is_to_come)
 
 
 class Plans(NamedTuple):
