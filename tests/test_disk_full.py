@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from hitcounter.hits import APOLOGY, HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.simulator import Answered, Played, SaidNumber
 from hitcounter.state import State, open_database
 
@@ -143,7 +144,7 @@ def count_in_a_copy(disk: Disk, folder: Path) -> int:
     shutil.copytree(disk.files(), copy, ignore=shutil.ignore_patterns('*.shared'))
     with (
         open_database(f'file:{copy}/hits.fs', share=True) as database,
-        State(database, [HitCounter]) as state,
+        State(database, [HitCounter, Lines]) as state,
     ):
         return state[HitCounter].count('31415')
 

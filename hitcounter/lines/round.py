@@ -173,7 +173,8 @@ class Round(Persistent):
     def _win(self, number: int, arrived: float, identity: str | None, met: tuple[Term, ...]) -> str:
         """Add a win, or terms to a win; returns the terms as text."""
         _, _, before = self.wins.get(number, (0, None, ''))
-        terms = ' and '.join([*filter(None, [before]), *map(term_text, met)])
+        zone = deciding.from_canonical(self.rules).zone
+        terms = ' and '.join([*filter(None, [before]), *(term_text(term, zone) for term in met)])
         self.wins[number] = (arrived, identity, terms)
         return terms
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hitcounter.hits import HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.state import State, open_database
 from tests.support.asterisk.counter import Server
 from tests.support.asterisk.telephony import Asterisk
@@ -117,7 +118,7 @@ def test_a_number_is_on_disk_when_the_server_is_killed_while_it_says_it(
     server.end()
     told.append(fifth.ends().number)
 
-    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
         on_disk = state[HitCounter].count(OURS)
 
     measured(head(KILLED), [NAMES[OURS], ', '.join(told), on_disk])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hitcounter.hits import HitCounter
+from hitcounter.lines.component import Lines
 from hitcounter.state import State, open_database
 from tests.support.asterisk.counter import Serve, Server
 from tests.support.asterisk.telephony import LOCAL, SIP, Asterisk, spoken
@@ -122,7 +123,7 @@ def test_the_name_and_number_of_a_caller_are_stored_as_they_came(asterisk: Aster
     server.send(signal.SIGTERM)
     server.end()
 
-    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
         stored = [state[HitCounter].call('31415', int(call.number)).caller for call in calls]
 
     assert [caller.name for caller in stored] == list(ODD_NAMES)
@@ -139,7 +140,7 @@ def test_a_caller_who_withholds_number_or_name_is_counted_and_not_stored(
     server.send(signal.SIGTERM)
     server.end()
 
-    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
         stored = state[HitCounter].call(line, 1).caller
 
     assert (stored.caller_id, stored.name, stored.withheld) == (None, None, True)
@@ -156,7 +157,7 @@ def test_a_caller_whose_number_is_not_available_is_stored_as_the_dialplan_set_it
     server.send(signal.SIGTERM)
     server.end()
 
-    with open_database(server.storage) as database, State(database, [HitCounter]) as state:
+    with open_database(server.storage) as database, State(database, [HitCounter, Lines]) as state:
         stored = state[HitCounter].call('31427', 1).caller
 
     assert (stored.caller_id, stored.name, stored.withheld) == (caller.caller_id, 'Ada', False)
