@@ -13,12 +13,7 @@ import tomllib
 
 from hitcounter.agi import Server
 from hitcounter.hits import HitCounter
-from hitcounter.lines.calling import Desk
-from hitcounter.lines.component import Lines
-from hitcounter.lines.rules import canonical
-from hitcounter.lines.rules_table import parse_rules
-from hitcounter.lines.script import serve_line
-from hitcounter.lines.settings import parse_settings
+from hitcounter.lines import Desk, Lines, canonical, parse_rules, parse_settings, serve_line
 from hitcounter.state import State, open_database
 
 LINE = 'hundredth'

@@ -1,1 +1,30 @@
 """Lines by name, their rounds, and the rules by which a round is decided: "you are caller 65, caller 100 wins"."""
+
+from .calling import Desk, Visit, decide
+from .component import Lines
+from .identity import SameCaller
+from .outcome import Outcome, Result
+from .rules import Rules, canonical
+from .rules_table import parse_rules
+from .script import Wish, announce, serve_line, variables
+from .settings import DEFAULT, Settings, parse_settings
+
+__all__ = [
+    'DEFAULT',
+    'Desk',
+    'Lines',
+    'Outcome',
+    'Result',
+    'Rules',
+    'SameCaller',
+    'Settings',
+    'Visit',
+    'Wish',
+    'announce',
+    'canonical',
+    'decide',
+    'parse_rules',
+    'parse_settings',
+    'serve_line',
+    'variables',
+]

@@ -4,11 +4,7 @@ import time
 
 from hitcounter.agi import Call, script
 from hitcounter.hits import Caller
-from hitcounter.lines.calling import Visit, decide
-from hitcounter.lines.component import Lines
-from hitcounter.lines.outcome import Outcome, Result
-from hitcounter.lines.script import Wish, announce, variables
-from hitcounter.lines.settings import DEFAULT
+from hitcounter.lines import DEFAULT, Lines, Outcome, Result, Visit, Wish, announce, decide, variables
 from hitcounter.state import Components, State
 
 from .errors import AccountRefused

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from BTrees.OOBTree import OOBTree, OOTreeSet
 
-from hitcounter.lines.identity import SameCaller
+from hitcounter.lines import SameCaller
 from hitcounter.state import Component, Components, query, update
 
 from .component import Accounts, Attempt, time_or_none

@@ -18,10 +18,7 @@ from accounts.scripts import log_in
 from accounts.sessions import LASTS, key_of
 
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.lines.calling import Visit
-from hitcounter.lines.component import Lines
-from hitcounter.lines.outcome import Result
-from hitcounter.lines.rules import Rules, canonical
+from hitcounter.lines import Lines, Result, Rules, Visit, canonical
 from hitcounter.lines.terms import At
 from hitcounter.state import State, open_database
 from hitcounter.testing import Channel, Played, SimulatedCall, dial

@@ -11,7 +11,7 @@ from accounts.pins import digest, hash_new
 from accounts.sessions import LASTS, key_of, new_token
 
 from hitcounter.errors import ComponentError
-from hitcounter.lines.identity import SameCaller
+from hitcounter.lines import SameCaller
 from hitcounter.state import Components, State, open_database
 from hitcounter.state.forgetting import erase, forget
 
