@@ -1,6 +1,7 @@
 """The component of lines: their settings, their rounds, and how many were turned away when."""
 
 from collections.abc import Iterator
+from math import inf, nextafter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,8 +14,9 @@ from ..hits import HitCounter
 from ..hits.bounds import check_line
 from ..hits.times import format_time
 from ..state import Component, State, Tally, query, update
+from ..state.storage.periodic import PeriodicTask
 from . import rules as deciding
-from .clock import Clock
+from .clock import AFTER_FAILURE, BEAT, LOOK, Clock
 from .identity import SameCaller, keyed
 from .outcome import Outcome, Result
 from .plan import Plan, Plans
@@ -25,7 +27,7 @@ from .settings import DEFAULT, Settings, canonical, from_canonical
 MINUTE = 60
 
 #: The clocks of the states that serve.
-_clocks: WeakKeyDictionary[State, Clock] = WeakKeyDictionary()
+_clocks: WeakKeyDictionary[State, PeriodicTask] = WeakKeyDictionary()
 
 #: The name in `Lines.tallies` of calls that came after the close of a round; they heard CLOSED.
 LATE = 'LATE'
@@ -170,7 +172,8 @@ class Lines(Component):
         if not ending:
             raise RoundRefused(f'line {line!r} has no round that takes calls: see "hitcounter round list"')
         closing = min(ending, key=lambda one: one.begins)
-        closing.close(now, f'by hand, by {by}')
+        just_after_the_last = nextafter(closing.last_arrival(), inf)  # somebody was stored since `now` was taken
+        closing.close(max(now, just_after_the_last), f'by hand, by {by}')
         self.version += 1
         self._finish_due(line, book, now)
         return closing.view(line)
@@ -187,9 +190,14 @@ class Lines(Component):
         return [] if book is None else [one.view(line) for one in book.rounds.values()]
 
     @query
-    def unfinished(self) -> list[RoundView]:
-        """The rounds of all lines whose results are not final."""
-        return [one.view(line) for line, book in self._lines.items() for one in book.unfinished()]
+    def unfinished(self, known: int = -1) -> tuple[int, list[RoundView]] | None:
+        """The rounds of all lines whose results are not final, and the version that they are of.
+
+        None if that is the version `known`: then the same rounds are unfinished, by the same windows.
+        """
+        if self.version == known:
+            return None
+        return self.version, [one.view(line) for line, book in self._lines.items() for one in book.unfinished()]
 
     @query
     def entries(self, line: str, number: int) -> list[Entry]:
@@ -208,10 +216,16 @@ class Lines(Component):
 
     # Signs of life.
 
+    @query
+    def beaten(self) -> float:
+        """When a server last said that it runs, in seconds since 1970, UTC; 0 if none did."""
+        return self._beat.time
+
     @update
     def beat(self, now: float) -> None:
-        """Note that a server runs; see `note_gaps`."""
-        self._beat.time = now
+        """Note that a server runs, unless another one just did; see `note_gaps`."""
+        if abs(now - self._beat.time) >= BEAT / 2:
+            self._beat.time = now
 
     @update
     def note_gaps(self, now: float) -> list[RoundView]:
@@ -341,7 +355,9 @@ class Lines(Component):
 
     @classmethod
     def serve(cls, state: State) -> None:
-        _clocks[state] = Clock(state[cls])
+        clock = Clock(state[cls])
+        clock.begin()
+        _clocks[state] = PeriodicTask('lines clock', LOOK, clock.look, AFTER_FAILURE)
 
     @classmethod
     def stop_serving(cls, state: State) -> None:

@@ -179,13 +179,15 @@ class Round(Persistent):
         return terms
 
     def close(self, ends: float, reason: str) -> None:
-        """Take no call that arrived then or later."""
+        """Take no call that arrived then or later; those are in that were stored before."""
+        self.entries.end()  # or a call that arrived later could be, in the transaction of another process
         self.ends = ends
         self.reason = reason
 
     def finish(self) -> tuple[Win, ...]:
         """Decide what only the end decides; after that the result does not change. Returns the wins that this added."""
         self.is_final = True
+        self.entries.end()  # or one could become the last in the transaction of another process
         last = next(self._who_may_win(), None)
         if last is None:
             return ()

@@ -77,6 +77,14 @@ class Journal(Persistent):
         piece = self._piece_of(number)
         piece.replace(number - piece.first, record)
 
+    def end(self) -> None:
+        """Have this transaction conflict with each other one that appends at the same time.
+
+        It is for what holds for all records, those included that another process is storing: that there are no more.
+        """
+        self._p_changed = True  # which an append that begins a piece writes
+        self._last._p_changed = True  # and this one all others
+
     def forget(self, number: int) -> None:
         """Forget the records below `number`; the others keep their numbers, and the next one gets the next."""
         number = min(number, len(self) + 1)

@@ -24,13 +24,16 @@ _PAUSES = 10
 class PeriodicTask:
     """Calls `function` every so many seconds, in a thread of its own called `name`, until it is closed.
 
-    A function that takes long is called less often.
+    A function that takes long is called less often. One that failed is called again `after_failure` seconds later.
     """
 
-    def __init__(self, name: str, seconds: float, function: Callable[[], object]) -> None:
+    def __init__(
+        self, name: str, seconds: float, function: Callable[[], object], after_failure: float = AFTER_FAILURE
+    ) -> None:
         self._name = name
         self._seconds = seconds
         self._function = function
+        self._after_failure = after_failure
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -43,11 +46,12 @@ class PeriodicTask:
             logger.warning('%s has not ended for %g s, and is not waited for', self._name, CLOSE_TIMEOUT)
 
     def _run(self) -> None:
-        pause, after_failure = self._seconds, AFTER_FAILURE
+        pause, after_failure = self._seconds, self._after_failure
         while not self._closing.wait(pause):
             began = time.monotonic()
             if self._succeeds():
-                pause, after_failure = max(self._seconds, _PAUSES * (time.monotonic() - began)), AFTER_FAILURE
+                pause = max(self._seconds, _PAUSES * (time.monotonic() - began))
+                after_failure = self._after_failure
             else:
                 pause = max(self._seconds, after_failure)
                 after_failure = min(2 * after_failure, MOST_AFTER_FAILURE)
