@@ -12,10 +12,12 @@ from BTrees.OOBTree import OOBTree
 
 from hitcounter.errors import ComponentMisplaced, MoveFailed
 from hitcounter.hits import Caller, HitCounter
+from hitcounter.lines.component import Lines
+from hitcounter.lines.rules import Rules, canonical
 from hitcounter.state import Component, Database, State, open_database, update
 from hitcounter.state.storage.database import open_alone
 from hitcounter.state.upkeep import moving
-from hitcounter.state.upkeep.moving import move
+from hitcounter.state.upkeep.moving import move, move_together
 from hitcounter.state.upkeep.verification import findings
 from tests.support.notes import Notes
 
@@ -112,6 +114,62 @@ def test_components_that_share_objects_are_not_split(target: Database, tmp_path:
         move('notes', source, target)
 
 
+@pytest.fixture
+def with_lines(source: Database) -> Database:
+    """The source, with a component that depends on another."""
+    with State(source, [HitCounter, Notes, Lines]) as state:
+        state[Lines].open_round('7', canonical(Rules()), 0.0, 'anna')
+    return source
+
+
+@pytest.mark.parametrize('name', ['hits', 'lines'])
+def test_components_that_depend_on_each_other_move_together(name: str, with_lines: Database, target: Database) -> None:
+    assert move_together(name, with_lines, target).keys() == {'hits', 'lines'}
+
+    elsewhere = {'hits': target, 'lines': target}
+    with State(with_lines, [HitCounter, Notes, Lines], elsewhere=elsewhere) as state:
+        assert state[HitCounter].count('7') == 1
+        assert state[Lines].rounds('7')[0].number == 1
+        assert state[Notes].all() == ['hello']
+    with pytest.raises(MoveFailed, match=f'does not hold a component {name!r}: it lives in'):
+        move_together(name, with_lines, target)
+    assert [*findings(with_lines), *findings(target)] == []
+
+
+@pytest.mark.parametrize('times', [1, 2])
+@pytest.mark.parametrize('step', ['_compare', '_give_up', '_finish'])
+@pytest.mark.parametrize('name', ['hits', 'lines'])
+def test_a_move_of_two_that_is_interrupted_is_finished_by_doing_it_again(
+    name: str, step: str, times: int, with_lines: Database, target: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, original = [], getattr(moving, step)
+
+    def stop(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == times:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            move_together(name, with_lines, target)
+
+    move_together(name, with_lines, target)
+
+    with State(with_lines, [HitCounter, Notes, Lines], elsewhere={'hits': target, 'lines': target}) as state:
+        assert state[HitCounter].count('7') == 1
+        assert state[Lines].rounds('7')[0].number == 1
+
+
+def test_none_moves_if_one_of_them_cannot(with_lines: Database, target: Database) -> None:
+    State(target, [HitCounter]).close()
+    for name in ('hits', 'lines'):
+        with pytest.raises(MoveFailed, match="holds a component 'hits' as well"):
+            move_together(name, with_lines, target)
+    State(with_lines, [HitCounter, Notes, Lines]).close()
+
+
 def test_the_command_moves_it_and_a_server_may_not_run(
     hitcounter: Run, counted: None, storage: str, tmp_path: Path
 ) -> None:
@@ -127,6 +185,6 @@ def test_the_command_moves_it_and_a_server_may_not_run(
     )
 
     assert (moved.returncode, moved.stderr) == (0, '')
-    assert moved.stdout.startswith('hits: ')
+    assert [line.partition(':')[0] for line in moved.stdout.splitlines()] == ['hits', 'lines']
     assert 'is the database that holds' in same.stderr
     assert len(calls.stdout.splitlines()) == 3

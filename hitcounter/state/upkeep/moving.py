@@ -22,6 +22,32 @@ from ..storage.database import Database
 from ..transactions.commit import commit
 
 
+def move_together(name: str, source: Database, target: Database) -> dict[str, int]:
+    """Move the component `name`, and those that must live where it does; returns how many objects of each.
+
+    These are the ones that it depends on, and that depend on it, and so on. No other process may use the databases
+    meanwhile. Raises MoveFailed: then the source is as it was, unless a component had left it before; do it again then.
+    """
+    with _connected(source) as here, _connected(target) as there:
+        held = here.root().get(SCHEMAS, {})
+        names = [one for one in _together(name, here, there) if one in held or _notes(there).get(one) == INCOMPLETE]
+        for one in filter(held.__contains__, names):
+            _refuse_target(one, target, there)
+            _refuse_shared(one, here, _objects(here, here.root()[one]._p_oid))
+    return {one: move(one, source, target) for one in names or [name]}
+
+
+def _together(name: str, here: Any, there: Any) -> list[str]:
+    """The names of the components that live in one storage with this one, itself first."""
+    stored = [part for root in (here.root(), there.root()) for part in root.values() if isinstance(part, Component)]
+    pairs = {(part.name, needed.name) for part in stored for needed in part.depends}
+    names = [name]
+    for one in names:
+        near = {b if a == one else a for a, b in pairs if one in (a, b)}
+        names += sorted(near.difference(names))
+    return names
+
+
 def move(name: str, source: Database, target: Database) -> int:
     """Move the component `name`; returns how many objects. No other process may use the databases meanwhile.
 
