@@ -436,6 +436,5 @@ class _Beat(Persistent):
 
 def _overlap(one: Round, other: Round) -> bool:
     """Whether both take calls at some time."""
-    one_before = one.ends is not None and one.ends <= other.begins
-    other_before = other.ends is not None and other.ends <= one.begins
-    return not (one_before or other_before)
+    begins = max(one.begins, other.begins)
+    return all(each.ends is None or begins < each.ends for each in (one, other))
