@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..counts import count_of
-from ..errors import LineRefused, RulesRefused
+from ..errors import LineRefused, RoundRefused, RulesRefused
 from ..hits.bounds import check_line
 from ..lines.component import Lines, LineView
 from ..lines.instants import show
@@ -19,6 +19,7 @@ from ..state import Components
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command, Commands
+from .lines import argument_of, lines_in, name_of
 
 
 @click.group(cls=Commands, epilog='Run "hitcounter line COMMAND --help" for details.')
@@ -30,7 +31,11 @@ def main() -> None:
     """
 
 
-@main.command(cls=Command, epilog='Example: hitcounter line declare contest --time-zone Europe/Berlin --country DE')
+@main.command(
+    cls=Command,
+    short_help='Declare lines, or change their settings.',
+    epilog='Example: hitcounter line declare contest --time-zone Europe/Berlin',
+)
 @options.config
 @options.storage
 @options.storage_of
@@ -43,7 +48,11 @@ def main() -> None:
 def declare(
     storage: Address, storage_of: dict[str, Address], line: str | None, path: Path | None, **given: str | None
 ) -> None:
-    """Declare LINE, or change its settings: those that are not given stay. With --file, all lines in the file."""
+    """Declare LINE, or change its settings: those that are not given stay.
+
+    With --file, all lines in the file are declared, or none if anything is wrong in it. A line whose name begins with a
+    dash is given after "--".
+    """
     log.set_up('error')
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if (line is None) == (path is None):
@@ -51,16 +60,18 @@ def declare(
     if path is not None and changes:
         raise click.UsageError(f'the settings are in the file: leave out {", ".join(map(_flag, changes))}')
     tables = {} if path is None else _tables(path)
-    for name in [line] if line is not None else tables:
-        _check(name)
-    settings = {name: parse_settings(table, f'line.{name}') for name, table in tables.items()}
+    settings = {name: parse_settings(table, f'{str(path)!r}, line.{name_of(name)}') for name, table in tables.items()}
+    if line is not None:
+        check_name(line)
+        # What is stored may name another country, or one: only this command's own values are known to be wrong.
+        checked(replace(Settings(country='DE'), **changes), f'line {name_of(line)}')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
         if line is not None:
             views = state[Lines].views()
             before = views[line].settings if line in views else Settings()
-            settings = {line: checked(replace(before, **changes), f'line {line!r}')}
+            settings = {line: checked(replace(before, **changes), f'line {name_of(line)}')}
         state.update(_declare, settings)
-    click.echo(f'{count_of(len(settings), "line")} declared: {", ".join(settings)}')
+    click.echo(f'{count_of(len(settings), "line")} declared: {", ".join(map(name_of, settings))}')
 
 
 def _declare(components: Components, settings: Mapping[str, Settings]) -> None:
@@ -68,7 +79,9 @@ def _declare(components: Components, settings: Mapping[str, Settings]) -> None:
         components[Lines].declare(line, one)
 
 
-@main.command('show', cls=Command)
+@main.command(
+    'show', cls=Command, short_help='Show the settings of a line.', epilog='Example: hitcounter line show contest'
+)
 @options.config
 @options.storage
 @options.storage_of
@@ -78,7 +91,7 @@ def show_line(storage: Address, storage_of: dict[str, Address], line: str, as_js
     """Show the settings of LINE, and what was found out about its sound files."""
     log.set_up('error')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
-        view = state[Lines].view(line)
+        view = state.query(_view, line)
     settings = json.loads(canonical(view.settings))
     if as_json:
         sounds = view.sounds and view.sounds._asdict()
@@ -89,11 +102,18 @@ def show_line(storage: Address, storage_of: dict[str, Address], line: str, as_js
         click.echo(f'{name:16} {text}')
 
 
+def _view(components: Components, line: str) -> LineView:
+    lines = lines_in(components)
+    if lines is None:
+        raise RoundRefused(f'line {line!r} is not declared and has had no round: see "hitcounter lines"')
+    return lines.view(line)
+
+
 def _lines(line: str, view: LineView, settings: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    yield 'line', line
+    yield 'line', name_of(line)
     yield 'declared', 'yes' if view.is_declared else 'no'
     if view.is_closed:
-        yield 'closed', f'by hand: open it with "hitcounter line open {line}"'
+        yield 'closed', f'by hand: open it with "hitcounter line open {argument_of(line)}"'
     for key, value in settings.items():
         if key != 'say':
             yield key, ', '.join(value) if isinstance(value, list) else value
@@ -111,7 +131,7 @@ def sounds_of(view: LineView) -> str:
     return f'{missing} missing, as of {when}' if missing else f'all there, as of {when}'
 
 
-@main.command(cls=Command)
+@main.command(cls=Command, short_help='Remove a line and its rounds.', epilog='Example: hitcounter line remove contest')
 @options.config
 @options.storage
 @options.storage_of
@@ -121,10 +141,12 @@ def remove(storage: Address, storage_of: dict[str, Address], line: str) -> None:
     log.set_up('error')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
         state[Lines].remove(line)
-    click.echo(f'line {line} removed')
+    click.echo(f'line {name_of(line)} is removed')
 
 
-@main.command('close', cls=Command)
+@main.command(
+    'close', cls=Command, short_help='Turn away all calls of a line.', epilog='Example: hitcounter line close contest'
+)
 @options.config
 @options.storage
 @options.storage_of
@@ -134,7 +156,9 @@ def close_line(storage: Address, storage_of: dict[str, Address], line: str) -> N
     _set_closed(storage, storage_of, line, closed=True)
 
 
-@main.command('open', cls=Command)
+@main.command(
+    'open', cls=Command, short_help='Take calls again after "close".', epilog='Example: hitcounter line open contest'
+)
 @options.config
 @options.storage
 @options.storage_of
@@ -148,18 +172,25 @@ def _set_closed(storage: Address, storage_of: dict[str, Address], line: str, *, 
     log.set_up('error')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
         state[Lines].close_line(line, closed)
-    click.echo(f'line {line} is {"closed" if closed else "open"}')
+    click.echo(f'line {name_of(line)} is {"closed" if closed else "open"}')
 
 
 def _tables(path: Path) -> dict[str, Mapping[str, Any]]:
     """The tables of the lines in a TOML file."""
     table = read_toml(path)
+    for key in table:
+        if key != 'line':
+            raise RulesRefused(f'{str(path)!r} has {key!r:.80}, which is not the table of a line: write [line.NAME]')
     lines = table.get('line')
-    if set(table) != {'line'} or not isinstance(lines, dict) or not lines:
-        raise RulesRefused(f'{str(path)!r} must have a table [line.NAME] for each line, and nothing else')
+    if not isinstance(lines, dict) or not lines:
+        raise RulesRefused(f'{str(path)!r} has no line: write a table [line.NAME] for each')
     for name, one in lines.items():
+        check_name(name, f'{str(path)!r}: ')
         if not isinstance(one, dict):
-            raise RulesRefused(f'{str(path)!r} has {name} = {one!r:.80}: write a table, [line.{name}]')
+            raise RulesRefused(
+                f'{str(path)!r} has {name_of(name)} = {one!r:.80} in [line], where only tables of lines may be: write '
+                f'settings below [line.NAME]'
+            )
     return lines
 
 
@@ -167,17 +198,23 @@ def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds. Raises RulesRefused, which names the file, if it cannot be read."""
     try:
         return tomllib.loads(path.read_text('utf-8'))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise RulesRefused(
+            f'{str(path)!r} is not UTF-8: it has the byte 0x{byte:02x} at {error.start}; save it as UTF-8'
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise RulesRefused(f'{str(path)!r} is not TOML: {error}') from error
     except OSError as error:
         raise RulesRefused(f'{str(path)!r} cannot be read: {error.strerror}') from error
 
 
-def _check(line: str) -> None:
+def check_name(line: str, place: str = '') -> None:
+    """Raise RulesRefused, which begins with `place`, if no new line can have that name."""
     try:
         check_line(line)
     except LineRefused as error:
-        raise RulesRefused(str(error)) from error
+        raise RulesRefused(f'{place}{error}') from error
 
 
 def _flag(name: str) -> str:

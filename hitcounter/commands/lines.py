@@ -1,7 +1,10 @@
 """hitcounter lines: all lines with their counts."""
 
 import json
+import shlex
+import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +14,7 @@ from ..counts import count_of
 from ..errors import ComponentError
 from ..hits import HitCounter
 from ..lines.component import Lines, LineView
+from ..lines.round import RoundView
 from ..state import Components, State
 from ..state.storage.database import Address
 from . import log, options, storages
@@ -23,7 +27,10 @@ from .base import Command
 @options.storage_of
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object for each line.')
 def main(storage: Address, storage_of: dict[str, Address], as_json: bool) -> None:
-    """List the lines that were called or declared, with how many calls each had, and what its last round is doing."""
+    """List the lines that were called or declared, with how many calls each had, and its round.
+
+    The round is the one that is open, or else the last one.
+    """
     log.set_up('error')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
         rows = list(_rows(state, time.time()))
@@ -31,7 +38,7 @@ def main(storage: Address, storage_of: dict[str, Address], as_json: bool) -> Non
         for row in rows:
             click.echo(json.dumps(row))
     elif rows:
-        widths = [max(len(name_of(row['line'])) for row in rows), max(len(f'{row["calls"]:,}') for row in rows)]
+        widths = [max(_width(name_of(row['line'])) for row in rows), max(len(f'{row["calls"]:,}') for row in rows)]
         for row in rows:
             click.echo(_text(row, *widths))
     else:
@@ -39,15 +46,58 @@ def main(storage: Address, storage_of: dict[str, Address], as_json: bool) -> Non
 
 
 def name_of(line: str) -> str:
-    """The name of a line as a terminal may show it."""
-    return line if line and line.isprintable() and ' ' not in line else ascii(line)
+    """The name of a line as a terminal may show it, in quotation marks if it is more than one plain word."""
+    return line if line and line.isprintable() and ' ' not in line and _is_writable(line) else ascii(line)
+
+
+def argument_of(line: str) -> str:
+    """The name of a line as an argument of a command that is shown."""
+    quoted = shlex.quote(line) if line.isprintable() and _is_writable(line) else name_of(line)
+    return f'-- {quoted}' if line.startswith('-') else quoted
+
+
+def _is_writable(text: str) -> bool:
+    """Whether standard output has all characters of the text."""
+    try:
+        text.encode(sys.stdout.encoding if sys.stdout else 'ascii')
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _width(text: str) -> int:
+    """The columns that a terminal takes for the text: two for a wide character, none for one that joins another."""
+    wide = sum(unicodedata.east_asian_width(character) in 'WF' for character in text)
+    return len(text) + wide - sum(unicodedata.category(character) in ('Mn', 'Me') for character in text)
+
+
+def lines_in(components: Components) -> Lines | None:
+    """The component of lines; None if the database is as an earlier version left it, and only read."""
+    try:
+        return components[Lines]
+    except ComponentError:
+        return None
+
+
+def current(rounds: list[RoundView], now: float) -> RoundView:
+    """Of the rounds of one line the one that is open, or else the last one."""
+    return next((one for one in rounds if one.state_at(now) == 'open'), rounds[-1])
+
+
+def standing(view: RoundView) -> str:
+    """Whether the result of a round is 'provisional' or 'final'."""
+    return 'final' if view.is_final else 'provisional'
 
 
 def _rows(state: State, now: float) -> Iterator[dict[str, Any]]:
-    counts, views = state.query(_counts_and_views)
+    counts, views, unfinished = state.query(_known)
+    ongoing: dict[str, list[RoundView]] = {}
+    for one in unfinished:
+        ongoing.setdefault(one.line, []).append(one)
     for line in sorted({*counts, *views}):
         view = views.get(line)
-        last = view and view.last
+        rounds = [*ongoing.get(line, []), *([view.last] if view and view.last else [])]
+        last = current(rounds, now) if rounds else None
         yield {
             'line': line,
             'calls': counts.get(line, 0),
@@ -55,17 +105,17 @@ def _rows(state: State, now: float) -> Iterator[dict[str, Any]]:
             'closed': bool(view and view.is_closed),
             'round': last and last.number,
             'state': last and last.state_at(now),
+            'result': last and standing(last),
             'entries': last and last.entries,
             'won': last and last.won,
         }
 
 
-def _counts_and_views(components: Components) -> tuple[dict[str, int], dict[str, LineView]]:
-    try:
-        views = components[Lines].views()
-    except ComponentError:  # the database is as an earlier version left it
-        views = {}
-    return components[HitCounter].lines(), views
+def _known(components: Components) -> tuple[dict[str, int], dict[str, LineView], list[RoundView]]:
+    """The counts of the lines, what else is known of them, and the rounds that are not final."""
+    lines = lines_in(components)
+    counts = components[HitCounter].lines()
+    return (counts, lines.views(), lines.unfinished()) if lines else (counts, {}, [])
 
 
 def _text(row: dict[str, Any], widest: int, digits: int) -> str:
@@ -74,8 +124,8 @@ def _text(row: dict[str, Any], widest: int, digits: int) -> str:
     if row['closed']:
         words.append('closed by hand')
     if row['round']:
-        words.append(
-            f'round {row["round"]} {row["state"]}, {count_of(row["entries"], "call")}, {count_of(row["won"], "winner")}'
-        )
+        state = row['state'] if row['state'] == row['result'] else f'{row["state"]}, {row["result"]}'
+        counts = f'{count_of(row["entries"], "call")}, {count_of(row["won"], "winner")}'
+        words.append(f'round {row["round"]} {state}: {counts}')
     name, calls = name_of(row['line']), f'{row["calls"]:,}'
-    return f'{name:{widest}}  {calls:>{digits}}  {"; ".join(words)}'.rstrip()
+    return f'{name}{" " * (widest - _width(name))}  {calls:>{digits}}  {"; ".join(words)}'.rstrip()

@@ -10,25 +10,24 @@ from typing import Any, TypeVar
 import click
 
 from ..counts import count_of
-from ..errors import LineRefused, RulesRefused
-from ..hits.bounds import check_line
+from ..errors import RoundRefused
 from ..lines.component import Lines, LineView
 from ..lines.identity import masked
 from ..lines.instants import iso, show
 from ..lines.round import RoundView, Win
 from ..lines.rule_sentence import sentence
 from ..lines.rules import canonical, digest
-from ..lines.rules_table import KEYS, parse_rules
+from ..lines.rules_table import KEYS, check_values, parse_rules
 from ..lines.settings import DEFAULT
 from ..lines.skew import refuse_skew
 from ..shell.workspace import login_name
-from ..state import State
+from ..state import Components
 from ..state.storage.database import Address
 from ..state.upkeep.packing import check_clock
 from . import log, options, storages
 from .base import Command, Commands
-from .line import read_toml, sounds_of
-from .lines import name_of
+from .line import check_name, read_toml, sounds_of
+from .lines import argument_of, current, lines_in, name_of, standing
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -71,7 +70,12 @@ def main() -> None:
     """
 
 
-@main.command('open', cls=Command, epilog='Example: hitcounter round open contest --win "at 100" --until 22:15')
+@main.command(
+    'open',
+    cls=Command,
+    short_help='Open a round of a line.',
+    epilog='Example: hitcounter round open contest --win "at 100" --until 22:15',
+)
 @options.config
 @options.storage
 @options.storage_of
@@ -83,53 +87,93 @@ def main() -> None:
 def open_round(storage: Address, storage_of: dict[str, Address], line: str, path: Path | None, **given: Any) -> None:
     """Open a round of LINE, and print its rules as one sentence, and their hash: that is what to publish."""
     log.set_up('error')
-    try:
-        check_line(line)
-    except LineRefused as error:
-        raise RulesRefused(str(error)) from error
-    flags = {key: given['rule_' + key.replace('-', '_')] for key in KEYS}
-    table = {**({} if path is None else read_toml(path)), **{key: one for key, one in flags.items() if one is not None}}
-    parse_rules(table, DEFAULT, time.time())  # before anything is opened, or made
+    check_name(line)
+    table, places = _table(path, given)
+    check_values(table, time.time(), places)  # before anything is opened, or made
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
         database = state.database_of(Lines)
         check_clock(database)
         refuse_skew(database)
         view = state[Lines].views().get(line)
         now = time.time()
-        rules = parse_rules(table, view.settings if view else DEFAULT, now)
+        rules = parse_rules(table, view.settings if view else DEFAULT, now, places)
         number = state[Lines].open_round(line, canonical(rules), now, login_name(), secrets.token_bytes(32))
-        _warn(state[Lines].view(line))
-    click.echo(f'Round {number} of line {name_of(line)} is open.')
+        _warn(line, state[Lines].view(line))
+    opens = 'is open' if rules.opens is None or rules.opens <= now else f'opens {show(rules.opens, rules.zone)}'
+    click.echo(f'Round {number} of line {name_of(line)} {opens}.')
     click.echo(sentence(rules, line))
     click.echo(f'SHA-256 of the rules: {digest(rules)}')
 
 
-def _warn(view: LineView) -> None:
-    """Warn of sound files that may be missing, if the line has some of its own."""
+def _table(path: Path | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The rules in the file and in the options, which win over it, and where each of them is given."""
+    table = {} if path is None else read_toml(path)
+    places = {key: f'{str(path)!r}, key {key!r:.80}' for key in table}
+    for key in KEYS:
+        value = given['rule_' + key.replace('-', '_')]
+        if value is not None:
+            table[key], places[key] = value, f'--{key}'
+    return table, places
+
+
+def _warn(line: str, view: LineView) -> None:
+    """Warn of a line that takes no calls, and of sound files of its own that may be missing."""
+    if view.is_closed:
+        click.echo(
+            f'Warning: the line is closed by hand, and takes no calls until "hitcounter line open {argument_of(line)}"',
+            err=True,
+        )
     if view.settings.say and (view.sounds is None or view.sounds.missing):
         click.echo(f'Warning: sound files {sounds_of(view)}', err=True)
 
 
-@main.command('close', cls=Command, epilog='Example: hitcounter round close contest')
+@main.command(
+    'close', cls=Command, short_help='Close the round of a line.', epilog='Example: hitcounter round close contest'
+)
 @options.config
 @options.storage
 @options.storage_of
 @click.argument('line')
 def close_round(storage: Address, storage_of: dict[str, Address], line: str) -> None:
-    """Close the round of LINE that takes calls. Calls that came before are still counted, for --settle seconds."""
+    """Close the round of LINE that takes calls, or else call off the next one.
+
+    Calls that came before the close are still counted until the result is final: after the time that --settle said. The
+    server makes it final then. If no server ran, run this command again.
+    """
     log.set_up('error')
+    now = time.time()
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
-        view = state[Lines].close_round(line, time.time(), login_name())
+        view = state.update(_close, line, now, login_name())
         wins = state[Lines].wins(line, view.number)
-    _show(view, wins, time.time())
+    _show(view, wins, now)
 
 
-@main.command('show', cls=Command, epilog='Example: hitcounter round show contest --json')
+def _close(components: Components, line: str, now: float, by: str) -> RoundView:
+    """Close a round; if none takes calls, make the result final of one whose time is over."""
+    lines = components[Lines]
+    due = [view for view in lines.finish_due(now) if view.line == line]
+    unfinished = [view for view in lines.unfinished() if view.line == line]
+    if all(view.state_at(now) == 'closed' for view in unfinished):
+        if due:
+            return due[-1]
+        if unfinished and (final_at := unfinished[-1].final_at):
+            when = show(final_at, unfinished[-1].rules.zone)
+            raise RoundRefused(
+                f'round {unfinished[-1].number} of line {line!r} is closed already: its result is final from {when}'
+            )
+    return lines.close_round(line, now, by)
+
+
+@main.command(
+    'show', cls=Command, short_help='Show a round, and who won.', epilog='Example: hitcounter round show contest --json'
+)
 @options.config
 @options.storage
 @options.storage_of
 @click.argument('line')
-@click.option('--round', 'number', type=click.IntRange(1), help='The round; default: the last one.')
+@click.option(
+    '--round', 'number', type=click.IntRange(1), help='The round; default: the one that is open, or else the last.'
+)
 @click.option('--callers', is_flag=True, help='Show the numbers of winners; default: their last three digits.')
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object.')
 def show_round(
@@ -137,25 +181,30 @@ def show_round(
 ) -> None:
     """Show a round of LINE: its rules, how it stands, and who won."""
     log.set_up('error')
+    now = time.time()
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
-        view = _view(state, line, number)
-        wins = state[Lines].wins(line, view.number)
+        view, wins = state.query(_round, line, number, now)
     if as_json:
-        click.echo(json.dumps(_plain(view, wins, time.time(), callers=callers)))
+        click.echo(json.dumps({**_plain(view, now), 'wins': _plain_wins(view, wins, callers=callers)}))
     else:
-        _show(view, wins, time.time(), callers=callers)
+        _show(view, wins, now, callers=callers)
 
 
-def _view(state: State, line: str, number: int | None) -> RoundView:
-    views = state[Lines].rounds(line)
-    if not views:
-        raise RulesRefused(f'line {line!r} has had no round: open one with "hitcounter round open"')
+def _round(components: Components, line: str, number: int | None, now: float) -> tuple[RoundView, list[Win]]:
+    """The round that is asked for, and its wins."""
+    lines = lines_in(components)
+    views = lines.rounds(line) if lines else []
+    if lines is None or not views:
+        raise RoundRefused(
+            f'line {line!r} has had no round: open one with "hitcounter round open", or see "hitcounter lines"'
+        )
     if number is not None and number > len(views):
-        raise RulesRefused(f'line {line!r} has had {count_of(len(views), "round")}: there is no round {number}')
-    return views[-1 if number is None else number - 1]
+        raise RoundRefused(f'line {line!r} has had {count_of(len(views), "round")}: there is no round {number}')
+    view = current(views, now) if number is None else views[number - 1]
+    return view, lines.wins(line, view.number)
 
 
-@main.command('list', cls=Command, epilog='Example: hitcounter round list')
+@main.command('list', cls=Command, short_help='List rounds.', epilog='Example: hitcounter round list')
 @options.config
 @options.storage
 @options.storage_of
@@ -166,15 +215,23 @@ def list_rounds(storage: Address, storage_of: dict[str, Address], line: str | No
     log.set_up('error')
     now = time.time()
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
-        lines = [line] if line is not None else sorted(state[Lines].views())
-        views = [view for one in lines for view in state[Lines].rounds(one)]
+        views = state.query(_rounds, line)
     for view in views:
         if as_json:
-            click.echo(json.dumps(_plain(view, (), now)))
+            click.echo(json.dumps(_plain(view, now)))
         else:
-            click.echo(f'{name_of(view.line)}  round {view.number}  {_state(view, now)}  {_counts(view)}')
+            click.echo(
+                f'{name_of(view.line)}  round {view.number}  {_state(view, now)}  {standing(view)}: {_counts(view)}'
+            )
     if not views and not as_json:
-        click.echo('There was no round yet.')
+        click.echo('There was no round yet.' if line is None else f'Line {name_of(line)} has had no round.')
+
+
+def _rounds(components: Components, line: str | None) -> list[RoundView]:
+    lines = lines_in(components)
+    if lines is None:
+        return []
+    return [view for one in (sorted(lines.views()) if line is None else [line]) for view in lines.rounds(one)]
 
 
 def _caller(view: RoundView, win: Win, *, callers: bool) -> str:
@@ -186,7 +243,7 @@ def _caller(view: RoundView, win: Win, *, callers: bool) -> str:
     return 'stored as a hash' if view.rules.forget_numbers else masked(win.identity)
 
 
-def _plain(view: RoundView, wins: list[Win] | tuple[()], now: float, *, callers: bool = False) -> dict[str, Any]:
+def _plain(view: RoundView, now: float) -> dict[str, Any]:
     """A round for programs: times in ISO 8601, in the time zone of the round."""
     zone = view.rules.zone
     when = {name: None if value is None else iso(value, zone) for name, value in _times(view).items()}
@@ -203,22 +260,20 @@ def _plain(view: RoundView, wins: list[Win] | tuple[()], now: float, *, callers:
         'entries': view.entries,
         'winners': view.won,
         'turned_away': dict(view.turned_away),
-        'wins': [
-            {'number': win.number, 'arrived': iso(win.arrived, zone), 'terms': win.terms}
-            | {'caller': _caller(view, win, callers=callers)}
-            for win in wins
-        ],
         'gaps': [[iso(since, zone), iso(until, zone)] for since, until in view.gaps],
     }
 
 
+def _plain_wins(view: RoundView, wins: list[Win], *, callers: bool) -> list[dict[str, Any]]:
+    return [
+        {'number': win.number, 'arrived': iso(win.arrived, view.rules.zone), 'terms': win.terms}
+        | {'caller': _caller(view, win, callers=callers)}
+        for win in wins
+    ]
+
+
 def _times(view: RoundView) -> Mapping[str, float | None]:
-    return {'opened': view.opened, 'begins': view.begins, 'ends': view.ends}
-
-
-def standing(view: RoundView) -> str:
-    """Whether the result of a round is 'provisional' or 'final'."""
-    return 'final' if view.is_final else 'provisional'
+    return {'opened': view.opened, 'begins': view.begins, 'ends': view.ends, 'final_at': view.final_at}
 
 
 def _show(view: RoundView, wins: list[Win], now: float, *, callers: bool = False) -> None:
@@ -234,10 +289,17 @@ def _rows(view: RoundView, wins: list[Win], now: float, *, callers: bool) -> Ite
     yield 'SHA-256', view.digest
     yield 'opened', f'{show(view.opened, zone)}, by {view.opened_by}'
     yield 'result', f'{standing(view)}: {_counts(view)}'
+    if view.state_at(now) == 'closed' and view.final_at is not None:
+        yield 'final', f'from {show(view.final_at, zone)}' if now < view.final_at else _overdue(view.line)
     for win in wins:
         yield 'won', f'{win.number} ({win.terms}), {show(win.arrived, zone)}, {_caller(view, win, callers=callers)}'
     for since, until in view.gaps:
         yield 'gap', f'no server ran from {show(since, zone)} until {show(until, zone)}'
+
+
+def _overdue(line: str) -> str:
+    """What to do about a result that nobody has made final."""
+    return f'as soon as a server runs, or by "hitcounter round close {argument_of(line)}"'
 
 
 def _state(view: RoundView, now: float) -> str:

@@ -96,7 +96,9 @@ class Lines(Component):
         """Forget the settings of a line, and its rounds; its count stays. Raises RoundRefused while one takes calls."""
         book = self._known(line)
         if book.active:
-            raise RoundRefused(f'line {line!r} has a round that is not final: close it first')
+            raise RoundRefused(
+                f'round {book.active[0]} of line {line!r} is not final: close it, and remove the line once it is'
+            )
         del self._lines[line]
         self.version += 1
 

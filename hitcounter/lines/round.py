@@ -86,9 +86,14 @@ class RoundView(NamedTuple):
         """'scheduled', 'open', 'closed' (calls that arrived before the close may still come) or 'final'."""
         if self.is_final:
             return 'final'
-        if now < self.begins:
-            return 'scheduled'
-        return 'open' if self.ends is None or now < self.ends else 'closed'
+        if self.ends is not None and self.ends <= now:  # before it began, if it was called off
+            return 'closed'
+        return 'scheduled' if now < self.begins else 'open'
+
+    @property
+    def final_at(self) -> float | None:
+        """When the result becomes final, or could have: a server, or "hitcounter round close", makes it so."""
+        return None if self.ends is None else self.ends + self.rules.settle
 
 
 class Round(Persistent):
