@@ -115,7 +115,10 @@ def _known(components: Components) -> tuple[dict[str, int], dict[str, LineView],
     """The counts of the lines, what else is known of them, and the rounds that are not final."""
     lines = lines_in(components)
     counts = components[HitCounter].lines()
-    return (counts, lines.views(), lines.unfinished()) if lines else (counts, {}, [])
+    if lines is None:
+        return counts, {}, []
+    _, unfinished = lines.unfinished() or (0, [])
+    return counts, lines.views(), unfinished
 
 
 def _text(row: dict[str, Any], widest: int, digits: int) -> str:

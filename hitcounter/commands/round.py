@@ -141,18 +141,17 @@ def close_round(storage: Address, storage_of: dict[str, Address], line: str) -> 
     server makes it final then. If no server ran, run this command again.
     """
     log.set_up('error')
-    now = time.time()
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
-        view = state.update(_close, line, now, login_name())
+        view = state.update(_close, line, time.time(), login_name())
         wins = state[Lines].wins(line, view.number)
-    _show(view, wins, now)
+    _show(view, wins, time.time())
 
 
 def _close(components: Components, line: str, now: float, by: str) -> RoundView:
     """Close a round; if none takes calls, make the result final of one whose time is over."""
     lines = components[Lines]
     due = [view for view in lines.finish_due(now) if view.line == line]
-    unfinished = [view for view in lines.unfinished() if view.line == line]
+    unfinished = [view for view in lines.rounds(line) if not view.is_final]
     if all(view.state_at(now) == 'closed' for view in unfinished):
         if due:
             return due[-1]

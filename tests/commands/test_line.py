@@ -168,13 +168,13 @@ def refused(tmp_path: Path, *arguments: str) -> str:
         ),
         (
             ['a', '--hours', 'Mo-Fr 25:00'],
-            "line a: the hours 'Mo-Fr 25:00' cannot be read from character 7, '25:00': write them as 'Mo-Fr 08:00-18:00; "
-            "PH off'",
+            "line a: the hours 'Mo-Fr 25:00' cannot be read from character 7, '25:00': write them as "
+            "'Mo-Fr 08:00-18:00; PH off'",
         ),
         (
             ['a', '--language', 'd*'],
-            'line a, language: \'d*\' is not a language of Asterisk: give the name of a folder of its sounds, as "en" or '
-            '"es_MX"',
+            'line a, language: \'d*\' is not a language of Asterisk: give the name of a folder of its sounds, as "en" '
+            'or "es_MX"',
         ),
     ],
 )
