@@ -1,5 +1,6 @@
 """A call on a line, decided: outside of the update what the plan says, in one update what the records say."""
 
+from threading import Lock
 from typing import Any, NamedTuple
 
 from ..hits import Caller, HitCounter
@@ -8,7 +9,7 @@ from ..state import Components, State
 from .component import Lines
 from .identity import keyed, normal_form
 from .outcome import Outcome, Result
-from .plan import Plans, Slot
+from .plan import Planned, Slot
 from .round import Entrant
 from .settings import DEFAULT, Settings
 
@@ -24,48 +25,64 @@ class Visit(NamedTuple):
     identity: str | None = None
 
 
+#: Lines whose plans a desk knows. Callers may make more lines than that.
+MOST_PLANS = 10_000
+
+
 class Desk:
     """Decides about the calls of all lines, for every thread.
 
-    It knows the plans of the lines as of some version of them. Each update sees whether that is still the version in
-    the database; if not, it changes nothing, and is made again by the new plans.
+    It knows the plans of the lines that were called, each as of some version. Each update sees whether that is still
+    the version in the database; if not, it changes nothing, and is made again by the new plan.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._plans = Plans(-1, {})  # swapped as a whole, by whichever thread finds that it is out of date
+        self._lock = Lock()  # of both below, while they change; a plan of another version is out of date
+        self._version = -1
+        self._plans: dict[str, Planned] = {}
 
     def settings(self, line: str) -> Settings:
-        """The settings of `line`, by the plans that were known last."""
-        plan = self._plans.lines.get(line)
-        return DEFAULT if plan is None else plan.settings
+        """The settings of `line`, by the plan that was known last."""
+        known = self._plans.get(line)
+        return DEFAULT if known is None or known.plan is None else known.plan.settings
 
     def decide(self, visit: Visit, max_lines: int = 0) -> Outcome:
         """Count the call, or turn it away; what that led to is on disk.
 
         Raises LineRefused for a new line that cannot be or is one too many, and otherwise as an update does.
         """
-        while True:
-            plans = self._plans
-            outcome = self._by(plans, visit, max_lines)
-            if outcome is not None:
-                return outcome
-            self._plans = self._state[Lines].plans()
+        known = self._plans.get(visit.line)
+        if known is None or known.version != self._version:
+            known = self._look_up(visit.line)
+        while (outcome := self._by(known, visit, max_lines)) is None:
+            known = self._look_up(visit.line)
+        return outcome
 
-    def _by(self, plans: Plans, visit: Visit, max_lines: int) -> Outcome | None:
-        """What is decided if `plans` are those of the database; None if they are not."""
-        plan = plans.lines.get(visit.line)
+    def _look_up(self, line: str) -> Planned:
+        """The plan of `line`, as the database has it now."""
+        planned = self._state[Lines].planned(line)
+        with self._lock:
+            if line not in self._plans and len(self._plans) >= MOST_PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[line] = planned
+            self._version = planned.version
+        return planned
+
+    def _by(self, known: Planned, visit: Visit, max_lines: int) -> Outcome | None:
+        """What is decided if that is the plan in the database; None if it is not."""
+        version, plan = known
         slot = plan and plan.slot_at(visit.arrived)
         if slot:
-            decided = self._state.update(_enter, plans.version, visit.line, slot.number, _entrant(visit, slot))
+            decided = self._state.update(_enter, version, visit.line, slot.number, _entrant(visit, slot))
             return Outcome(Result(decided[0]), *decided[1:]) if decided else None
         refusal = plan and plan.refusal_at(visit.arrived)
         if refusal:
-            is_up_to_date = self._state.update(_turn_away, plans.version, visit, refusal)
+            is_up_to_date = self._state.update(_turn_away, version, visit, refusal)
             return refusal if is_up_to_date else None
         if not plan and (max_lines or not is_usual(visit.line)):
             self._state[HitCounter].admit(visit.line, max_lines)  # what is refused here does not hold up any update
-        number = self._state.update(_count, plans.version, visit, 0 if plan else max_lines)
+        number = self._state.update(_count, version, visit, 0 if plan else max_lines)
         return Outcome(Result.COUNTED, number) if number else None
 
 
@@ -76,6 +93,7 @@ def decide(components: Components, visit: Visit, max_lines: int = 0) -> Outcome:
     for scripts that have nothing to add: it looks at opening hours outside of the update.
     """
     lines, counter = components[Lines], components[HitCounter]
+    lines.is_at(lines.version)  # and is to stay there
     plan = lines.plan(visit.line)
     slot = plan and plan.slot_at(visit.arrived)
     if slot:
@@ -91,14 +109,14 @@ def decide(components: Components, visit: Visit, max_lines: int = 0) -> Outcome:
 
 
 def _count(components: Components, version: int, visit: Visit, max_lines: int) -> int:
-    if components[Lines].version != version:
+    if not components[Lines].is_at(version):
         return 0
     return components[HitCounter].hit(visit.line, visit.caller, max_lines)
 
 
 def _enter(components: Components, version: int, line: str, number: int, entrant: Entrant) -> tuple[Any, ...] | None:
     lines = components[Lines]
-    if lines.version != version:
+    if not lines.is_at(version):
         return None
     result, *more = lines.enter(components[HitCounter], line, number, entrant)
     return (result.value, *more)
@@ -106,7 +124,7 @@ def _enter(components: Components, version: int, line: str, number: int, entrant
 
 def _turn_away(components: Components, version: int, visit: Visit, refusal: Outcome) -> bool:
     lines = components[Lines]
-    if lines.version != version:
+    if not lines.is_at(version):
         return False
     lines.turn_away(visit.line, refusal, visit.arrived)
     return True

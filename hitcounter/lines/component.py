@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from BTrees.LOBTree import LOBTree
-from BTrees.OOBTree import OOBTree
+from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
 from ..errors import RoundRefused, RulesRefused
@@ -19,7 +19,7 @@ from . import rules as deciding
 from .clock import AFTER_FAILURE, BEAT, LOOK, Clock
 from .identity import SameCaller, keyed
 from .outcome import Outcome, Result
-from .plan import Plan, Plans
+from .plan import Plan, Planned
 from .round import Entrant, Entry, Round, RoundView, Win
 from .settings import DEFAULT, Settings, canonical, from_canonical
 
@@ -77,6 +77,7 @@ class Lines(Component):
     def __init__(self) -> None:
         self.version = 0  # counts what changes the plans
         self._lines = OOBTree()
+        self._active = OOTreeSet()  # the lines with rounds that are not final
         self._winners = OOBTree()  # group: (identity: when it won last)
         self._keys = OOBTree()  # group: the key of the hashes of its winners
         self._beat = _Beat()
@@ -124,9 +125,9 @@ class Lines(Component):
         return {line: self._view(line, book) for line, book in self._lines.items()}
 
     @query
-    def plans(self) -> Plans:
-        """What scripts need to know of all lines that are declared or have had rounds."""
-        return Plans(self.version, {line: self._plan(book) for line, book in self._lines.items()})
+    def planned(self, line: str) -> Planned:
+        """The plan of one line, and the version that it is of."""
+        return Planned(self.version, self.plan(line))
 
     @query
     def plan(self, line: str) -> Plan | None:
@@ -153,7 +154,7 @@ class Lines(Component):
             check_line(line)
         book = self._book(line)
         self._finish_due(line, book, now)
-        number = len(book.rounds) + 1
+        number = book.rounds.maxKey() + 1 if book.rounds else 1
         new = Round(number, rules, now, by, self._key(line, rules, key))
         for other in book.unfinished():
             if _overlap(new, other):
@@ -163,6 +164,7 @@ class Lines(Component):
                 )
         book.rounds[number] = new
         book.active = (*book.active, number)
+        self._active.add(line)
         self.version += 1
         return number
 
@@ -183,7 +185,7 @@ class Lines(Component):
     @update
     def finish_due(self, now: float) -> list[RoundView]:
         """Make the results final of all rounds whose time is over; returns these rounds."""
-        return [view for line, book in self._lines.items() for view in self._finish_due(line, book, now)]
+        return [view for line, book in self._books_with_rounds() for view in self._finish_due(line, book, now)]
 
     @query
     def rounds(self, line: str) -> list[RoundView]:
@@ -199,7 +201,7 @@ class Lines(Component):
         """
         if self.version == known:
             return None
-        return self.version, [one.view(line) for line, book in self._lines.items() for one in book.unfinished()]
+        return self.version, [one.view(line) for line, book in self._books_with_rounds() for one in book.unfinished()]
 
     @query
     def entries(self, line: str, number: int) -> list[Entry]:
@@ -233,7 +235,7 @@ class Lines(Component):
     def note_gaps(self, now: float) -> list[RoundView]:
         """Note, as a server starts, that none ran since the last beat; returns the rounds that have a gap by that."""
         found = []
-        for line, book in self._lines.items():
+        for line, book in self._books_with_rounds():
             for one in book.unfinished():
                 since = max(one.begins, self._beat.time, one.last_arrival())
                 until = now if one.ends is None else min(now, one.ends)
@@ -244,6 +246,15 @@ class Lines(Component):
         return found
 
     # What a call needs: called within an update by `calling`.
+
+    def is_at(self, version: int) -> bool:
+        """Whether the plans are of that version; the transaction conflicts with each other one that changes them.
+
+        Otherwise a process could count a call by a plan that another process has just changed.
+        """
+        if self._p_jar is not None:  # it may be just made
+            self._p_jar.readCurrent(self)
+        return bool(self.version == version)
 
     def enter(self, counter: HitCounter, line: str, number: int, entrant: Entrant) -> Outcome:
         """Decide about one call of a round."""
@@ -398,6 +409,10 @@ class Lines(Component):
         slots = [one.slot for one in book.unfinished()]
         return Plan(settings, book.is_closed, tuple(slots), bool(book.rounds))
 
+    def _books_with_rounds(self) -> 'list[tuple[str, _Book]]':
+        """The lines with rounds that are not final, which are few, however many are declared."""
+        return [(line, self._lines[line]) for line in self._active]
+
     def _finish_due(self, line: str, book: '_Book', now: float) -> list[RoundView]:
         due = [one for one in book.unfinished() if one.is_due(now)]
         for one in due:
@@ -405,6 +420,8 @@ class Lines(Component):
                 self._note_winner(deciding.from_canonical(one.rules), line, win.identity, win.arrived)
             book.active = tuple(number for number in book.active if number != one.number)
             self.version += 1
+        if due and not book.active:
+            self._active.remove(line)
         return [one.view(line) for one in due]
 
 

@@ -3,7 +3,6 @@
 Pure: who stores a call has to see that the plan it was made by is still the one in the database.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from .hours import is_open, next_opening
@@ -20,9 +19,8 @@ class Slot(NamedTuple):
     #: The window of arrivals that are taken, half open, in seconds since 1970, UTC; None is without an end.
     begins: float
     ends: float | None
-    #: The key of the hashes that are stored in place of numbers: of this round, and of its group of winners.
+    #: The key of the hashes that are stored in place of numbers; b'' if there are none.
     key: bytes = b''
-    group_key: bytes = b''
 
     def takes(self, arrived: float) -> bool:
         """Whether a call that arrived then is within the window."""
@@ -76,8 +74,9 @@ class Plan(NamedTuple):
         return Outcome(Result.CLOSED, opens=opens, closes=closes, is_late=not is_to_come)
 
 
-class Plans(NamedTuple):
-    """The plans of all lines that have one, as of one version of them."""
+class Planned(NamedTuple):
+    """The plan of a line as of one version of all plans."""
 
     version: int
-    lines: Mapping[str, Plan]
+    #: None if the line is not declared and has had no round.
+    plan: Plan | None

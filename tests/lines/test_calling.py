@@ -16,13 +16,14 @@ import pytest
 
 from hitcounter.errors import ComponentError
 from hitcounter.hits import Caller, HitCounter
-from hitcounter.lines.calling import Desk, Visit
+from hitcounter.lines import calling
+from hitcounter.lines.calling import Desk, Visit, decide
 from hitcounter.lines.component import LATE, Lines
 from hitcounter.lines.outcome import Outcome, Result
 from hitcounter.lines.rule_language import parse_win
 from hitcounter.lines.rules import Rules, canonical
 from hitcounter.lines.settings import Settings
-from hitcounter.state import Database, State, open_database
+from hitcounter.state import Components, Database, State, open_database
 from tests.support.patience import PATIENCE
 
 THREADS = 8
@@ -166,7 +167,49 @@ def test_a_desk_that_is_up_to_date_makes_one_update_for_a_call(state: State) -> 
     assert [stored.name for stored in updates] == ['lines.enter'] * 3
 
 
+def test_a_desk_forgets_the_plan_that_it_has_known_longest(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calling, 'MOST_PLANS', 2)
+    desk = Desk(state)
+    names = ['a', 'b', 'c']
+    for name in names:
+        state[Lines].declare(name, Settings(language=name * 2))
+    for number in (1, 2):
+        for name in names:
+            assert desk.decide(visit(line=name)).number == number
+            assert desk.settings(name).language == name * 2
+    assert desk.settings('b').language == 'bb'
+    assert desk.settings('a') == Settings()
+
+
 # At the same time.
+
+
+@pytest.mark.parametrize('change', ['a round opens', 'it is closed by hand'])
+def test_a_call_is_decided_again_if_another_process_changes_the_plans_while_it_is_stored(
+    change: str, database: Database, state: State
+) -> None:
+    state[Lines].declare('contest', Settings())
+    results = []
+
+    def enter(components: Components) -> None:
+        results.append(decide(components, visit()))
+        if len(results) == 1:
+            with ThreadPoolExecutor(1) as pool:  # a thread that is not within an update
+                pool.submit(direct).result(PATIENCE)
+
+    def direct() -> None:
+        with State(database, [HitCounter, Lines]) as other:
+            if change == 'a round opens':
+                other[Lines].open_round('contest', canonical(Rules()), OPENED, 'anna')
+            else:
+                other[Lines].close_line('contest')
+
+    state.update(enter)
+
+    before, after = results
+    assert before == Outcome(Result.COUNTED, 1)
+    assert (after.round, after.result) == ((1, Result.COUNTED) if change == 'a round opens' else (None, Result.CLOSED))
+    assert state[HitCounter].count('contest') == (change == 'a round opens')
 
 
 def calls_of(desk: Desk, is_over: threading.Event) -> list[Decided]:
