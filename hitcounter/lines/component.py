@@ -1,6 +1,7 @@
 """The component of lines: their settings, their rounds, and how many were turned away when."""
 
 from collections.abc import Iterator
+from itertools import islice
 from math import inf, nextafter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -306,17 +307,41 @@ class Lines(Component):
 
     # The records of old rounds.
 
-    def overdue(self, before: float) -> Iterator[tuple[str, int] | None]:
+    def overdue(self, before: float) -> Iterator[_Part | None]:
         for line, book in self._lines.items():
             for one in book.rounds.values():
-                yield (line, one.number) if one.is_overdue(before) else None
+                yield _Part(line, one.number) if one.is_overdue(before) else None
+        for group in {*self._winners, *self._keys}:  # after the rounds, which may use the key
+            yield _Part(group)
 
     @update
-    def forget(self, key: tuple[str, int], before: float, most: int = 1000) -> int:
-        """Forget the entries of a final round that ended before that time, and who won; returns how many."""
-        line, number = key
-        one = self._lines[line].rounds[number]
+    def forget(self, key: _Part, before: float, most: int = 1000) -> int:
+        """Forget the entries of a final round that ended before that time, and who won; returns how many.
+
+        Of a group of winners, those are forgotten whose cooldown was over before that time, and after the last of
+        them and of the rounds that use it the key of their hashes.
+        """
+        name, number = key[:2]
+        if number is None:
+            return self._forget_winners(name, before, most)
+        if name not in self._lines:  # it was removed meanwhile
+            return 0
+        one: Round = self._lines[name].rounds[number]
         return one.forget(most) if one.is_overdue(before) else 0
+
+    def _forget_winners(self, group: str, before: float, most: int) -> int:
+        rounds = [one for book in self._lines.values() for one in book.rounds.values()]
+        rules = map(deciding.from_canonical, (one.rules for one in rounds))
+        cooldown = max((one.cooldown or 0.0 for one in rules), default=0.0)
+        winners = self._winners.get(group, {})
+        over = list(islice((identity for identity, won in winners.items() if won + cooldown < before), most))
+        for identity in over:
+            del winners[identity]
+        if not winners:
+            self._winners.pop(group, None)
+            if all(one.key != self._keys.get(group) for one in rounds):
+                self._keys.pop(group, None)
+        return len(over)
 
     def about(self, caller: SameCaller) -> Iterator[_Part | None]:
         for line, book in self._lines.items():

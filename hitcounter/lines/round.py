@@ -8,6 +8,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
+from ..errors import RulesRefused
 from ..hits import Caller, HitCounter
 from ..state import Journal
 from . import rules as deciding
@@ -260,7 +261,7 @@ class Round(Persistent):
             self.reason,
             self.is_final,
             len(self.entries),
-            len(self.wins),
+            self.progress.winners,  # counting the wins would load them all
             {result: length() for result, length in self.turned_away.items()},
             self.gaps,
         )
@@ -273,18 +274,21 @@ class Round(Persistent):
     def is_overdue(self, before: float) -> bool:
         """Whether it ended before that time, and something about its callers is on record."""
         ended = self.is_final and self.ends is not None and self.ends < before
-        return ended and (len(self.entries) >= self.entries.first or bool(self.callers))
+        return ended and (len(self.entries) >= self.entries.first or bool(self.callers) or bool(self.key))
 
     def forget(self, most: int) -> int:
-        """Forget the first entries on record, at most `most`, and with the last one who called; returns how many."""
+        """Forget the first entries on record, at most `most`, and their winners; with the last, who called.
+
+        Returns how many.
+        """
         first, last = self.entries.first, len(self.entries)
         upto = min(first + most, last + 1)
         self.entries.forget(upto)
+        for number, (arrived, _, terms) in list(self.wins.items(first, upto, excludemax=True)):
+            self.wins[number] = (arrived, None, terms)
         if upto > last:
             self.callers = OOBTree()
             self.key = b''
-            for number, (arrived, _, terms) in list(self.wins.items()):
-                self.wins[number] = (arrived, None, terms)
         return max(upto - first, 0)
 
     def identities(self, caller: SameCaller) -> frozenset[str]:
@@ -328,9 +332,23 @@ class Round(Persistent):
 
     def check(self) -> Iterator[str]:
         """What is wrong with it, each in a sentence."""
-        yield from self.entries.check()
+        try:
+            deciding.from_canonical(self.rules)
+        except RulesRefused as error:
+            yield str(error)
+        missing = [*self.entries.check()]
+        yield from missing or self._check_arrivals()
         for number in self.wins:
             if not 1 <= number <= len(self.entries):
                 yield f'entry {number} won, but there are only {len(self.entries)}'
         if len(self.wins) != self.progress.winners:
             yield f'{len(self.wins)} entries won, but {self.progress.winners} were decided'
+
+    def _check_arrivals(self) -> Iterator[str]:
+        before, arrived = 0, 0.0
+        for number, entry in self.entries_on_record():
+            if entry.arrived < arrived:
+                yield f'entry {number} arrived before entry {before}'
+            before, arrived = number, entry.arrived
+        if self.ends is not None and arrived > self.ends:
+            yield f'entry {before} arrived after the close'
