@@ -11,11 +11,3 @@ def parse_duration(text: str) -> float:
     if found is None:
         raise ValueError(f'{text!r:.80} is not a duration: write a number and s, m, h, d or w, as in 12h or 90d')
     return float(found[1]) * _UNITS[found[2]]
-
-
-def show_duration(seconds: float) -> str:
-    """The seconds in the largest unit that leaves a whole number: `90d`, `36h`, `90s`."""
-    for unit, size in reversed([('s', 1), ('m', 60), ('h', 3600), ('d', 86400)]):
-        if seconds and seconds % size == 0:
-            return f'{seconds // size:g}{unit}'
-    return f'{seconds:g}s'

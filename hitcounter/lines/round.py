@@ -71,7 +71,7 @@ class RoundView(NamedTuple):
     #: The window of arrivals, half open; `ends` is None as long as it has no end.
     begins: float
     ends: float | None
-    #: Why it ended: 'by hand, by anna', 'its time is over', 'won'; '' as long as it has no end of its own.
+    #: Why it ended before its time: 'by hand, by anna' or 'won'; otherwise ''.
     reason: str
     #: Whether the result can no longer change.
     is_final: bool

@@ -177,8 +177,3 @@ def term_text(term: Term, zone: str = 'UTC') -> str:
             return f'first after {iso(moment, zone)}'
         case Last():
             return 'last'
-
-
-def win_text(win: tuple[Term, ...], zone: str = 'UTC') -> str:
-    """The terms in the rule language, as one rule; '' if there are none."""
-    return ' and '.join(term_text(term, zone) for term in win)

@@ -63,16 +63,16 @@ class Progress(NamedTuple):
 
 
 def decide(
-    rules: Rules, progress: Progress, number: int | None, arrived: float, may_win: bool
+    rules: Rules, progress: Progress, number: int, arrived: float, may_win: bool
 ) -> tuple[tuple[Term, ...], Progress]:
     """The terms that an entry wins by, () if it does not win, and the progress with it.
 
-    `number` is that of the entry in the round; a call without one cannot win. A milestone that falls on a caller who
-    may not win passes to the next who may. Whoever gets several at once has one win that names them all. `progress`
-    itself comes back if nothing has changed.
+    `number` is that of the entry in the round. A milestone that falls on a caller who may not win passes to the next
+    who may. Whoever gets several at once has one win that names them all. `progress` itself comes back if nothing has
+    changed.
     """
     winners, owed, won = progress
-    if number is None or (rules.most_winners is not None and winners >= rules.most_winners):
+    if rules.most_winners is not None and winners >= rules.most_winners:
         return (), progress
     met = [
         index

@@ -57,8 +57,7 @@ def checked(settings: Settings, where: str) -> Settings:
     """`settings`. Raises RulesRefused if they do not fit together."""
     try:
         check_zone(settings.zone)
-        if settings.country:
-            check_country(settings.country)
+        check_country(settings.country)
         if settings.hours:
             check_hours(settings.hours, settings.zone, settings.country)
     except RulesRefused as error:

@@ -142,15 +142,6 @@ def test_nobody_wins_and_nothing_is_to_go_once_there_are_enough_winners() -> Non
     assert decide_last(rules, progress, has_won=True) == ((), progress)
 
 
-def test_a_call_without_a_number_cannot_win() -> None:
-    rules = Rules((First(1), FirstAfter(0.0)))
-    owing = Progress(owed=(0,))
-    for progress in (Progress(), owing):
-        met, after = decide(rules, progress, None, 5.0, True)
-        assert met == ()
-        assert after is progress
-
-
 def test_a_milestone_of_a_caller_who_may_not_win_passes_to_the_next_who_may() -> None:
     rules = Rules((At(9), At(10), Every(11, 11)))
     nobody, somebody = Entry(0, False), Entry(0, True)
