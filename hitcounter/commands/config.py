@@ -3,12 +3,13 @@
 `--max-calls`, HITCOUNTER_MAX_CALLS and `max-calls` in the file are one option; the earliest in this list wins.
 """
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from .toml_file import read_toml
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -41,11 +42,9 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text('utf-8'))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f'{str(path)!r} is not TOML: {error}') from error
-    except OSError as error:
-        raise click.BadParameter(f'{str(path)!r} cannot be read: {error.strerror}') from error
+        values = read_toml(path)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
     values = {key.replace('_', '-'): value for key, value in values.items()}
     unknown = sorted(set(values) - KEYS)
     if unknown:

@@ -3,10 +3,11 @@
 import glob
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain, starmap
+from typing import TypeVar
 
 import click
 from click.core import ParameterSource
@@ -23,6 +24,8 @@ from ..state.storage.database import Address
 from ..state.storage.stamps import BackupStamp
 from . import log, options, plugins, storages
 from .base import Command
+
+R = TypeVar('R')
 
 #: Where else a caller may be.
 _WRITTEN = 'log files of hitcounter and of Asterisk, exports and reports, until you delete them'
@@ -114,13 +117,10 @@ def _check(ctx: click.Context, keep_calls: float | None, caller: str | None, cou
 
 def _forget(state: State, components: Iterable[type[Component]], before: float) -> list[str]:
     """Forget what is from before that time; returns which components could not."""
-    failures = []
-    for component in filter(can_forget, components):
-        try:
-            forgotten = forget(state, component, before)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
-            failures.append(f'{component.name} ({described(error)})')
-            continue
+    failures: list[str] = []
+    for component, forgotten in _attempted(
+        filter(can_forget, components), lambda component: forget(state, component, before), failures
+    ):
         if component is HitCounter:
             click.echo(f'{count_of(forgotten, "call")} forgotten')
         elif forgotten:
@@ -137,13 +137,10 @@ def _countries(state: State) -> dict[str, str]:
 
 def _erase(state: State, components: Iterable[type[Component]], caller: SameCaller) -> list[str]:
     """Erase that caller; returns which components could not."""
-    failures = []
-    for component in filter(can_erase, components):
-        try:
-            erased = erase(state, component, caller)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
-            failures.append(f'{component.name} ({described(error)})')
-            continue
+    failures: list[str] = []
+    for component, erased in _attempted(
+        filter(can_erase, components), lambda component: erase(state, component, caller), failures
+    ):
         count = sum(count for _, count in erased)
         if component is HitCounter:
             lines = {line for (line, _), count in erased if count}
@@ -151,6 +148,19 @@ def _erase(state: State, components: Iterable[type[Component]], caller: SameCall
         elif count:
             click.echo(f'{count_of(count, "record")} of {component.name} erased')
     return failures
+
+
+def _attempted(
+    components: Iterable[type[Component]], attempt: Callable[[type[Component]], R], failures: list[str]
+) -> Iterator[tuple[type[Component], R]]:
+    """Each component with what the attempt on it returned; those on which it failed are added to `failures`."""
+    for component in components:
+        try:
+            result = attempt(component)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a component may raise anything, but must not stop others
+            failures.append(f'{component.name} ({described(error)})')
+        else:
+            yield component, result
 
 
 def _remains(database: Database, address: Address) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """hitcounter line: the settings of a line."""
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command, Commands
 from .lines import argument_of, lines_in, name_of
+from .toml_file import read_toml
 
 
 @click.group(cls=Commands, epilog='Run "hitcounter line COMMAND --help" for details.')
@@ -177,7 +177,7 @@ def _set_closed(storage: Address, storage_of: dict[str, Address], line: str, *, 
 
 def _tables(path: Path) -> dict[str, Mapping[str, Any]]:
     """The tables of the lines in a TOML file."""
-    table = read_toml(path)
+    table = read_table(path)
     for key in table:
         if key != 'line':
             raise RulesRefused(f'{str(path)!r} has {key!r:.80}, which is not the table of a line: write [line.NAME]')
@@ -194,19 +194,12 @@ def _tables(path: Path) -> dict[str, Mapping[str, Any]]:
     return lines
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """What a TOML file holds. Raises RulesRefused, which names the file, if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text('utf-8'))
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise RulesRefused(
-            f'{str(path)!r} is not UTF-8: it has the byte 0x{byte:02x} at {error.start}; save it as UTF-8'
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise RulesRefused(f'{str(path)!r} is not TOML: {error}') from error
-    except OSError as error:
-        raise RulesRefused(f'{str(path)!r} cannot be read: {error.strerror}') from error
+        return read_toml(path)
+    except ValueError as error:
+        raise RulesRefused(str(error)) from error
 
 
 def check_name(line: str, place: str = '') -> None:

@@ -26,7 +26,7 @@ from ..state.storage.database import Address
 from ..state.upkeep.packing import check_clock
 from . import log, options, storages
 from .base import Command, Commands
-from .line import check_name, read_toml, sounds_of
+from .line import check_name, read_table, sounds_of
 from .lines import argument_of, current, lines_in, name_of, standing
 
 F = TypeVar('F', bound=Callable[..., Any])
@@ -107,7 +107,7 @@ def open_round(storage: Address, storage_of: dict[str, Address], line: str, path
 
 def _table(path: Path | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """The rules in the file and in the options, which win over it, and where each of them is given."""
-    table = {} if path is None else read_toml(path)
+    table = {} if path is None else read_table(path)
     places = {key: f'{str(path)!r}, key {key!r:.80}' for key in table}
     for key in KEYS:
         value = given['rule_' + key.replace('-', '_')]

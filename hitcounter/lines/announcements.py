@@ -3,7 +3,6 @@
 Pure: nothing here reads a clock or a database, or speaks; `speaking` plays a set.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from ..agi import check_sound_file
 from ..errors import CommandRefused, RulesRefused
 from .outcome import Outcome, Result
+from .suggestions import meant
 
 
 class Say(NamedTuple):
@@ -138,7 +138,7 @@ def parse_set_name(name: object, where: str) -> str:
     """`name`, if it is that of a set. Raises RulesRefused otherwise."""
     if name in SETS:
         return str(name)
-    raise RulesRefused(f'{where}: {name!r} is not a set of announcements: {_meant(name, SETS)}')
+    raise RulesRefused(f'{where}: {name!r} is not a set of announcements: {meant(name, SETS)}')
 
 
 def parse_language(language: object, where: str) -> str:
@@ -195,9 +195,9 @@ def _parse_say(item: Mapping[object, object], where: str) -> Say:
         raise RulesRefused(f'{where}: {dict(item)!r} has {len(item)} keys: write one, as {{number = "round"}}')
     ((way, value),) = item.items()
     if not isinstance(way, str) or way not in WAYS:
-        raise RulesRefused(f'{where}: {way!r} is not a way to say a value: {_meant(way, tuple(WAYS))}')
+        raise RulesRefused(f'{where}: {way!r} is not a way to say a value: {meant(way, tuple(WAYS))}')
     if not isinstance(value, str) or value not in WAYS[way]:
-        raise RulesRefused(f'{where}: {value!r} is not a value that is said as a {way}: {_meant(value, WAYS[way])}')
+        raise RulesRefused(f'{where}: {value!r} is not a value that is said as a {way}: {meant(value, WAYS[way])}')
     return Say(way, value)
 
 
@@ -216,9 +216,3 @@ def _parse_file(name: str, where: str) -> str:
     except CommandRefused as error:
         raise RulesRefused(f'{where}: {name[:80]!r} is not the name of a sound file: {error}') from error
     return name
-
-
-def _meant(given: object, known: Sequence[str]) -> str:
-    """What to write in place of `given`."""
-    near = difflib.get_close_matches(str(given), known, 1)
-    return f'did you mean {near[0]!r}?' if near else f'write one of {", ".join(known)}'

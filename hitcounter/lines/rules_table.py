@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date, time
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +13,7 @@ from .rule_checks import WITHHELD, check
 from .rule_language import parse_win
 from .rules import Rules
 from .settings import DEFAULT, Settings
+from .suggestions import meant
 from .terms import HIGHEST
 
 #: The keys of a table; each is also an option of `hitcounter round open`.
@@ -60,9 +60,7 @@ def check_values(table: Mapping[str, Any], now: float, places: Places = MappingP
 def _read_rules(table: Mapping[str, Any], line: Settings, now: float, places: Places) -> Rules:
     for key in table:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, 1)
-            meant = f'did you mean {near[0]!r}?' if near else f'it is one of {", ".join(KEYS)}'
-            raise RulesRefused(f'{places.get(key, repr(key)[:80])} is not a rule of a round: {meant}')
+            raise RulesRefused(f'{places.get(key, repr(key)[:80])} is not a rule of a round: {meant(key, KEYS)}')
     read = _Reader(table, places)
     zone = read('time-zone', lambda value: check_zone(_text(value)).key, line.zone)
     opens = read('from', lambda value: parse_instant(_time(value), zone, day=now), None)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -12,6 +11,7 @@ from .announcements import Item, parse_language, parse_set_name, parse_sets, pla
 from .hours import check_hours
 from .identity import check_country
 from .instants import check_zone
+from .suggestions import meant
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ def parse_settings(table: Mapping[str, object], where: str) -> Settings:
     """The settings in a TOML table. Raises RulesRefused, which says `where`, for anything wrong."""
     for key in table:
         if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, 1)
-            meant = f'did you mean {near[0]!r}?' if near else f'it is one of {", ".join(_KEYS)}'
-            raise RulesRefused(f'{where} has {key!r}, which is not a setting of a line: {meant}')
+            raise RulesRefused(f'{where} has {key!r}, which is not a setting of a line: {meant(key, _KEYS)}')
     texts = {name: _text(table, key, where) for name, key in NAMES.items() if key in table}
     settings = Settings(
         **texts,

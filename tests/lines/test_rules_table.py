@@ -119,7 +119,7 @@ def test_a_wrong_value_is_said_with_its_place(key: str, value: object, said: str
     [
         ('wins', "did you mean 'win'?"),
         ('time_zone', "did you mean 'time-zone'?"),
-        ('x', f'it is one of {", ".join(KEYS)}'),
+        ('x', f'write one of {", ".join(KEYS)}'),
     ],
 )
 def test_an_unknown_key_is_said_with_the_nearest_known_one(key: str, meant: str) -> None:

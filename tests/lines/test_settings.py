@@ -67,7 +67,7 @@ def test_before_answer_is_true_for_all_who_are_not_counted() -> None:
         ('hour = "x"', "has 'hour', which is not a setting of a line: did you mean 'hours'?"),
         (
             'x = 1',
-            "has 'x', which is not a setting of a line: it is one of hours, time-zone, country, language, "
+            "has 'x', which is not a setting of a line: write one of hours, time-zone, country, language, "
             'before-answer, say',
         ),
         ('hours = 8', 'has hours = 8: write a text, in quotation marks'),
