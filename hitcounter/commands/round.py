@@ -134,33 +134,46 @@ def _warn(line: str, view: LineView) -> None:
 @options.storage
 @options.storage_of
 @click.argument('line')
-def close_round(storage: Address, storage_of: dict[str, Address], line: str) -> None:
-    """Close the round of LINE that takes calls, or else call off the next one.
+@click.option('--round', 'number', type=click.IntRange(1), help='The round; default: the one that is open.')
+def close_round(storage: Address, storage_of: dict[str, Address], line: str, number: int | None) -> None:
+    """Close the round of LINE that is open, or call off one that has not begun, which --round has to name.
 
     Calls that came before the close are still counted until the result is final: after the time that --settle said. The
     server makes it final then. If no server ran, run this command again.
     """
     log.set_up('error')
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT) as (_, state):
-        view = state.update(_close, line, time.time(), login_name())
+        view = state.update(_close, line, number, time.time(), login_name())
         wins = state[Lines].wins(line, view.number)
     _show(view, wins, time.time())
 
 
-def _close(components: Components, line: str, now: float, by: str) -> RoundView:
-    """Close a round; if none takes calls, make the result final of one whose time is over."""
+def _close(components: Components, line: str, number: int | None, now: float, by: str) -> RoundView:
+    """Close that round, or the one that is open; if its time was over before, make the result final."""
     lines = components[Lines]
-    due = [view for view in lines.finish_due(now) if view.line == line]
-    unfinished = [view for view in lines.rounds(line) if not view.is_final]
-    if all(view.state_at(now) == 'closed' for view in unfinished):
-        if due:
-            return due[-1]
-        if unfinished and (final_at := unfinished[-1].final_at):
-            when = show(final_at, unfinished[-1].rules.zone)
-            raise RoundRefused(
-                f'round {unfinished[-1].number} of line {line!r} is closed already: its result is final from {when}'
-            )
-    return lines.close_round(line, now, by)
+    due = {view.number: view for view in lines.finish_due(now) if view.line == line}
+    rounds = {view.number: view for view in lines.rounds(line) if view.number == number or not view.is_final}
+    if number is None:
+        number = next((view.number for view in rounds.values() if view.state_at(now) == 'open'), None)
+    if number is None and not due:
+        number = next((view.number for view in rounds.values() if view.state_at(now) == 'closed'), None)
+    if number is None and not due and rounds:
+        first = min(rounds)
+        raise RoundRefused(
+            f'line {line!r} has no round that is open; round {first} has not begun: --round {first} calls it off'
+        )
+    if due and (number is None or number in due):
+        return due[max(due) if number is None else number]
+    if number in rounds and rounds[number].state_at(now) in ('closed', 'final'):
+        raise RoundRefused(_closed_already(rounds[number]))
+    return lines.close_round(line, now, by, number)
+
+
+def _closed_already(view: RoundView) -> str:
+    said = f'round {view.number} of line {view.line!r} is closed already'
+    if view.is_final or view.final_at is None:
+        return f'{said}, and its result is final'
+    return f'{said}: its result is final from {show(view.final_at, view.rules.zone)}'
 
 
 @main.command(

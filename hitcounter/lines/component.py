@@ -170,10 +170,12 @@ class Lines(Component):
         return number
 
     @update
-    def close_round(self, line: str, now: float, by: str) -> RoundView:
-        """Close the round that takes calls, or else the next one, before it begins."""
+    def close_round(self, line: str, now: float, by: str, number: int | None = None) -> RoundView:
+        """Close that round; without a number the one that takes calls, or else the next one, before it begins."""
         book = self._known(line)
         ending = [one for one in book.unfinished() if one.ends is None or now < one.ends]
+        if number is not None:
+            ending = [one for one in ending if one.number == number]
         if not ending:
             raise RoundRefused(f'line {line!r} has no round that takes calls: see "hitcounter round list"')
         closing = min(ending, key=lambda one: one.begins)

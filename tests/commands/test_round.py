@@ -137,7 +137,12 @@ def test_rounds_of_one_line_one_after_the_other(hitcounter: Run, counted: None) 
 
 def test_a_round_is_called_off_before_it_begins(hitcounter: Run, counted: None) -> None:
     assert hitcounter('round', 'open', 'contest', '--from', '2099-01-01T00:00Z').returncode == 0
-    rows = shown(hitcounter, 'close', 'contest')
+    done = hitcounter('round', 'close', 'contest')
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: line 'contest' has no round that is open; round 1 has not begun: --round 1 calls it off\n",
+    )
+    rows = shown(hitcounter, 'close', 'contest', '--round', '1')
     assert rows['round'].startswith('1, closed ')
     assert rows['final'].startswith('from ')
     done = hitcounter('round', 'close', 'contest')
@@ -184,6 +189,25 @@ def test_without_a_server_a_result_that_is_overdue_says_how_it_becomes_final(hit
     assert shown(hitcounter, 'close', 'contest')['result'] == 'final: 1 call, 1 winner'
     assert shown(hitcounter, 'show', 'contest')['won'].startswith('1 (last), ')
     done = hitcounter('round', 'close', 'contest')
+    assert (done.returncode, done.stderr) == (
+        1,
+        'Error: line \'contest\' has no round that takes calls: see "hitcounter round list"\n',
+    )
+
+
+def test_what_makes_a_result_final_does_not_call_off_the_next_round(hitcounter: Run, overdue: None) -> None:
+    assert hitcounter('round', 'open', 'other', '--from', '2099-01-01T00:00Z').returncode == 0
+    for _ in range(2):
+        assert hitcounter('round', 'open', 'contest', '--from', '2099-01-01T00:00Z').returncode in (0, 2)
+        hitcounter('round', 'close', 'contest')
+    listed = [json.loads(row) for row in hitcounter('round', 'list', 'contest', '--json').stdout.splitlines()]
+    assert [view['state'] for view in listed] == ['final', 'scheduled']
+    done = hitcounter('round', 'close', 'contest', '--round', '1')
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: round 1 of line 'contest' is closed already, and its result is final\n",
+    )
+    done = hitcounter('round', 'close', 'contest', '--round', '3')
     assert (done.returncode, done.stderr) == (
         1,
         'Error: line \'contest\' has no round that takes calls: see "hitcounter round list"\n',
