@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager, suppress
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import ZODB
@@ -39,6 +39,8 @@ _START_TIMEOUT = 60.0
 
 #: Seconds between two attempts of a query to reach a storage that is away.
 _PAUSE = 0.05
+
+_NOT_YET: tuple[Any, str] = (None, '')
 
 _NOWHERE: Mapping[str, Database] = MappingProxyType({})
 
@@ -83,6 +85,7 @@ class State:
         self._timeout = timeout
         self._shards = Shards(database, elsewhere, ordered, timeout)
         self._is_read_only = read_only
+        self._prepared: dict[Any, tuple[Any, str]] = {}  # functions of modules, by what `update` makes of them
         self._writer = self._shards.main.writer
         with ExitStack() as started:
             if not read_only:
@@ -109,9 +112,22 @@ class State:
 
     def update(self, function: Callable[Concatenate[Components, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function(components, ...)` as one update that may span components: all of it happens, or nothing."""
+        call, label = self._prepared.get(function, _NOT_YET) if type(function) is FunctionType else _NOT_YET
+        if call is None:
+            call, label = self._prepare(function)
+        return cast(R, self._shards.run(function, call, label, args, kwargs))
+
+    def _prepare(self, function: Callable[..., R]) -> tuple[Callable[..., R], str]:
+        """How a writer calls `function`, and what it is called in the log. One of a module is prepared only once."""
         _refuse_as_function(function)
-        call = self._shards.updating(function)
-        return self._shards.run(function, call, label_of(function), args, kwargs)
+        prepared = self._shards.updating(function), label_of(function)
+        if (
+            type(function) is FunctionType
+            and function.__closure__ is None
+            and function.__globals__.get(function.__name__) is function
+        ):
+            self._prepared[function] = prepared
+        return prepared
 
     def submit(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue an update and go on: `state.submit(HitCounter.hit, line, caller)`, or a function as for `update`.
