@@ -286,11 +286,13 @@ class Lines(Component):
 
     def _note_winner(self, rules: deciding.Rules, line: str, identity: str | None, arrived: float) -> None:
         """Remember when a caller won, for the rounds of the group that bar winners."""
-        if identity is not None:
-            group = rules.winners_of or line
-            if group not in self._winners:
-                self._winners[group] = OOBTree()
-            self._winners[group][identity] = arrived
+        group = rules.winners_of or line
+        if identity is None or (rules.cooldown is None and (rules.forget_numbers or group in self._keys)):
+            return  # a hash by the key of one round, or a number among hashes, is compared with nothing
+        if group not in self._winners:
+            self._winners[group] = OOBTree()
+        winners = self._winners[group]
+        winners[identity] = max(arrived, winners.get(identity, 0.0))  # 'last' is won later than it arrived
 
     def _key(self, line: str, text: str, key: bytes) -> bytes:
         """The key of a new round's hashes: of its group if winners are barred, who must be recognised in all of it."""
@@ -300,12 +302,25 @@ class Lines(Component):
             key = b''
         if rules.cooldown is None:
             return key
-        if group in self._winners and bool(key) != (group in self._keys):
+        if not self._ways_of_storing(group) <= {bool(key)}:
             raise RulesRefused(
                 f'the winners of {group!r} are known by {"numbers" if key else "hashes"}, with which this round could '
                 f'not compare its callers: choose the same way of storing them, or another group'
             )
-        return self._keys.setdefault(group, key) if key else key
+        if key:
+            return bytes(self._keys.setdefault(group, key))
+        self._keys.pop(group, None)  # of rounds that nobody won
+        return key
+
+    def _ways_of_storing(self, group: str) -> set[bool]:
+        """Whether the winners of a group are known by hashes, now or when somebody wins a round that is not final."""
+        ways = {group in self._keys} if group in self._winners else set()
+        for line, book in self._books_with_rounds():
+            for one in book.unfinished():
+                rules = deciding.from_canonical(one.rules)
+                if rules.cooldown is not None and (rules.winners_of or line) == group:
+                    ways.add(rules.forget_numbers)
+        return ways
 
     # The records of old rounds.
 

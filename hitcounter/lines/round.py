@@ -17,7 +17,7 @@ from .outcome import Outcome, Result
 from .plan import Slot
 from .rule_language import term_text
 from .rules import Progress, Rules
-from .terms import Term
+from .terms import Last, Term
 
 #: Entries that one update erases, which takes 13 ms: each may be in an object of its own.
 _AT_ONCE = 200
@@ -124,7 +124,7 @@ class Round(Persistent):
         result, calls = self._admit(rules, entrant.identity, arrived, barred=barred)
         if result is not Result.COUNTED:
             self._note(result)
-            if not rules.count_all or result is Result.FULL:
+            if not rules.count_all or self._is_full(rules):
                 return Outcome(result, caller_calls=calls, round=self.number, closes=self.ends)
         may_win = result is Result.COUNTED and (entrant.identity is not None or rules.withheld == 'count')
         line_number = counter.hit(line, entrant.caller)
@@ -150,12 +150,15 @@ class Round(Persistent):
             return Result.WITHHELD, None
         if barred:
             return Result.BARRED, None
-        if rules.most_calls is not None and len(self.entries) >= rules.most_calls:
+        if self._is_full(rules):
             return Result.FULL, None
         if identity is None or rules.limit is None:  # then no caller is noted, which would cost more than all else
             return Result.COUNTED, None
         calls, is_repeat = self._visit(identity, arrived, rules.limit, rules.window)
         return (Result.REPEAT if is_repeat else Result.COUNTED), calls
+
+    def _is_full(self, rules: Rules) -> bool:
+        return rules.most_calls is not None and len(self.entries) >= rules.most_calls
 
     def _visit(self, identity: str, arrived: float, limit: int, window: float | None) -> tuple[int, bool]:
         """Note a call of this caller; returns how many there were with this one, and whether it is one too many."""
@@ -192,13 +195,14 @@ class Round(Persistent):
 
     def finish(self) -> tuple[Win, ...]:
         """Decide what only the end decides; after that the result does not change. Returns the wins that this added."""
+        rules, progress = deciding.from_canonical(self.rules), self.progress
         self.is_final = True
         self.entries.end()  # or one could become the last in the transaction of another process
-        last = next(self._who_may_win(), None)
+        has_last = any(isinstance(term, Last) for term in rules.win)  # or all entries might be read, for nothing
+        last = next(self._who_may_win(), None) if has_last else None
         if last is None:
             return ()
         number, entry = last
-        rules, progress = deciding.from_canonical(self.rules), self.progress
         met, progress = deciding.decide_last(rules, progress, has_won=number in self.wins)
         if not met:
             return ()
