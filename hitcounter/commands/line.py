@@ -11,14 +11,14 @@ import click
 from ..counts import count_of
 from ..errors import LineRefused, RoundRefused, RulesRefused
 from ..hits.bounds import check_line
-from ..lines.component import Lines, LineView
+from ..lines.component import Lines, LineView, lines_in
 from ..lines.instants import show
 from ..lines.settings import NAMES, Settings, canonical, checked, parse_settings
 from ..state import Components
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command, Commands
-from .lines import argument_of, lines_in, name_of
+from .lines import argument_of, name_of
 from .toml_file import read_toml
 
 

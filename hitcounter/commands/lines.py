@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from ..counts import count_of
-from ..errors import ComponentError
 from ..hits import HitCounter
-from ..lines.component import Lines, LineView
+from ..lines.component import LineView, lines_in
 from ..lines.round import RoundView
 from ..state import Components, State
 from ..state.storage.database import Address
@@ -71,22 +70,9 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.category(character) in ('Mn', 'Me') for character in text)
 
 
-def lines_in(components: Components) -> Lines | None:
-    """The component of lines; None if the database is as an earlier version left it, and only read."""
-    try:
-        return components[Lines]
-    except ComponentError:
-        return None
-
-
 def current(rounds: list[RoundView], now: float) -> RoundView:
     """Of the rounds of one line the one that is open, or else the last one."""
     return next((one for one in rounds if one.state_at(now) == 'open'), rounds[-1])
-
-
-def standing(view: RoundView) -> str:
-    """Whether the result of a round is 'provisional' or 'final'."""
-    return 'final' if view.is_final else 'provisional'
 
 
 def _rows(state: State, now: float) -> Iterator[dict[str, Any]]:
@@ -105,7 +91,7 @@ def _rows(state: State, now: float) -> Iterator[dict[str, Any]]:
             'closed': bool(view and view.is_closed),
             'round': last and last.number,
             'state': last and last.state_at(now),
-            'result': last and standing(last),
+            'result': last and last.result,
             'entries': last and last.entries,
             'won': last and last.won,
         }

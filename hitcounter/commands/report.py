@@ -4,41 +4,26 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
 
-from ..errors import ComponentError, RulesRefused
-from ..hits import HitCounter
+from ..errors import RulesRefused
 from ..lines import report_page, report_text
-from ..lines.component import Lines
-from ..lines.identity import masked
 from ..lines.instants import check_zone
 from ..lines.intervals import LENGTHS, parse_bound
-from ..lines.report import FINAL, OF_ROUND, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
+from ..lines.report import Calls, Report, Wish, make
 from ..lines.report_rows import TABLES, as_csv, as_json
-from ..lines.round import RoundView
-from ..lines.round import Win as StoredWin
-from ..lines.rule_sentence import sentence
-from ..state import Components, State
+from ..lines.report_source import known_of, times_of
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command
-from .lines import name_of
 from .output import STANDARD, new_file
 
 #: The formats, each with the most intervals that it shows if there are longer ones; None shows any number.
 FORMATS = {'text': report_text.MOST, 'csv': None, 'json': None, 'html': report_page.MOST}
-
-#: Calls that one query reads.
-_AT_ONCE = 10_000
-
-#: Seconds by which the clock may have been set back without a call being counted in a wrong interval.
-_CLOCK = 86_400
 
 #: Columns of a text that goes to a file or a pipe.
 _WIDTH = 80
@@ -97,97 +82,13 @@ def main(
         raise click.UsageError(f'--table is for CSV, which has one table in a file, and not for {form}')
     zone = None if tz is None else check_zone(tz)
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
-        known = state.query(_known, line, time.time(), callers)
+        known = state.query(known_of, line, time.time(), callers)
         zone = zone or (check_zone(known.zone) if known.zone else _of_machine())
         start, end = (None if bound is None else parse_bound(bound, zone) for bound in (first, last))
-        calls = Calls(known.hours, partial(_times, state, line, known.hours), known.minutes)
+        calls = Calls(known.hours, partial(times_of, state, line, known.hours), known.minutes)
         report = make(line, zone, known.time, calls, known.rounds, Wish(start, end, by, number, FORMATS[form]))
     with new_file(output) as file:
         file.write(_written(report, form, table, output))
-
-
-class _Known(NamedTuple):
-    """What the database says of a line, all at one moment."""
-
-    time: float
-    #: The time zone that was declared, or ''.
-    zone: str
-    hours: dict[int, int]
-    minutes: dict[str, dict[int, int]]
-    rounds: tuple[Round, ...]
-
-
-def _known(components: Components, line: str, now: float, callers: bool) -> _Known:
-    counter = components[HitCounter]
-    try:
-        lines: Lines | None = components[Lines]
-    except ComponentError:  # the database is as an earlier version left it
-        lines = None
-    view = lines.views().get(line) if lines else None
-    if view is None and line not in counter.lines():
-        raise RulesRefused(f'line {name_of(line)} was never called or declared: see "hitcounter lines"')
-    turned_away = lines.tallies(line) if lines else {}
-    return _Known(
-        now,
-        view.settings.zone if view and view.is_declared else '',
-        counter.hours(line),
-        {result.lower(): minutes for result, minutes in turned_away.items()},
-        tuple(_round(counter, lines, view, now, callers) for view in lines.rounds(line)) if lines else (),
-    )
-
-
-def _round(counter: HitCounter, lines: Lines, view: RoundView, now: float, callers: bool) -> Round:
-    turned_away = {result.lower(): count for result, count in view.turned_away.items()}
-    return Round(
-        view.number,
-        view.state_at(now),
-        FINAL if view.is_final else PROVISIONAL,
-        view.begins,
-        view.ends,
-        sentence(view.rules, view.line),
-        view.digest,
-        {'counted': view.entries, **{kind: turned_away[kind] for kind in OF_ROUND if kind in turned_away}},
-        tuple(_win(lines, view, win, callers) for win in lines.wins(view.line, view.number)),
-        tuple(Gap(*gap) for gap in view.gaps),
-    )
-
-
-def _win(lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
-    try:
-        entry = lines.entry(view.line, view.number, win.number)
-    except KeyError:  # it is forgotten
-        return Win(win.number, None, win.arrived, win.terms)
-    number = None if view.rules.forget_numbers else win.identity
-    return Win(
-        win.number,
-        entry.line_number,
-        win.arrived,
-        win.terms,
-        masked(number) if number and not callers else number,
-        entry.identity is None,
-    )
-
-
-def _times(state: State, line: str, hours: Mapping[int, int], first: int, last: int) -> Iterator[float]:
-    """When the calls on record were counted that came from `first` until `last`, and some others.
-
-    Calls are numbered in the order of their times, unless the clock was set back.
-    """
-    number = 1 + sum(count for hour, count in hours.items() if hour < first - _CLOCK)
-    end = sum(count for hour, count in hours.items() if hour < last + _CLOCK)
-    while number <= end:
-        found, number = state.query(_some_times, line, number, end)
-        yield from found
-
-
-def _some_times(components: Components, line: str, number: int, end: int) -> tuple[list[float], int]:
-    """When some calls from `number` on were counted, and the number to go on with."""
-    times: list[float] = []
-    for hit in components[HitCounter].since(line, number):
-        if hit.number > end or len(times) == _AT_ONCE:
-            return times, hit.number
-        times.append(hit.time)
-    return times, end + 1
 
 
 def _of_machine() -> ZoneInfo:

@@ -11,7 +11,7 @@ import click
 
 from ..counts import count_of
 from ..errors import RoundRefused
-from ..lines.component import Lines, LineView
+from ..lines.component import Lines, LineView, lines_in
 from ..lines.identity import masked
 from ..lines.instants import iso, show
 from ..lines.round import RoundView, Win
@@ -27,7 +27,7 @@ from ..state.upkeep.packing import check_clock
 from . import log, options, storages
 from .base import Command, Commands
 from .line import check_name, read_table, sounds_of
-from .lines import argument_of, current, lines_in, name_of, standing
+from .lines import argument_of, current, name_of
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -233,7 +233,7 @@ def list_rounds(storage: Address, storage_of: dict[str, Address], line: str | No
             click.echo(json.dumps(_plain(view, now)))
         else:
             click.echo(
-                f'{name_of(view.line)}  round {view.number}  {_state(view, now)}  {standing(view)}: {_counts(view)}'
+                f'{name_of(view.line)}  round {view.number}  {_state(view, now)}  {view.result}: {_counts(view)}'
             )
     if not views and not as_json:
         click.echo('There was no round yet.' if line is None else f'Line {name_of(line)} has had no round.')
@@ -263,7 +263,7 @@ def _plain(view: RoundView, now: float) -> dict[str, Any]:
         'line': view.line,
         'round': view.number,
         'state': view.state_at(now),
-        'result': standing(view),
+        'result': view.result,
         **when,
         'opened_by': view.opened_by,
         'reason': view.reason,
@@ -300,7 +300,7 @@ def _rows(view: RoundView, wins: list[Win], now: float, *, callers: bool) -> Ite
     yield 'rules', sentence(view.rules, view.line)
     yield 'SHA-256', view.digest
     yield 'opened', f'{show(view.opened, zone)}, by {view.opened_by}'
-    yield 'result', f'{standing(view)}: {_counts(view)}'
+    yield 'result', f'{view.result}: {_counts(view)}'
     if view.state_at(now) == 'closed' and view.final_at is not None:
         yield 'final', f'from {show(view.final_at, zone)}' if now < view.final_at else _overdue(view.line)
     for win in wins:

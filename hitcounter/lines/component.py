@@ -10,11 +10,11 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
-from ..errors import RoundRefused, RulesRefused
+from ..errors import ComponentError, RoundRefused, RulesRefused
 from ..hits import HitCounter
 from ..hits.bounds import check_line
 from ..hits.times import format_time
-from ..state import Component, State, Tally, query, update
+from ..state import Component, Components, State, Tally, query, update
 from ..state.storage.periodic import PeriodicTask
 from . import rules as deciding
 from .clock import AFTER_FAILURE, BEAT, LOOK, Clock
@@ -465,6 +465,14 @@ class Lines(Component):
         if due and not book.active:
             self._active.remove(line)
         return [one.view(line) for one in due]
+
+
+def lines_in(components: Components) -> Lines | None:
+    """The component of lines; None if the database is as an earlier version left it, and only read."""
+    try:
+        return components[Lines]
+    except ComponentError:
+        return None
 
 
 class _Book(Persistent):

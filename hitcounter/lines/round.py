@@ -15,6 +15,7 @@ from . import rules as deciding
 from .identity import SameCaller, keyed
 from .outcome import Outcome, Result
 from .plan import Slot
+from .report import FINAL, PROVISIONAL
 from .rule_language import term_text
 from .rules import Progress, Rules
 from .terms import Last, Term
@@ -90,6 +91,11 @@ class RoundView(NamedTuple):
         if self.ends is not None and self.ends <= now:  # before it began, if it was called off
             return 'closed'
         return 'scheduled' if now < self.begins else 'open'
+
+    @property
+    def result(self) -> str:
+        """FINAL, or PROVISIONAL as long as it can change."""
+        return FINAL if self.is_final else PROVISIONAL
 
     @property
     def final_at(self) -> float | None:

@@ -308,7 +308,7 @@ def test_the_time_zone_is_that_of_the_line_or_else_of_the_machine(
 @pytest.mark.parametrize(
     ('arguments', 'status', 'sentence'),
     [
-        (['27182'], 2, 'Error: line 27182 was never called or declared: see "hitcounter lines"'),
+        (['27182'], 2, 'Error: line \'27182\' was never called or declared: see "hitcounter lines"'),
         (['31415', '--tz', 'Europe/Berlim'], 2, "Error: 'Europe/Berlim' is not a time zone: the nearest names are"),
         (['31415', '--by', 'week'], 2, "Error: Invalid value for '--by': 'week' is not one of 'hour', 'day', 'month'."),
         (['31415', '--format', 'pdf'], 2, "Error: Invalid value for '--format': 'pdf' is not one of"),
