@@ -14,7 +14,7 @@ from ..errors import RulesRefused
 from ..lines import report_page, report_text
 from ..lines.instants import check_zone
 from ..lines.intervals import LENGTHS, parse_bound
-from ..lines.report import Calls, Report, Wish, make
+from ..lines.report import Calls, Report, Scope, make
 from ..lines.report_rows import TABLES, as_csv, as_json
 from ..lines.report_source import known_of, times_of
 from ..state.storage.database import Address
@@ -86,7 +86,7 @@ def main(
         zone = zone or (check_zone(known.zone) if known.zone else _of_machine())
         start, end = (None if bound is None else parse_bound(bound, zone) for bound in (first, last))
         calls = Calls(known.hours, partial(times_of, state, line, known.hours), known.minutes)
-        report = make(line, zone, known.time, calls, known.rounds, Wish(start, end, by, number, FORMATS[form]))
+        report = make(line, zone, known.time, calls, known.rounds, Scope(start, end, by, number, FORMATS[form]))
     with new_file(output) as file:
         file.write(_written(report, form, table, output))
 

@@ -6,7 +6,7 @@ from .identity import SameCaller
 from .outcome import Outcome, Result
 from .rules import Rules, canonical
 from .rules_table import parse_rules
-from .script import Wish, announce, serve_line, variables
+from .script import Query, announce, serve_line, variables
 from .settings import DEFAULT, Settings, parse_settings
 
 __all__ = [
@@ -14,12 +14,12 @@ __all__ = [
     'Desk',
     'Lines',
     'Outcome',
+    'Query',
     'Result',
     'Rules',
     'SameCaller',
     'Settings',
     'Visit',
-    'Wish',
     'announce',
     'canonical',
     'decide',

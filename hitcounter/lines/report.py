@@ -100,8 +100,8 @@ class Interval(NamedTuple):
         return sum(self.counts.values()) - self.counts['counted']
 
 
-class Wish(NamedTuple):
-    """What is asked for; None is chosen as it fits the calls."""
+class Scope(NamedTuple):
+    """What to report; what is None is chosen to fit the calls."""
 
     start: float | None = None
     end: float | None = None
@@ -114,7 +114,7 @@ class Wish(NamedTuple):
 
 
 #: All that is known of a line.
-ANYTHING = Wish()
+EVERYTHING = Scope()
 
 
 class Report(NamedTuple):
@@ -156,14 +156,14 @@ def make(
     made: float,
     calls: Calls,
     rounds: Iterable[Round] = (),
-    wish: Wish = ANYTHING,
+    scope: Scope = EVERYTHING,
 ) -> Report:
-    """The report that is wished for. Raises RulesRefused if its period is empty or too long, or has no such round."""
-    chosen = _chosen(line, tuple(rounds), wish)
-    span = _span(calls, made, chosen if wish.round else (), wish)
-    by, refused = _length(*span, wish)
+    """The report of that scope. Raises RulesRefused if its period is empty or too long, or has no such round."""
+    chosen = _chosen(line, tuple(rounds), scope)
+    span = _span(calls, made, chosen if scope.round else (), scope)
+    by, refused = _length(*span, scope)
     start, end = widened(*span, by, zone)
-    start, end = (start if wish.start is None else wish.start), (end if wish.end is None else wish.end)
+    start, end = (start if scope.start is None else scope.start), (end if scope.end is None else scope.end)
     bounds = edges(start, end, by, zone)
     counted, coarse = spread(calls.hours, calls.times, bounds)
     columns = {kind: spread_minutes(calls.minutes.get(kind, {}), bounds) for kind in KINDS} | {'counted': counted}
@@ -179,31 +179,31 @@ def make(
         end,
         by,
         tuple(intervals),
-        tuple(one for one in chosen if wish.round or _is_within(one, start, end)),
+        tuple(one for one in chosen if scope.round or _is_within(one, start, end)),
         coarse,
         refused,
     )
 
 
-def _chosen(line: str, rounds: tuple[Round, ...], wish: Wish) -> tuple[Round, ...]:
-    if wish.round is None:
+def _chosen(line: str, rounds: tuple[Round, ...], scope: Scope) -> tuple[Round, ...]:
+    if scope.round is None:
         return rounds
-    found = tuple(one for one in rounds if one.number == wish.round)
+    found = tuple(one for one in rounds if one.number == scope.round)
     if not found:
         has = f'has rounds 1 to {rounds[-1].number}' if rounds else 'has had no round'
-        raise RulesRefused(f'line {line!r} has no round {wish.round}: it {has}')
+        raise RulesRefused(f'line {line!r} has no round {scope.round}: it {has}')
     return found
 
 
-def _span(calls: Calls, made: float, rounds: tuple[Round, ...], wish: Wish) -> tuple[float, float]:
+def _span(calls: Calls, made: float, rounds: tuple[Round, ...], scope: Scope) -> tuple[float, float]:
     """The period before it is widened to whole intervals: as asked for, or else from the first call to the last."""
     first, last = _of_rounds(rounds, made) if rounds else _of_calls(calls, made)
-    if wish.start is not None and wish.end is not None:
-        first, last = wish.start, wish.end
-    elif wish.start is not None:
-        first, last = wish.start, max(last, wish.start + 60)
-    elif wish.end is not None:
-        first, last = min(first, wish.end - 60), wish.end
+    if scope.start is not None and scope.end is not None:
+        first, last = scope.start, scope.end
+    elif scope.start is not None:
+        first, last = scope.start, max(last, scope.start + 60)
+    elif scope.end is not None:
+        first, last = min(first, scope.end - 60), scope.end
     if first >= last:
         raise RulesRefused('the period is empty: give an end after its beginning')
     return first, last
@@ -231,14 +231,14 @@ def _minute(instant: float) -> int:
     return floor(instant) // 60 * 60
 
 
-def _length(start: float, end: float, wish: Wish) -> tuple[str, tuple[str, int] | None]:
+def _length(start: float, end: float, scope: Scope) -> tuple[str, tuple[str, int] | None]:
     """The length of the intervals, and the one that was asked for, if it would have given too many."""
-    asked = wish.by or ('hour' if end - start <= BY_HOUR else 'day')
+    asked = scope.by or ('hour' if end - start <= BY_HOUR else 'day')
     lengths = list(LENGTHS)
     few = [
         length
         for length in lengths[lengths.index(asked) :]
-        if wish.most is None or _about(start, end, length) <= wish.most
+        if scope.most is None or _about(start, end, length) <= scope.most
     ]
     chosen = few[0] if few else lengths[-1]
     return chosen, None if chosen == asked else (asked, _about(start, end, asked))

@@ -11,7 +11,7 @@ from math import log10
 
 from . import report_words as words
 from .report import KINDS, Interval, Report, Round
-from .report_words import Clock, visible
+from .report_words import LocalTimes, visible
 
 #: Intervals that a page shows at most, if longer ones are possible.
 MOST = 370
@@ -104,36 +104,36 @@ def _unbroken(found: re.Match[str]) -> str:
 
 
 def _body(report: Report) -> Iterator[str]:
-    clock = Clock(report.zone)
+    local = LocalTimes(report.zone)
     yield f'<header>\n<h1>Line <bdi>{escape(visible(report.line))}</bdi></h1>'
-    yield f'<p>{_text(words.period(report, clock))}</p>'
-    yield f'<p class="faint">As of {_text(clock.second(report.made))}</p>\n</header>\n<main>'
+    yield f'<p>{_text(words.period(report, local))}</p>'
+    yield f'<p class="faint">As of {_text(local.second(report.made))}</p>\n</header>\n<main>'
     yield '<section>\n<h2>Totals</h2>\n<dl>'
     yield from (f'<div><dt>{escape(name)}</dt><dd>{count:,}</dd></div>' for name, count in words.totals(report))
     yield '</dl>\n</section>'
-    yield from _charts(report, clock)
-    yield from (part for one in report.rounds for part in _round(one, clock))
+    yield from _charts(report, local)
+    yield from (part for one in report.rounds for part in _round(one, local))
     yield '</main>'
 
 
-def _charts(report: Report, clock: Clock) -> Iterator[str]:
+def _charts(report: Report, local: LocalTimes) -> Iterator[str]:
     yield f'<section>\n<h2>Calls by {report.by}</h2>'
     yield from (f'<p>{_text(note)}</p>' for note in words.notes(report))
-    yield from _figure(report, clock, 'Counted calls', ('counted',))
+    yield from _figure(report, local, 'Counted calls', ('counted',))
     if others := tuple(kind for kind in _OTHERS if report.totals[kind]):
-        yield from _figure(report, clock, 'Calls turned away', others)
+        yield from _figure(report, local, 'Calls turned away', others)
     yield '</section>'
 
 
-def _figure(report: Report, clock: Clock, title: str, kinds: Sequence[str]) -> Iterator[str]:
+def _figure(report: Report, local: LocalTimes, title: str, kinds: Sequence[str]) -> Iterator[str]:
     yield f'<figure>\n<figcaption>{title}</figcaption>'
     if len(kinds) > 1:
         yield '<ul class="key">'
         yield from (f'<li>{_swatch(kind)}{escape(KINDS[kind])}</li>' for kind in kinds)
         yield '</ul>'
-    yield _chart(report, clock, title, kinds)
+    yield _chart(report, local, title, kinds)
     yield '</figure>'
-    yield from _table_of_calls(report, clock, title, kinds)
+    yield from _table_of_calls(report, local, title, kinds)
 
 
 def _swatch(kind: str) -> str:
@@ -143,16 +143,16 @@ def _swatch(kind: str) -> str:
 # A chart.
 
 
-def _chart(report: Report, clock: Clock, title: str, kinds: Sequence[str]) -> str:
+def _chart(report: Report, local: LocalTimes, title: str, kinds: Sequence[str]) -> str:
     sums = [sum(interval.counts[kind] for kind in kinds) for interval in report.intervals]
     top = _round_up(max(sums))
     most = report.intervals[sums.index(max(sums))]
     said = (
         f'{title}, by {report.by}: {sum(sums):,} in all, and at most {max(sums):,}, '
-        f'{_full_label(report, clock, most)}. The table below has all numbers.'
+        f'{_full_label(report, local, most)}. The table below has all numbers.'
     )
     margin = _LETTER * len(f'{_round_up(max(map(_highest, report.intervals))):,}') + 12
-    inner = ''.join((*_scale(top), *_columns(report, clock, kinds, top), *_ticks(report, clock)))
+    inner = ''.join((*_scale(top), *_columns(report, local, kinds, top), *_ticks(report, local)))
     return f'<svg class="chart" role="img" aria-label="{escape(said)}" style="padding-left:{margin}px">{inner}</svg>'
 
 
@@ -177,7 +177,7 @@ def _y(count: int, top: int) -> float:
     return round(_HEIGHT + 10 - _HEIGHT * count / top, 2)
 
 
-def _columns(report: Report, clock: Clock, kinds: Sequence[str], top: int) -> Iterator[str]:
+def _columns(report: Report, local: LocalTimes, kinds: Sequence[str], top: int) -> Iterator[str]:
     """A column for each interval, in which the kinds are on top of each other."""
     share = 100 / len(report.intervals)
     for place, interval in enumerate(report.intervals):
@@ -188,19 +188,19 @@ def _columns(report: Report, clock: Clock, kinds: Sequence[str], top: int) -> It
                 yield (
                     f'<rect x="{place * share + share / 10:.3f}%" width="{share * 0.8:.3f}%" y="{y}" '
                     f'height="{foot - y:.2f}" style="fill:var(--{kind})"><title>'
-                    f'{_full_label(report, clock, interval)}: {count:,} {escape(KINDS[kind])}</title></rect>'
+                    f'{_full_label(report, local, interval)}: {count:,} {escape(KINDS[kind])}</title></rect>'
                 )
             below += count
 
 
-def _full_label(report: Report, clock: Clock, interval: Interval) -> str:
-    label = clock.label(interval, report.by)
-    return f'{clock.weekday(interval.start)}, {label}' if report.by == 'hour' else label
+def _full_label(report: Report, local: LocalTimes, interval: Interval) -> str:
+    label = local.label(interval, report.by)
+    return f'{local.weekday(interval.start)}, {label}' if report.by == 'hour' else label
 
 
-def _ticks(report: Report, clock: Clock) -> Iterator[str]:
+def _ticks(report: Report, local: LocalTimes) -> Iterator[str]:
     """Words below some of the columns: the wider the page, the more, and never one upon another."""
-    labels = _marks(report, clock)
+    labels = _marks(report, local)
     room = _LETTER * max(map(len, labels.values())) + 12
     kept: list[int] = []
     for width, name in _WIDTHS:
@@ -214,13 +214,13 @@ def _ticks(report: Report, clock: Clock) -> Iterator[str]:
                 yield f'<text x="{x:.3f}%" y="{_HEIGHT + 28}" text-anchor="{anchor}" class="{name}">{label}</text>'
 
 
-def _marks(report: Report, clock: Clock) -> dict[int, str]:
+def _marks(report: Report, local: LocalTimes) -> dict[int, str]:
     """The columns that may have a word below them, by their places: each hour, or the first of each day."""
     if report.by == 'month':
-        return {place: clock.month(one.start) for place, one in enumerate(report.intervals)}
-    days = [clock.short_day(interval.start) for interval in report.intervals]
+        return {place: local.month(one.start) for place, one in enumerate(report.intervals)}
+    days = [local.short_day(interval.start) for interval in report.intervals]
     if report.by == 'hour' and len(set(days)) <= 2:
-        return {place: clock.begin(interval) for place, interval in enumerate(report.intervals)}
+        return {place: local.begin(interval) for place, interval in enumerate(report.intervals)}
     begins = [place for place in range(1, len(days)) if days[place - 1] != days[place]]
     first = [] if report.by == 'hour' and begins[0] < 12 else [0]  # the hours before the first midnight may be few
     return {place: days[place] for place in [*first, *begins]}
@@ -229,10 +229,10 @@ def _marks(report: Report, clock: Clock) -> dict[int, str]:
 # Tables.
 
 
-def _table_of_calls(report: Report, clock: Clock, title: str, kinds: Sequence[str]) -> Iterator[str]:
+def _table_of_calls(report: Report, local: LocalTimes, title: str, kinds: Sequence[str]) -> Iterator[str]:
     rows = [interval for interval in report.intervals if any(interval.counts[kind] for kind in kinds)]
     left_out = f'; {report.by}s without any are left out' if len(rows) < len(report.intervals) else ''
-    cells = ((_full_label(report, clock, row), *(f'{row.counts[kind]:,}' for kind in kinds)) for row in rows)
+    cells = ((_full_label(report, local, row), *(f'{row.counts[kind]:,}' for kind in kinds)) for row in rows)
     if not rows:
         yield '<p>None.</p>'
         return
@@ -255,26 +255,26 @@ def _table(caption: str, heads: Iterable[str], cells: Iterable[Sequence[str]], n
     yield '</tbody>\n</table>\n</div>'
 
 
-def _round(one: Round, clock: Clock) -> Iterator[str]:
+def _round(one: Round, local: LocalTimes) -> Iterator[str]:
     yield f'<section class="round">\n<h2>Round {one.number} <span class="result">{one.result}</span></h2>'
     for text in (
-        words.dates(one, clock),
+        words.dates(one, local),
         f'Calls ({one.result}): {words.counts(one)}',
         f'Rules: {visible(one.rules)}',
-        *(words.gap(gap, clock) for gap in one.gaps),
+        *(words.gap(gap, local) for gap in one.gaps),
     ):
         yield f'<p>{_text(text)}</p>'
     yield f'<p class="faint">SHA-256 of the rules: <code>{escape(one.rules_hash)}</code></p>'
     yield f'<h3>Winners ({one.result}): {len(one.wins):,}</h3>'
     if one.wins:
-        yield from _table(f'Winners of round {one.number} ({one.result})', _WIN, _wins(one, clock), (0, 3))
+        yield from _table(f'Winners of round {one.number} ({one.result})', _WIN, _wins(one, local), (0, 3))
     yield '</section>'
 
 
 _WIN = ('caller', 'time', 'terms', 'on the line', 'caller ID')
 
 
-def _wins(one: Round, clock: Clock) -> Iterator[Sequence[str]]:
+def _wins(one: Round, local: LocalTimes) -> Iterator[Sequence[str]]:
     for win in one.wins:
         on_line = 'not on record' if win.line_number is None else f'{win.line_number:,}'
-        yield f'{win.number:,}', clock.second(win.arrived), visible(win.terms), on_line, words.caller(win)
+        yield f'{win.number:,}', local.second(win.arrived), visible(win.terms), on_line, words.caller(win)

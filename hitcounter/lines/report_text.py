@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from . import report_words as words
 from .report import Interval, Report, Round
-from .report_words import Clock, visible
+from .report_words import LocalTimes, visible
 
 #: A bar of one character more for each: an eighth of a cell wide, two eighths, and so on.
 BLOCKS = '▏▎▍▌▋▊▉█'
@@ -25,14 +25,14 @@ def as_text(report: Report, width: int, ticks: str) -> str:
 
 
 def _lines(report: Report, width: int, ticks: str) -> Iterator[str]:
-    clock = Clock(report.zone)
+    local = LocalTimes(report.zone)
     yield from _wrapped(f'Line {visible(report.line)}', width)
-    yield from _wrapped(f'Period: {words.period(report, clock)}', width)
-    yield from _wrapped(f'As of: {clock.second(report.made)}', width)
+    yield from _wrapped(f'Period: {words.period(report, local)}', width)
+    yield from _wrapped(f'As of: {local.second(report.made)}', width)
     yield ''
     yield f'Calls by {report.by}'
     yield ''
-    yield from _bars(report, clock, width, ticks)
+    yield from _bars(report, local, width, ticks)
     for note in words.notes(report):
         yield ''
         yield from _wrapped(note, width)
@@ -43,18 +43,18 @@ def _lines(report: Report, width: int, ticks: str) -> Iterator[str]:
         yield from _wrapped(f'{count:>9,} {name}', width, 10)
     for one in report.rounds:
         yield ''
-        yield from _round(one, clock, width)
+        yield from _round(one, local, width)
 
 
-def _bars(report: Report, clock: Clock, width: int, ticks: str) -> Iterator[str]:
-    labels = [clock.label(interval, report.by) for interval in report.intervals]
+def _bars(report: Report, local: LocalTimes, width: int, ticks: str) -> Iterator[str]:
+    labels = [local.label(interval, report.by) for interval in report.intervals]
     figures = [_figures(interval) for interval in report.intervals]
     margin = max(map(len, labels)) + 1
     room = min(max(width - margin - 1 - max(map(len, figures)), 0), _WIDEST_BAR)
     most = max(interval.counts['counted'] for interval in report.intervals)
     day = ''
     for interval, label, figure in zip(report.intervals, labels, figures, strict=True):
-        if report.by == 'hour' and day != (day := clock.day(interval.start)):
+        if report.by == 'hour' and day != (day := local.day(interval.start)):
             yield day
         bar = _bar(interval.counts['counted'], most, room, ticks)
         yield f'{label:{margin}}{bar}{" " if bar else ""}{figure}'
@@ -74,19 +74,19 @@ def _bar(count: int, most: int, room: int, ticks: str) -> str:
     return ticks[-1] * full + (ticks[rest - 1] if rest else '')
 
 
-def _round(one: Round, clock: Clock, width: int) -> Iterator[str]:
+def _round(one: Round, local: LocalTimes, width: int) -> Iterator[str]:
     yield f'Round {one.number}: {one.result}'
     for text in (
-        words.dates(one, clock),
+        words.dates(one, local),
         f'Calls ({one.result}): {words.counts(one)}',
         f'Rules: {visible(one.rules)}',
         f'SHA-256 of the rules: {one.rules_hash}',
-        *(words.gap(gap, clock) for gap in one.gaps),
+        *(words.gap(gap, local) for gap in one.gaps),
         f'Winners ({one.result}): {len(one.wins):,}',
     ):
         yield from _wrapped(f'  {text}', width, 4)
     for win in one.wins:
-        shown = (f'caller {win.number:,}', clock.second(win.arrived), visible(win.terms), words.caller(win))
+        shown = (f'caller {win.number:,}', local.second(win.arrived), visible(win.terms), words.caller(win))
         yield from _wrapped(f'    {", ".join(shown)}', width, 6)
 
 

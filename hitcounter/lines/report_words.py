@@ -13,7 +13,7 @@ _MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct',
 _WITHHELD, _UNKNOWN = 'number withheld', 'number not on record'
 
 
-class Clock:
+class LocalTimes:
     """Writes the local times of a zone, each with its offset from UTC where that is in doubt."""
 
     def __init__(self, zone: str) -> None:
@@ -83,9 +83,9 @@ def visible(text: str) -> str:
     return ''.join(one if one.isprintable() else one.encode('unicode_escape').decode() for one in text)
 
 
-def period(report: Report, clock: Clock) -> str:
+def period(report: Report, local: LocalTimes) -> str:
     """From when to when."""
-    return f'{clock.minute(report.start)} to {clock.minute(report.end)}, {report.zone}'
+    return f'{local.minute(report.start)} to {local.minute(report.end)}, {report.zone}'
 
 
 def totals(report: Report) -> Iterator[tuple[str, int]]:
@@ -112,15 +112,15 @@ def notes(report: Report) -> Iterator[str]:
         )
 
 
-def gap(missed: Gap, clock: Clock) -> str:
+def gap(missed: Gap, local: LocalTimes) -> str:
     """When the server was down."""
-    return f'No server ran from {clock.second(missed.start)} to {clock.second(missed.end)}: nobody could call.'
+    return f'No server ran from {local.second(missed.start)} to {local.second(missed.end)}: nobody could call.'
 
 
-def dates(one: Round, clock: Clock) -> str:
+def dates(one: Round, local: LocalTimes) -> str:
     """When a round begins and ends."""
-    end = ', without an end so far' if one.ends is None else f' to {clock.second(one.ends)}'
-    return f'{one.state.capitalize()}: from {clock.second(one.begins)}{end}'
+    end = ', without an end so far' if one.ends is None else f' to {local.second(one.ends)}'
+    return f'{one.state.capitalize()}: from {local.second(one.begins)}{end}'
 
 
 def counts(one: Round) -> str:

@@ -12,15 +12,12 @@ from .outcome import Outcome, Result
 from .settings import Settings
 from .speaking import open_early_media, play, set_language
 
-#: The names that the query of the URL may have.
-QUERY = ('answer', 'say', 'once')
-
 #: What is read of an earlier call on this channel, in one command. The line comes last, since it may hold a comma.
 _NAMES = ('RESULT', 'NUMBER', 'TO_GO', 'WIN', 'CALLER_CALLS', 'ROUND', 'LINE')
 _EARLIER = ','.join(f'${{HITCOUNTER_{name}}}' for name in _NAMES)
 
 
-class Wish(NamedTuple):
+class Query(NamedTuple):
     """What the query of the URL asks for."""
 
     #: Whether to answer the call.
@@ -37,9 +34,9 @@ def serve_line(call: Call, desk: Desk, prompts: Iterable[str] = PROMPTS, max_lin
 
     The line is that of the path, or else the extension that was dialled.
     """
-    wish = wish_of(call.url_query) if '?' in call.environment.script else Wish()
+    query = query_of(call.url_query) if '?' in call.environment.script else Query()
     line = call.parameters.get('line', call.environment.extension)
-    outcome = _earlier(call, line) if wish.once else None
+    outcome = _earlier(call, line) if query.once else None
     is_again = outcome is not None
     if outcome is None:
         if call.hung_up:  # nobody is left to be counted
@@ -47,27 +44,29 @@ def serve_line(call: Call, desk: Desk, prompts: Iterable[str] = PROMPTS, max_lin
         try:
             outcome = desk.decide(Visit(line, Caller.of(call), call.arrived), max_lines)
         except StateError as error:
-            _apologise(call, line, wish, desk.settings(line), error)
+            _apologise(call, line, query, desk.settings(line), error)
             raise  # so that the log and the dialplan say that the call failed
     settings = desk.settings(line)
     call.result = outcome.number if outcome.result is Result.COUNTED else ' '.join(_words(outcome))
     call.set_variables(variables(line, outcome, is_again=is_again))
-    announce(call, wish, settings, outcome, prompts)
+    announce(call, query, settings, outcome, prompts)
 
 
-def wish_of(query: Mapping[str, tuple[str, ...]]) -> Wish:
-    """What a query asks for. Raises UrlRefused for a name or a value that is unknown."""
+def query_of(texts: Mapping[str, tuple[str, ...]]) -> Query:
+    """What these names and values of a query ask for. Raises UrlRefused for a name or a value that is unknown."""
     said: dict[str, bool] = {}
-    for name, values in query.items():
+    for name, values in texts.items():
         if name == 'line':
-            raise UrlRefused('the URL has ?line=: the line belongs into the path, as in agi://127.0.0.1/hits/LINE')
-        if name not in QUERY:
-            raise UrlRefused(f'the URL asks for {name!r:.80}, which is unknown: the names are {", ".join(QUERY)}')
+            raise UrlRefused('the URL has ?line=: the line belongs in the path, as in agi://127.0.0.1/hits/LINE')
+        if name not in Query._fields:
+            raise UrlRefused(
+                f'the URL asks for {name!r:.80}, which is unknown: the names are {", ".join(Query._fields)}'
+            )
         if values not in (('yes',), ('no',)):
             raise UrlRefused(f'the URL has {name}={",".join(values)!r:.80}: write {name}=yes or {name}=no, once')
         said[name] = values == ('yes',)
-    said.setdefault('say', said.get('answer', True))  # who is not answered hears nothing, unless that is asked for
-    return Wish(**said)
+    said.setdefault('say', said.get('answer', True))  # without an answer, nothing is played unless asked for
+    return Query(**said)
 
 
 def variables(line: str, outcome: Outcome, *, is_again: bool = False) -> dict[str, str | int]:
@@ -84,14 +83,14 @@ def variables(line: str, outcome: Outcome, *, is_again: bool = False) -> dict[st
     }
 
 
-def announce(call: Call, wish: Wish, settings: Settings, outcome: Outcome, prompts: Iterable[str] = ()) -> None:
-    """Answer the call and play what its outcome has the line say, as far as `wish` wants that.
+def announce(call: Call, query: Query, settings: Settings, outcome: Outcome, prompts: Iterable[str] = ()) -> None:
+    """Answer the call and play what its outcome has the line say, as far as `query` asks for that.
 
     A set without announcements is not answered.
     """
     name = set_of(outcome)
-    items = items_for(name, outcome.round is not None, settings.say, prompts) if wish.say else ()
-    is_answered = wish.answer and (bool(items) or not wish.say) and name not in settings.before_answer
+    items = items_for(name, outcome.round is not None, settings.say, prompts) if query.say else ()
+    is_answered = query.answer and (bool(items) or not query.say) and name not in settings.before_answer
     if is_answered:
         call.answer()
     if items:
@@ -125,11 +124,11 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _apologise(call: Call, line: str, wish: Wish, settings: Settings, error: StateError) -> None:
+def _apologise(call: Call, line: str, query: Query, settings: Settings, error: StateError) -> None:
     """Tell the dialplan and the caller that the call could not be counted."""
     outcome = Outcome(Result.ERROR)
     told = variables('' if isinstance(error, LineRefused) else line, outcome)  # it may be no value of a variable
     if isinstance(error, OutcomeUnknown):
         told['HITCOUNTER_OUTCOME'] = 'unknown'  # another server may count the call twice
     call.set_variables(told)
-    announce(call, wish, settings, outcome)
+    announce(call, query, settings, outcome)

@@ -10,7 +10,7 @@ import pytest
 
 from hitcounter.errors import RulesRefused
 from hitcounter.hits.times import hour_of
-from hitcounter.lines.report import FINAL, KINDS, OF_ROUND, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
+from hitcounter.lines.report import FINAL, KINDS, OF_ROUND, PROVISIONAL, Calls, Gap, Report, Round, Scope, Win, make
 from hitcounter.lines.report_rows import CALLS, WINS, as_csv, as_json
 from hitcounter.lines.report_text import ASCII, BLOCKS, MOST, as_text
 
@@ -50,8 +50,8 @@ def none(first: int, last: int) -> list[float]:
     return []
 
 
-def report(wish: Wish = Wish(), line: str = 'contest', zone: ZoneInfo = BERLIN) -> Report:  # noqa: B008 it is a constant
-    return make(line, zone, MADE, Calls(HOURS, none, MINUTES), ROUNDS, wish)
+def report(scope: Scope = Scope(), line: str = 'contest', zone: ZoneInfo = BERLIN) -> Report:  # noqa: B008 it is a constant
+    return make(line, zone, MADE, Calls(HOURS, none, MINUTES), ROUNDS, scope)
 
 
 def text(made: Report, width: int = 80, ticks: str = BLOCKS) -> list[str]:
@@ -80,7 +80,7 @@ def test_a_period_may_begin_and_end_within_an_hour() -> None:
         {START: 3, START + 3600: 2},
         lambda *_: [START + 1.0, START + 1800.0, START + 3599.5, START + 5399.0, START + 5400.0],
     )
-    made = make('contest', BERLIN, MADE, calls, (), Wish(start, end))
+    made = make('contest', BERLIN, MADE, calls, (), Scope(start, end))
     assert [(one.start, one.end, one.counts['counted']) for one in made.intervals] == [
         (start, START + 3600, 2),
         (START + 3600, end, 1),
@@ -88,62 +88,62 @@ def test_a_period_may_begin_and_end_within_an_hour() -> None:
 
 
 @pytest.mark.parametrize(
-    ('wish', 'bounds'),
+    ('scope', 'bounds'),
     [
-        (Wish(start=START + 7200.0), (START + 7200, START + 6 * 3600)),
-        (Wish(end=START + 7200.0), (START, START + 7200)),
-        (Wish(start=START + 86400.0), (START + 86400, START + 86400 + 3600)),
-        (Wish(end=START - 86400.0), (START - 86400 - 3600, START - 86400)),
-        (Wish(round=1), (START, START + 5 * 3600)),
-        (Wish(round=2), (START + 5 * 3600, int(at('2026-10-25T10:00+01:00')))),
-        (Wish(by='day'), (at('2026-10-24T00:00+02:00'), at('2026-10-26T00:00+01:00'))),
-        (Wish(by='month'), (at('2026-10-01T00:00+02:00'), at('2026-11-01T00:00+01:00'))),
+        (Scope(start=START + 7200.0), (START + 7200, START + 6 * 3600)),
+        (Scope(end=START + 7200.0), (START, START + 7200)),
+        (Scope(start=START + 86400.0), (START + 86400, START + 86400 + 3600)),
+        (Scope(end=START - 86400.0), (START - 86400 - 3600, START - 86400)),
+        (Scope(round=1), (START, START + 5 * 3600)),
+        (Scope(round=2), (START + 5 * 3600, int(at('2026-10-25T10:00+01:00')))),
+        (Scope(by='day'), (at('2026-10-24T00:00+02:00'), at('2026-10-26T00:00+01:00'))),
+        (Scope(by='month'), (at('2026-10-01T00:00+02:00'), at('2026-11-01T00:00+01:00'))),
     ],
 )
-def test_a_bound_that_is_not_given_is_chosen(wish: Wish, bounds: tuple[float, float]) -> None:
-    made = report(wish)
+def test_a_bound_that_is_not_given_is_chosen(scope: Scope, bounds: tuple[float, float]) -> None:
+    made = report(scope)
     assert (made.start, made.end) == bounds
 
 
 def test_a_round_that_closed_within_a_minute_has_the_whole_hour() -> None:
     short = ROUNDS[0]._replace(begins=START + 10.0, ends=START + 20.0)
-    made = make('contest', BERLIN, MADE, Calls(HOURS, none), [short], Wish(round=1))
+    made = make('contest', BERLIN, MADE, Calls(HOURS, none), [short], Scope(round=1))
     assert (made.start, made.end) == (START, START + 3600)
 
 
 def test_a_round_that_is_open_is_reported_until_now() -> None:
     long = ROUNDS[0]._replace(state='open', result=PROVISIONAL, ends=MADE + 40 * 86400)
-    made = make('contest', BERLIN, MADE, Calls(HOURS, none), [long], Wish(round=1))
+    made = make('contest', BERLIN, MADE, Calls(HOURS, none), [long], Scope(round=1))
     assert (made.start, made.end) == (START, at('2026-10-25T10:00+01:00'))
 
 
 def test_rounds_outside_of_the_period_are_left_out() -> None:
     assert [one.number for one in report().rounds] == [1, 2]
-    assert [one.number for one in report(Wish(end=START + 7200.0)).rounds] == [1]
-    assert [one.number for one in report(Wish(start=START + 6 * 3600.0)).rounds] == [2]
-    assert report(Wish(end=START + 120.0)).rounds == ()
+    assert [one.number for one in report(Scope(end=START + 7200.0)).rounds] == [1]
+    assert [one.number for one in report(Scope(start=START + 6 * 3600.0)).rounds] == [2]
+    assert report(Scope(end=START + 120.0)).rounds == ()
 
 
 @pytest.mark.parametrize(
-    ('wish', 'sentence'),
+    ('scope', 'sentence'),
     [
-        (Wish(START, START), 'the period is empty: give an end after its beginning'),
-        (Wish(round=3), "line 'contest' has no round 3: it has rounds 1 to 2"),
+        (Scope(START, START), 'the period is empty: give an end after its beginning'),
+        (Scope(round=3), "line 'contest' has no round 3: it has rounds 1 to 2"),
         (
-            Wish(0.0, 4e9, 'hour'),
+            Scope(0.0, 4e9, 'hour'),
             'the period has more than 100,000 hours: choose a shorter period, or longer intervals',
         ),
     ],
 )
-def test_what_cannot_be_reported_is_refused(wish: Wish, sentence: str) -> None:
+def test_what_cannot_be_reported_is_refused(scope: Scope, sentence: str) -> None:
     with pytest.raises(RulesRefused) as caught:
-        report(wish)
+        report(scope)
     assert str(caught.value) == sentence
 
 
 def test_a_line_that_had_no_round_has_none_to_report() -> None:
     with pytest.raises(RulesRefused, match='has no round 1: it has had no round'):
-        make('contest', BERLIN, MADE, Calls({}, none), (), Wish(round=1))
+        make('contest', BERLIN, MADE, Calls({}, none), (), Scope(round=1))
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_a_line_that_had_no_round_has_none_to_report() -> None:
 def test_more_intervals_than_can_be_shown_are_longer_ones(
     days: int, by: str | None, most: int | None, shown: str, refused: tuple[str, int] | None
 ) -> None:
-    made = report(Wish(START, START + days * 86400.0, by, None, most))
+    made = report(Scope(START, START + days * 86400.0, by, None, most))
     assert (made.by, made.refused) == (shown, refused)
 
 
 def test_a_terminal_is_told_that_rows_are_longer_than_was_asked_for() -> None:
-    lines = text(report(Wish(START, START + 365 * 86400.0, 'hour', None, MOST)), 200)
+    lines = text(report(Scope(START, START + 365 * 86400.0, 'hour', None, MOST)), 200)
     assert len(lines) < 60
     assert 'By hour, there would be 8,760 rows, so these are by month; CSV and JSON have every hour.' in lines
     assert any(line.startswith('2026-10 (part) ') for line in lines)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitcounter.lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Win, Wish, make
+from hitcounter.lines.report import FINAL, KINDS, PROVISIONAL, Calls, Gap, Report, Round, Scope, Win, make
 from hitcounter.lines.report_page import MOST, as_page
 
 BERLIN = ZoneInfo('Europe/Berlin')
@@ -52,7 +52,9 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def report(line: str = 'contest', counts: tuple[int, ...] = (214, 650, 538, 1000, 1110, 117), **wish: object) -> Report:
+def report(
+    line: str = 'contest', counts: tuple[int, ...] = (214, 650, 538, 1000, 1110, 117), **bounds: object
+) -> Report:
     hours = {START + 3600 * place: count for place, count in enumerate(counts)}
     minutes = {'repeat': {START: 90, START + 3600: 2}, 'late': {START + 3600: 29}}
     rounds = (
@@ -63,7 +65,7 @@ def report(line: str = 'contest', counts: tuple[int, ...] = (214, 650, 538, 1000
         ),
         Round(2, 'open', PROVISIONAL, START + 8000.0, None, 'Nobody wins.', 'ab' * 32, {'counted': 0}),
     )  # fmt: skip
-    return make(line, BERLIN, START + 9e4, Calls(hours, lambda *_: [], minutes), rounds, Wish(**wish))  # type: ignore[arg-type]
+    return make(line, BERLIN, START + 9e4, Calls(hours, lambda *_: [], minutes), rounds, Scope(**bounds))  # type: ignore[arg-type]
 
 
 def charts(page: str) -> list[ElementTree.Element]:

@@ -4,7 +4,7 @@ import time
 
 from hitcounter.agi import Call, script
 from hitcounter.hits import Caller
-from hitcounter.lines import DEFAULT, Lines, Outcome, Result, Visit, Wish, announce, decide, variables
+from hitcounter.lines import DEFAULT, Lines, Outcome, Query, Result, Visit, announce, decide, variables
 from hitcounter.state import Components, State
 
 from .errors import AccountRefused
@@ -28,7 +28,7 @@ def vote(call: Call, state: State, clock: Clock = time.time) -> None:
     call.result = outcome.result
     call.set_variables(variables(line, outcome))
     plan = state[Lines].plan(line)
-    announce(call, Wish(), plan.settings if plan else DEFAULT, outcome)
+    announce(call, Query(), plan.settings if plan else DEFAULT, outcome)
 
 
 def enter_as_member(components: Components, key: bytes, visit: Visit, now: float) -> Outcome | None:
