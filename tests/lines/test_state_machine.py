@@ -117,6 +117,9 @@ class Running:
                 return may_win and times == 0 and arrived >= moment
         return False
 
+    def is_full(self) -> bool:
+        return self.rules.most_calls is not None and len(self.calls) >= self.rules.most_calls
+
     def has_enough_winners(self) -> bool:
         return len(self.winners) == self.rules.most_winners
 
@@ -156,7 +159,7 @@ class Model:
         result = self._eligible(one, caller, arrived, noted)
         if result != 'COUNTED':
             one.turned_away.append(result)
-            if not rules.count_all or result == 'FULL':
+            if not rules.count_all or one.is_full():
                 return result, None, []
         may_win = result == 'COUNTED' and (caller is not None or rules.withheld == 'count')
         self.counted[one.line] += 1
@@ -178,7 +181,8 @@ class Model:
         one.won += [(number, index) for index in met]
         caller = one.calls[number - 1].caller
         if caller is not None:
-            self.winners[one.rules.winners_of or one.line, caller] = arrived
+            known = one.rules.winners_of or one.line, caller
+            self.winners[known] = max(arrived, self.winners.get(known, 0.0))
 
     def _eligible(self, one: Running, caller: str | None, arrived: float, noted: float) -> str:
         rules = one.rules
@@ -187,7 +191,7 @@ class Model:
         won = None if caller is None else self.winners.get((rules.winners_of or one.line, caller))
         if rules.cooldown is not None and won is not None and arrived - won < rules.cooldown:
             return 'BARRED'
-        if rules.most_calls is not None and len(one.calls) >= rules.most_calls:
+        if one.is_full():
             return 'FULL'
         return 'REPEAT' if one.is_too_many(caller, noted) else 'COUNTED'
 
