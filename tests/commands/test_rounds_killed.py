@@ -35,5 +35,5 @@ def test_processes_beside_the_server_give_each_number_once(
             told.is_over.set()
         for one in calling:
             one.result(PATIENCE)
-    told.server.stop()
+    told.stop()
     told.check(storage)
