@@ -1,4 +1,4 @@
-"""hitcounter forget: calls without their records, or without one caller."""
+"""hitcounter forget: who called is forgotten, for old calls or for one caller."""
 
 import glob
 import os
@@ -63,7 +63,7 @@ def _country(_: click.Context, __: click.Parameter, code: str) -> str:
     metavar='CODE',
     default='',
     callback=_country,
-    help='The country of a number without one, as in DE; default: that of each line.',
+    help='The country whose national number it is, as DE; default: that of each line.',
 )
 @click.pass_context
 def main(

@@ -18,7 +18,7 @@ from ..state import Components
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command, Commands
-from .lines import argument_of, name_of
+from .names import argument_of, name_of
 from .toml_file import read_toml
 
 

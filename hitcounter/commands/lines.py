@@ -1,10 +1,7 @@
 """hitcounter lines: all lines with their counts."""
 
 import json
-import shlex
-import sys
 import time
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +15,7 @@ from ..state import Components, State
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command
+from .names import name_of, width_of
 
 
 @click.command(cls=Command, epilog='Example: hitcounter lines --json')
@@ -26,7 +24,7 @@ from .base import Command
 @options.storage_of
 @click.option('--json', 'as_json', is_flag=True, help='For programs: one JSON object for each line.')
 def main(storage: Address, storage_of: dict[str, Address], as_json: bool) -> None:
-    """List the lines that were called or declared, with how many calls each had, and its round.
+    """List the lines that were called or declared, each with its count and its round.
 
     The round is the one that is open, or else the last one.
     """
@@ -37,37 +35,11 @@ def main(storage: Address, storage_of: dict[str, Address], as_json: bool) -> Non
         for row in rows:
             click.echo(json.dumps(row))
     elif rows:
-        widths = [max(_width(name_of(row['line'])) for row in rows), max(len(f'{row["calls"]:,}') for row in rows)]
+        widths = [max(width_of(name_of(row['line'])) for row in rows), max(len(f'{row["calls"]:,}') for row in rows)]
         for row in rows:
             click.echo(_text(row, *widths))
     else:
         click.echo('No line was called or declared yet.')
-
-
-def name_of(line: str) -> str:
-    """The name of a line as a terminal may show it, in quotation marks if it is more than one plain word."""
-    return line if line and line.isprintable() and ' ' not in line and _is_writable(line) else ascii(line)
-
-
-def argument_of(line: str) -> str:
-    """The name of a line as an argument of a command that is shown."""
-    quoted = shlex.quote(line) if line.isprintable() and _is_writable(line) else name_of(line)
-    return f'-- {quoted}' if line.startswith('-') else quoted
-
-
-def _is_writable(text: str) -> bool:
-    """Whether standard output has all characters of the text."""
-    try:
-        text.encode(sys.stdout.encoding if sys.stdout else 'ascii')
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _width(text: str) -> int:
-    """The columns that a terminal takes for the text: two for a wide character, none for one that joins another."""
-    wide = sum(unicodedata.east_asian_width(character) in 'WF' for character in text)
-    return len(text) + wide - sum(unicodedata.category(character) in ('Mn', 'Me') for character in text)
 
 
 def current(rounds: list[RoundView], now: float) -> RoundView:
@@ -117,4 +89,4 @@ def _text(row: dict[str, Any], widest: int, digits: int) -> str:
         counts = f'{count_of(row["entries"], "call")}, {count_of(row["won"], "winner")}'
         words.append(f'round {row["round"]} {state}: {counts}')
     name, calls = name_of(row['line']), f'{row["calls"]:,}'
-    return f'{name}{" " * (widest - _width(name))}  {calls:>{digits}}  {"; ".join(words)}'.rstrip()
+    return f'{name}{" " * (widest - width_of(name))}  {calls:>{digits}}  {"; ".join(words)}'.rstrip()

@@ -1,4 +1,4 @@
-"""Plugins: our own scripts and component, and those that other packages offer by entry points."""
+"""Plugins: our own scripts and components, and those that other packages offer by entry points."""
 
 from importlib.metadata import EntryPoint
 
@@ -24,9 +24,9 @@ def scripts(state: State | None, **settings: object) -> list[Script[..., object]
 
 
 def own_scripts(state: State | None, **settings: object) -> list[Script[..., object]]:
-    """The script of the lines, under its path and two without a line in it, and the one that checks their sound files.
+    """The script of all lines, by its path and by two paths that name no line, and the one that checks sound files.
 
-    They are bound to `state` and `settings`, of which the second takes the prompts.
+    All are bound to `state`, the first also to `settings`, and the other to the prompts among them.
     """
     bound = serve_line.bind(desk=state and Desk(state), **settings)
     prompts = {name: value for name, value in settings.items() if name == 'prompts'}

@@ -27,7 +27,8 @@ from ..state.upkeep.packing import check_clock
 from . import log, options, storages
 from .base import Command, Commands
 from .line import check_name, read_table, sounds_of
-from .lines import argument_of, current, name_of
+from .lines import current
+from .names import argument_of, name_of
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -35,17 +36,17 @@ _HELP = {
     'win': 'Who wins: "every 100", "at 9,99", "first 5", "first after 20:00", "last", joined by "and".',
     'from': 'When it begins; default: now.',
     'until': 'When it closes; default: when it is closed by hand.',
-    'most-winners': 'After so many winners nobody else wins.',
+    'most-winners': 'The most winners: after them, nobody else wins.',
     'close-when-won': 'Close with the last possible winner.',
-    'most-calls': 'Count so many calls, and no more.',
-    'count-all': 'Give calls a number, too, that are not eligible.',
+    'most-calls': 'The most calls to count.',
+    'count-all': 'Give numbers to calls that are not counted, too.',
     'once-per': '"caller": count one call of each caller, or as many as --limit says.',
     'limit': 'How many calls of one caller are counted.',
-    'window': 'In which time that is: "round", or a sliding one such as 1d.',
+    'window': 'The time that --limit is for: "round", or a sliding one such as 1d; default: round.',
     'cooldown': 'How long a winner cannot win again.',
     'winners-of': 'The group of lines that share their winners; default: the line alone.',
     'withheld': 'Callers without a number: "count-no-win", "count" or "refuse".',
-    'forget': '"numbers": store keyed hashes in their place.',
+    'forget': '"numbers": store keyed hashes in place of the numbers of callers.',
     'settle': 'How long after the close calls that came before it may still be counted; default: 30s.',
     'time-zone': 'The time zone of all times; default: that of the line.',
     'country': 'The country of national numbers; default: that of the line.',

@@ -24,7 +24,7 @@ def opened(
     """
     refuse_unknown(storage_of, components)
     for name, address in storage_of.items():
-        if _same(address, storage):
+        if _identity(address) == _identity(storage):
             raise HitcounterError(
                 f'{str(storage)!r} is the storage of all components, {name!r} among them: leave out --storage-of '
                 f'{name}, or name another'
@@ -51,9 +51,6 @@ def state_of(
         yield database, state
 
 
-def _same(one: Address, other: Address) -> bool:
-    return _identity(one) == _identity(other)
-
-
 def _identity(address: Address) -> object:
+    """What two addresses of one storage have in common."""
     return address.files or address.uri

@@ -30,7 +30,7 @@ class Rules:
     close_when_won: bool = False
     #: The last number by which a call is counted.
     most_calls: int | None = None
-    #: Whether calls that are not eligible get a number, too.
+    #: Whether calls that are turned away have a number, too, by which they cannot win.
     count_all: bool = False
     #: Calls of one caller that are counted, at most, in `window`.
     limit: int | None = None

@@ -1,4 +1,4 @@
-"""The clock that decides who was in time: that of the machine that accepted the call."""
+"""A round opens only while the clocks agree by which servers decide who was in time."""
 
 from ..errors import RoundRefused
 from ..state import Database
@@ -6,7 +6,7 @@ from ..state.upkeep.clocks import MOST_SKEW, why_skewed
 
 
 def refuse_skew(database: Database) -> None:
-    """Raise RoundRefused if this machine's clock and the database's differ by more than half a second.
+    """Raise RoundRefused if this machine's clock and the database's differ by more than MOST_SKEW.
 
     Servers on several machines would then disagree on who came before the close.
     """

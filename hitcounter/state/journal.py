@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from BTrees.LOBTree import LOBTree
 from persistent import Persistent
 
-#: Records in one piece: an append writes the last piece again, half of this many on the average.
+#: Records in one piece: an append writes the last piece again, half of this many on average.
 PIECE = 32
 
 #: Characters and bytes after which a piece takes no further record, so that long records do not slow down appends.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hitcounter.commands.lines import argument_of, name_of
+from hitcounter.commands.names import argument_of, name_of
 from tests.support.places import TREE
 
 if TYPE_CHECKING:

@@ -35,7 +35,9 @@ def desk() -> Iterator[Desk]:
         (UNAVAILABLE, '+49891234567', 'COUNTED'),  # the dialplan set it
     ],
 )
-def test_who_withholds_the_number(desk: Desk, presentation: int, number: str, result: str) -> None:
+def test_a_presentation_no_number_or_a_stand_in_withholds_it(
+    desk: Desk, presentation: int, number: str, result: str
+) -> None:
     channel = Channel(extension='contest', caller_id=number, caller_name='Zoe', presentation=presentation)
     asterisk = dial(channel, lambda call: serve_line(call, desk))
     assert asterisk.variables['HITCOUNTER_RESULT'] == result
