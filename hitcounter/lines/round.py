@@ -117,7 +117,7 @@ class Round(Persistent):
         self.ends = parsed.closes
         self.reason = ''
         self.is_final = False
-        self._progress: Any = tuple(Progress())
+        self._progress: tuple[Any, ...] = tuple(Progress())  # of the fields of Progress, each of its own type
         self.gaps: tuple[tuple[float, float], ...] = ()
         self.entries = Journal()  # of Entry
         self.wins = LOBTree()  # number of the entry: (arrival, identity, terms), in the order of Win
@@ -230,14 +230,12 @@ class Round(Persistent):
 
     def entry(self, number: int) -> Entry:
         """That entry. Raises KeyError if there is none, or it is forgotten."""
-        record: Any = self.entries[number]
-        return Entry(*record)
+        return _entry_of(self.entries[number])
 
     def entries_on_record(self) -> Iterator[tuple[int, Entry]]:
         """The entries that are not forgotten, each with its number."""
-        record: Any
         for number, record in self.entries.since(1):
-            yield number, Entry(*record)
+            yield number, _entry_of(record)
 
     def win(self, number: int) -> Win:
         """The win of that entry. Raises KeyError if it did not win."""
@@ -278,8 +276,8 @@ class Round(Persistent):
 
     def last_arrival(self) -> float:
         """When the last entry on record arrived, in seconds since 1970, UTC; 0 if there is none."""
-        last: Any = self.entries.last
-        return Entry(*last).arrived if last else 0.0
+        last = self.entries.last
+        return _entry_of(last).arrived if last else 0.0
 
     def is_overdue(self, before: float) -> bool:
         """Whether it ended before that time, and something about its callers is on record."""
@@ -362,3 +360,7 @@ class Round(Persistent):
             before, arrived = number, entry.arrived
         if self.ends is not None and arrived > self.ends:
             yield f'entry {before} arrived after the close'
+
+
+def _entry_of(record: Any) -> Entry:  # a journal has records of any values
+    return Entry(*record)

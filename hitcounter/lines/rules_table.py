@@ -41,8 +41,10 @@ KEYS = (
 #: Where each key of a table is given, as messages name the place; a key that is not in it is its own place.
 Places = Mapping[str, str]
 
+_NO_PLACES: Places = MappingProxyType({})
 
-def parse_rules(table: Mapping[str, Any], line: Settings, now: float, places: Places = MappingProxyType({})) -> Rules:
+
+def parse_rules(table: Mapping[str, object], line: Settings, now: float, places: Places = _NO_PLACES) -> Rules:
     """The rules in `table`, of a line with these settings, for a round that is opened `now`.
 
     Raises RulesRefused for anything that is wrong or does not fit together.
@@ -52,12 +54,12 @@ def parse_rules(table: Mapping[str, Any], line: Settings, now: float, places: Pl
     return rules
 
 
-def check_values(table: Mapping[str, Any], now: float, places: Places = MappingProxyType({})) -> None:
+def check_values(table: Mapping[str, object], now: float, places: Places = _NO_PLACES) -> None:
     """Raise RulesRefused if a value is wrong whatever the settings of the line are."""
     _read_rules(table, DEFAULT, now, places)
 
 
-def _read_rules(table: Mapping[str, Any], line: Settings, now: float, places: Places) -> Rules:
+def _read_rules(table: Mapping[str, object], line: Settings, now: float, places: Places) -> Rules:
     for key in table:
         if key not in KEYS:
             raise RulesRefused(f'{places.get(key, repr(key)[:80])} is not a rule of a round: {meant(key, KEYS)}')
@@ -92,10 +94,11 @@ def _read_rules(table: Mapping[str, Any], line: Settings, now: float, places: Pl
 class _Reader:
     """Reads the values of a table."""
 
-    def __init__(self, table: Mapping[str, Any], places: Places) -> None:
+    def __init__(self, table: Mapping[str, object], places: Places) -> None:
         self._table, self._places = table, places
 
-    def __call__(self, key: str, parse: Callable[[Any], Any], default: Any) -> Any:
+    # What comes back is of the type that `parse` gives or `default` has: Any, since few rules have one type for both.
+    def __call__(self, key: str, parse: Callable[[object], Any], default: Any) -> Any:
         """The value of `key`, parsed; `default` if there is none. Raises RulesRefused, which names the place."""
         if self._table.get(key) is None:
             return default
@@ -105,7 +108,7 @@ class _Reader:
             raise RulesRefused(f'{self._places.get(key, key)}: {error}') from error
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f'{value!r:.80} is not a text: write one, in quotation marks')
     if not value:
@@ -113,25 +116,25 @@ def _text(value: Any) -> str:
     return value
 
 
-def _time(value: Any) -> str:
+def _time(value: object) -> str:
     """The text of a time, which TOML may also have without quotation marks."""
     return value.isoformat() if isinstance(value, date | time) else _text(value)
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     text = str(value)
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and 1 <= int(text[:12]) <= HIGHEST):
         raise ValueError(f'{value!r:.80} is not a count: write a whole number from 1 to {HIGHEST:,}, as in 100')
     return int(text)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f'{value!r:.80} is neither true nor false: write one of them, without quotation marks')
     return value
 
 
-def _duration(value: Any) -> float:
+def _duration(value: object) -> float:
     if not isinstance(value, str):
         raise ValueError(f'{value!r:.80} is not a duration: write it with its unit, in quotation marks, as in "30s"')
     seconds = parse_duration(value)
@@ -140,37 +143,37 @@ def _duration(value: Any) -> float:
     return seconds
 
 
-def _span(value: Any) -> float:
+def _span(value: object) -> float:
     seconds = _duration(value)
     if not seconds:
         raise ValueError(f'{value!r} is nothing: write a longer time, as in 1d, or leave it out')
     return seconds
 
 
-def _window(value: Any) -> float | None:
+def _window(value: object) -> float | None:
     return None if value == 'round' else _span(value)
 
 
-def _once_per(value: Any) -> bool:
+def _once_per(value: object) -> bool:
     if value != 'caller':
         raise ValueError(f'{value!r:.80} is not known: write caller')
     return True
 
 
-def _withheld(value: Any) -> str:
+def _withheld(value: object) -> str:
     if value not in WITHHELD:
         *others, last = WITHHELD
         raise ValueError(f'{value!r:.80} is not known: write {", ".join(others)} or {last}')
     return str(value)
 
 
-def _forget(value: Any) -> bool:
+def _forget(value: object) -> bool:
     if value != 'numbers':
         raise ValueError(f'{value!r:.80} is not known: write numbers, so that keyed hashes are stored in their place')
     return True
 
 
-def _country(value: Any) -> str:
+def _country(value: object) -> str:
     code = _text(value)
     check_country(code)
     return code
