@@ -18,7 +18,7 @@ def test_a_whole_database_is_whole_also_while_it_is_served(hitcounter: Run, serv
     server.number()
     done = hitcounter('verify')
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout == '17 objects checked, no damage found\n'
+    assert done.stdout == '18 objects checked, no damage found\n'
 
 
 def test_each_finding_is_a_line_and_the_status_is_1(

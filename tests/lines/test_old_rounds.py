@@ -72,7 +72,7 @@ def enter_many(components: Components, first: int, count: int) -> None:
 
 def test_a_hundred_thousand_entries_are_forgotten_in_short_updates(state: State, database: Database) -> None:
     entries = 100_000
-    open_round(state, limit=1, forget_numbers=True)
+    open_round(state, limit=1, cooldown=1.0, forget_numbers=True)
     for first in range(0, entries, 2000):
         state.update(enter_many, first, 2000)
     state[Lines].finish_due(FINAL)
