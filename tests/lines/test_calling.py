@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -77,18 +76,6 @@ class Decided(NamedTuple):
 
     arrived: float
     outcome: Outcome
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    with open_database('memory:') as database:
-        yield database
-
-
-@pytest.fixture
-def state(database: Database) -> Iterator[State]:
-    with State(database, [HitCounter, Lines]) as state:
-        yield state
 
 
 @pytest.fixture(params=['file', 'postgresql'])

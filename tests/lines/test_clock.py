@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
@@ -47,18 +46,6 @@ class Hands:
 
     def of(self, state: State) -> Clock:
         return Clock(state[Lines], lambda: self.wall, lambda: self.steady)
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    with open_database('memory:') as database:
-        yield database
-
-
-@pytest.fixture
-def state(database: Database) -> Iterator[State]:
-    with State(database, [HitCounter, Lines]) as state:
-        yield state
 
 
 @pytest.fixture

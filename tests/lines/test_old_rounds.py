@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,6 @@ from tests.support.servers import Run
 
 OPENED, CLOSES = 1_800_000_000.0, 1_800_000_600.0
 FINAL = CLOSES + 30
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    with open_database('memory:') as database:
-        yield database
-
-
-@pytest.fixture
-def state(database: Database) -> Iterator[State]:
-    with State(database, [HitCounter, Lines]) as state:
-        yield state
 
 
 def open_round(

@@ -1,7 +1,6 @@
 """A second script on one channel, with once=yes: the number of the first one, as it was."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +12,8 @@ from hitcounter.lines.rules import canonical
 from hitcounter.lines.rules_table import parse_rules
 from hitcounter.lines.script import serve_line
 from hitcounter.lines.settings import DEFAULT
-from hitcounter.state import State, open_database
+from hitcounter.state import State
 from hitcounter.testing import Channel, SimulatedCall, dial
-
-
-@pytest.fixture
-def state() -> Iterator[State]:
-    with open_database('memory:') as database, State(database, [HitCounter, Lines]) as state:
-        yield state
 
 
 def called(state: State, line: str, variables: dict[str, str], caller_id: str | None = '+4989123401') -> SimulatedCall:

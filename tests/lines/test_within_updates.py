@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,17 +11,11 @@ from hitcounter.lines.calling import Desk, Visit, decide
 from hitcounter.lines.component import Lines
 from hitcounter.lines.outcome import Outcome, Result
 from hitcounter.lines.rules import Rules, canonical
-from hitcounter.state import Components, State, open_database
+from hitcounter.state import Components, State
 
 OPENED = 1_800_000_000.0
 ADA = Caller('5551', 'Ada', '1.1', withheld=False)
 WITHHELD = Caller(None, None, '1.2', withheld=True)
-
-
-@pytest.fixture
-def state() -> Iterator[State]:
-    with open_database('memory:') as database, State(database, [HitCounter, Lines]) as state:
-        yield state
 
 
 def open_round(state: State, **rules: object) -> None:
