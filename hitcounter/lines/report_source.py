@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from ..errors import RulesRefused
 from ..hits import HitCounter
+from ..hits.hit import ERASED
 from ..state import Components, State
 from .component import Lines, lines_in
 from .identity import masked
 from .report import OF_ROUND, Gap, Round, Win
-from .round import RoundView
+from .round import Entry, RoundView
 from .round import Win as StoredWin
 from .rule_sentence import sentence
 
@@ -44,11 +45,11 @@ def known_of(components: Components, line: str, now: float, callers: bool) -> Kn
         view.settings.zone if view and view.is_declared else '',
         counter.hours(line),
         {result.lower(): minutes for result, minutes in turned_away.items()},
-        tuple(_round(lines, view, now, callers) for view in lines.rounds(line)) if lines else (),
+        tuple(_round(counter, lines, view, now, callers) for view in lines.rounds(line)) if lines else (),
     )
 
 
-def _round(lines: Lines, view: RoundView, now: float, callers: bool) -> Round:
+def _round(counter: HitCounter, lines: Lines, view: RoundView, now: float, callers: bool) -> Round:
     turned_away = {result.lower(): count for result, count in view.turned_away.items()}
     return Round(
         view.number,
@@ -59,12 +60,12 @@ def _round(lines: Lines, view: RoundView, now: float, callers: bool) -> Round:
         sentence(view.rules, view.line),
         view.digest,
         {'counted': view.entries, **{kind: turned_away[kind] for kind in OF_ROUND if kind in turned_away}},
-        tuple(_win(lines, view, win, callers) for win in lines.wins(view.line, view.number)),
+        tuple(_win(counter, lines, view, win, callers) for win in lines.wins(view.line, view.number)),
         tuple(Gap(*gap) for gap in view.gaps),
     )
 
 
-def _win(lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
+def _win(counter: HitCounter, lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
     try:
         entry = lines.entry(view.line, view.number, win.number)
     except KeyError:  # it is forgotten
@@ -76,8 +77,21 @@ def _win(lines: Lines, view: RoundView, win: StoredWin, callers: bool) -> Win:
         win.arrived,
         win.terms,
         masked(number) if number and not callers else number,
-        entry.identity is None,
+        _is_withheld(counter, view, entry),
     )
+
+
+def _is_withheld(counter: HitCounter, view: RoundView, entry: Entry) -> bool | None:
+    """Whether a winner withheld the number; None if the caller was erased."""
+    if entry.identity is not None:
+        return False
+    if view.rules.withheld != 'count':  # then nobody wins who withholds it
+        return None
+    try:
+        caller = counter.call(view.line, entry.line_number).caller
+    except KeyError:  # it is forgotten
+        return None
+    return None if caller == ERASED else True
 
 
 def times_of(state: State, line: str, hours: Mapping[int, int], first: int, last: int) -> Iterator[float]:

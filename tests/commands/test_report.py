@@ -23,11 +23,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from hitcounter.hits import Caller, Hit, HitCounter
+from hitcounter.lines.calling import Desk, Visit
 from hitcounter.lines.component import Lines
 from hitcounter.lines.round import Entrant
 from hitcounter.lines.rules import Rules, canonical, digest
 from hitcounter.lines.settings import Settings
-from hitcounter.lines.terms import At, Last
+from hitcounter.lines.terms import At, Every, Last
 from hitcounter.state import Components, State, open_database
 from tests.support.servers import BOB
 
@@ -207,6 +208,21 @@ def test_winners_that_are_forgotten_or_hashed_are_not_shown(hitcounter: Run, ope
         (None, None, None)
     ] * 2
     assert 'number not on record' in hitcounter('report', 'contest').stdout
+
+
+@pytest.mark.parametrize('rule', ['count', 'count-no-win'])
+def test_a_winner_who_was_erased_did_not_withhold_the_number(hitcounter: Run, opened: Opened, rule: str) -> None:
+    def play(state: State) -> None:
+        rules = Rules(win=(Every(1, 1),), withheld=rule)
+        state[Lines].open_round('contest', canonical(rules), 1000.0, 'anna')
+        for caller in (ANNA, HIDDEN):
+            Desk(state).decide(Visit('contest', caller, 1000.0))
+
+    opened(play)
+    assert hitcounter('forget', '--caller', '+49891234567').returncode == 0
+
+    told = json.loads(hitcounter('report', 'contest', '--format', 'json').stdout)
+    assert [win['withheld'] for win in told['rounds'][0]['wins']] == [None, True][: 2 if rule == 'count' else 1]
 
 
 @pytest.mark.parametrize('form', ['text', 'csv', 'json', 'html'])

@@ -93,6 +93,17 @@ def test_a_round_is_final_when_its_close_and_the_time_to_settle_are_over(
     assert caplog.messages.count("round 1 of line 'contest' is final: 1 entries, 1 won") == 1
 
 
+def test_a_round_that_is_closed_before_it_begins_is_closed_at_once(state: State) -> None:
+    open_round(state, opens=OPENED + 60)
+    assert view(state).state_at(OPENED + 1) == 'scheduled'
+
+    closed = state[Lines].close_round('contest', OPENED + 2, 'anna')
+
+    assert closed.state_at(OPENED + 2) == 'closed'
+    open_round(state, opens=OPENED + 2)
+    assert view(state).number == 2
+
+
 def test_a_call_that_arrived_in_time_is_in_until_the_round_is_final(state: State, hands: Hands) -> None:
     open_round(state, settle=30.0)
     clock = hands.of(state)
