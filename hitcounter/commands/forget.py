@@ -144,9 +144,9 @@ def _erase(state: State, components: Iterable[type[Component]], caller: SameCall
         count = sum(count for _, count in erased)
         if component is HitCounter:
             lines = {line for (line, _), count in erased if count}
-            click.echo(f'the caller of {count_of(count, "call")} on {count_of(len(lines), "line")} erased')
+            click.echo(f'erased from {count_of(count, "call")} on {count_of(len(lines), "line")}')
         elif count:
-            click.echo(f'{count_of(count, "record")} of {component.name} erased')
+            click.echo(f'erased from {count_of(count, "record")} of {component.name}')
     return failures
 
 

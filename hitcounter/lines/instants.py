@@ -50,7 +50,8 @@ def _advice(wanted: str, zones: set[str]) -> str:
     cities = {name.rpartition('/')[2]: zone for name, zone in sorted(names.items())}
     nearest = [known[found] for known in (cities, names) for found in get_close_matches(wanted, known, cutoff=0.7)]
     if nearest:
-        return f'the nearest names are {", ".join(list(dict.fromkeys(nearest))[:3])}'
+        few = list(dict.fromkeys(nearest))[:3]
+        return f'the nearest name{" is" if len(few) == 1 else "s are"} {", ".join(few)}'
     return 'name an area and a city, such as Europe/Berlin'
 
 

@@ -129,7 +129,7 @@ def _never_won_out(rules: Rules) -> Iterator[str]:
 
 def _callers(rules: Rules) -> Iterator[str]:
     if rules.window is not None and rules.limit is None:
-        yield f'the window of {rules.window!r} seconds has no limit: give the calls that one caller may have in it'
+        yield 'a window is given without a limit: say how many calls one caller may have in it'
     if rules.winners_of and rules.cooldown is None:
         yield f'the winners of {rules.winners_of!r:.82} are given without a cooldown: say how long they are barred'
     if len(rules.winners_of) > _LONGEST_GROUP or not rules.winners_of.isprintable():

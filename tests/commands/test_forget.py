@@ -98,8 +98,8 @@ def test_one_caller_is_erased_while_others_call(
             each.result()
     assert (done.returncode, done.stderr) == (0, '')
     # Of the round: its entries, the caller in its index, and the last win.
-    of_lines = '82 records of lines erased\n' if in_round else ''
-    assert done.stdout.startswith(f'the caller of 81 calls on 2 lines erased\n{of_lines}the caller may remain\n')
+    of_lines = 'erased from 82 records of lines\n' if in_round else ''
+    assert done.stdout.startswith(f'erased from 81 calls on 2 lines\n{of_lines}the caller may remain\n')
 
     assert told
     assert sorted(told) == list(range(122, 122 + len(told)))
@@ -153,7 +153,7 @@ def test_it_is_said_where_the_caller_may_remain_and_for_how_long(
     file, backups = f'{tmp_path}/hits.fs', f'{tmp_path}/backups'
     written = '  in log files of hitcounter and of Asterisk, exports and reports, until you delete them'
     first, heading, history, unknown, last = remains()
-    assert (first, heading) == ('the caller of 1 call on 1 line erased', 'the caller may remain')
+    assert (first, heading) == ('erased from 1 call on 1 line', 'the caller may remain')
     assert history == (
         f'  in the history of {file}, until a pack no longer keeps it (--pack-keep): "hitcounter pack --pack-keep 0d" '
         f'removes it now'
@@ -166,7 +166,7 @@ def test_it_is_said_where_the_caller_may_remain_and_for_how_long(
     Path(f'{file}.tr0').touch()
     hitcounter('backup', backups)
     first, _, _, cut, known, _ = remains()
-    assert first == 'the caller of 0 calls on 0 lines erased'
+    assert first == 'erased from 0 calls on 0 lines'
     assert cut == f'  in {file}.tr0, which was cut off the database, until you delete it'
     assert re.fullmatch(
         rf'  in the backups in {backups}, the last of which is of \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC, until you '
@@ -187,14 +187,14 @@ def test_a_caller_is_erased_from_rounds_and_read_by_the_country_of_the_line(hitc
     done = hitcounter('forget', '--caller', '0891234567')
     assert (done.returncode, done.stderr) == (0, '')
     first, second, *_ = done.stdout.splitlines()
-    assert first == 'the caller of 2 calls on 1 line erased'  # 27182 is not in any country
-    assert second == '4 records of lines erased'  # two entries, a caller in an index, and a winner
+    assert first == 'erased from 2 calls on 1 line'  # 27182 is not in any country
+    assert second == 'erased from 4 records of lines'  # two entries, a caller in an index, and a winner
     assert hitcounter('verify').returncode == 0
 
 
 def test_the_time_that_the_server_keeps_calls_does_not_matter_for_one_caller(hitcounter: Run, counted: None) -> None:
     done = hitcounter('forget', '--caller', '+44123', env={'HITCOUNTER_KEEP_CALLS': '90d'})
-    assert done.stdout.startswith('the caller of 1 call on 1 line erased\n')
+    assert done.stdout.startswith('erased from 1 call on 1 line\n')
 
 
 @pytest.mark.parametrize(

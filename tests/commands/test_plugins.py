@@ -200,7 +200,7 @@ def test_a_caller_is_erased_from_another_component_too(
     env = with_guests()
     done = hitcounter('forget', '--caller', '2', env=env)
     assert done.returncode == 0
-    assert done.stdout.startswith('the caller of 0 calls on 0 lines erased\n1 record of guests erased\nthe caller may')
+    assert done.stdout.startswith('erased from 0 calls on 0 lines\nerased from 1 record of guests\nthe caller may')
     rows = hitcounter('export', '--component', 'guests', '--format', 'csv', '-', env=env).stdout
     assert rows == 'when,caller_id\n1000.0,"1"\n'
 
@@ -211,7 +211,7 @@ def test_a_component_that_cannot_erase_is_named_and_keeps_no_other_from_it(
 ) -> None:
     done = hitcounter('forget', '--caller', '2', env=with_guests(odd))
     assert done.returncode == 1
-    assert done.stdout.startswith('the caller of 0 calls on 0 lines erased\nthe caller may remain\n')
+    assert done.stdout.startswith('erased from 0 calls on 0 lines\nthe caller may remain\n')
     assert re.fullmatch(
         rf'Error: some components could not forget: guests \(ValueError: {said}, in .*/guests\.py, line \d+\): fix '
         r'them, and run this again\n',

@@ -149,7 +149,7 @@ def test_hours_and_country_are_text(hours, country):
 
 
 def test_hours_are_of_a_time_zone():
-    assert refusal('24/7', zone='Berlin') == "'Berlin' is not a time zone: the nearest names are Europe/Berlin"
+    assert refusal('24/7', zone='Berlin') == "'Berlin' is not a time zone: the nearest name is Europe/Berlin"
 
 
 def test_long_hours_are_refused_and_shown_in_part():

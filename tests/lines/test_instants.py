@@ -214,10 +214,12 @@ def test_a_long_text_is_shown_in_part():
     ],
 )
 def test_what_is_almost_a_time_zone_is_refused_with_the_nearest_names(name, nearest):
-    refused, _, names = refusal(check_zone, name).partition(' is not a time zone: the nearest names are ')
+    refused, _, advice = refusal(check_zone, name).partition(' is not a time zone: the nearest name')
     assert refused == repr(name)
-    assert names.split(', ')[0] == nearest
-    assert len(names.split(', ')) <= 3
+    verb, _, names = advice.partition(' ' + nearest)
+    others = names.split(', ')[1:]
+    assert verb == ('s are' if others else ' is')
+    assert len(others) <= 2
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_a_long_name_is_shown_in_part():
 
 def test_a_wrong_time_zone_is_refused_before_the_time_is_read():
     assert refusal(parse_instant, 'soon', 'Berlin') == (
-        "'Berlin' is not a time zone: the nearest names are Europe/Berlin"
+        "'Berlin' is not a time zone: the nearest name is Europe/Berlin"
     )
 
 

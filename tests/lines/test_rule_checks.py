@@ -155,7 +155,7 @@ INSTANT = 'give seconds since 1970, at most 4,294,967,295'
         ),
         (
             Rules(window=60.0),
-            'the window of 60.0 seconds has no limit: give the calls that one caller may have in it',
+            'a window is given without a limit: say how many calls one caller may have in it',
         ),
         (
             Rules(WIN, winners_of='wxyz'),
