@@ -13,13 +13,14 @@ from ..errors import LineRefused, RoundRefused, RulesRefused
 from ..hits.bounds import check_line
 from ..lines.component import Lines, LineView, lines_in
 from ..lines.instants import show
-from ..lines.settings import NAMES, Settings, canonical, checked, parse_settings
+from ..lines.settings import DEFAULT, NAMES, Settings, canonical, checked, parse_settings
 from ..state import Components
 from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command, Commands
 from .names import argument_of, name_of
 from .toml_file import read_toml
+from .zone import warn_of_zone
 
 
 @click.group(cls=Commands, epilog='Run "hitcounter line COMMAND --help" for details.')
@@ -42,7 +43,7 @@ def main() -> None:
 @click.argument('line', required=False)
 @click.option('--file', 'path', type=click.Path(path_type=Path), help='A TOML file with a table [line.NAME] for each.')
 @click.option('--hours', help='Opening hours, as in OpenStreetMap: "Mo-Fr 08:00-18:00; PH off".')
-@click.option('--time-zone', 'zone', help='The time zone, as Europe/Berlin.')
+@click.option('--time-zone', 'zone', help='The time zone, as Europe/Berlin; default: UTC.')
 @click.option('--country', help='The country of public holidays and of national numbers, as DE.')
 @click.option('--language', help='The language of the sound files, as Asterisk names it.')
 def declare(
@@ -50,8 +51,8 @@ def declare(
 ) -> None:
     """Declare LINE, or change its settings: those that are not given stay.
 
-    With --file, all lines in the file are declared, or none if anything is wrong in it. A line whose name begins with a
-    dash is given after "--".
+    With --file, all lines in the file are declared, or none if anything is wrong in it. Each of them has the settings
+    of its table only: what the table leaves out is reset. A line whose name begins with a dash is given after "--".
     """
     log.set_up('error')
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -71,6 +72,8 @@ def declare(
             before = views[line].settings if line in views else Settings()
             settings = {line: checked(replace(before, **changes), f'line {name_of(line)}')}
         state.update(_declare, settings)
+    if any(one.hours and one.zone == DEFAULT.zone for one in settings.values()):
+        warn_of_zone(DEFAULT.zone)
     click.echo(f'{count_of(len(settings), "line")} declared: {", ".join(map(name_of, settings))}')
 
 
@@ -119,13 +122,13 @@ def _lines(line: str, view: LineView, settings: Mapping[str, Any]) -> Iterable[t
             yield key, ', '.join(value) if isinstance(value, list) else value
     for name, items in settings.get('say', {}).items():
         yield f'say {name}', json.dumps(items)
-    yield 'sound files', sounds_of(view)
+    yield 'sound files', sounds_of(line, view)
 
 
-def sounds_of(view: LineView) -> str:
+def sounds_of(line: str, view: LineView) -> str:
     """What is known of the sound files of a line, in a sentence."""
     if view.sounds is None:
-        return 'never checked: call the script sounds/LINE once, which lists the ones that are missing'
+        return f'never checked: call the script sounds/{line} once, which lists the ones that are missing'
     when = show(view.sounds.time, view.settings.zone)
     missing = ', '.join(view.sounds.missing)
     return f'{missing} missing, as of {when}' if missing else f'all there, as of {when}'

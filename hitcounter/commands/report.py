@@ -4,13 +4,10 @@ import os
 import shutil
 import sys
 import time
-from contextlib import suppress
 from functools import partial
-from zoneinfo import ZoneInfo
 
 import click
 
-from ..errors import RulesRefused
 from ..lines import report_page, report_text
 from ..lines.instants import check_zone
 from ..lines.intervals import LENGTHS, parse_bound
@@ -21,6 +18,7 @@ from ..state.storage.database import Address
 from . import log, options, storages
 from .base import Command
 from .output import STANDARD, new_file
+from .zone import of_machine
 
 #: The formats, each with the most intervals that it shows if there are longer ones; None shows any number.
 FORMATS = {'text': report_text.MOST, 'csv': None, 'json': None, 'html': report_page.MOST}
@@ -83,21 +81,12 @@ def main(
     zone = None if tz is None else check_zone(tz)
     with storages.state_of(storage, storage_of, options.UPKEEP_TIMEOUT, read_only=True) as (_, state):
         known = state.query(known_of, line, time.time(), callers)
-        zone = zone or (check_zone(known.zone) if known.zone else _of_machine())
+        zone = zone or (check_zone(known.zone) if known.zone else of_machine())
         start, end = (None if bound is None else parse_bound(bound, zone) for bound in (first, last))
         calls = Calls(known.hours, partial(times_of, state, line, known.hours), known.minutes)
         report = make(line, zone, known.time, calls, known.rounds, Scope(start, end, by, number, FORMATS[form]))
     with new_file(output) as file:
         file.write(_written(report, form, table, output))
-
-
-def _of_machine() -> ZoneInfo:
-    """The time zone that this machine is set to; UTC if that has no name."""
-    link = os.path.realpath('/etc/localtime').rpartition('/zoneinfo/')[2]
-    for name in (os.environ.get('TZ', '').removeprefix(':'), link):
-        with suppress(RulesRefused):
-            return check_zone(name)
-    return check_zone('UTC')
 
 
 def _written(report: Report, form: str, table: str | None, output: str) -> bytes:

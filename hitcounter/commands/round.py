@@ -16,10 +16,11 @@ from ..lines.identity import masked
 from ..lines.instants import iso, show
 from ..lines.round import RoundView, Win
 from ..lines.rule_sentence import sentence
-from ..lines.rules import canonical, digest
+from ..lines.rules import Rules, canonical, digest
 from ..lines.rules_table import KEYS, check_values, parse_rules
 from ..lines.settings import DEFAULT
 from ..lines.skew import refuse_skew
+from ..lines.terms import FirstAfter
 from ..shell.workspace import login_name
 from ..state import Components
 from ..state.storage.database import Address
@@ -29,13 +30,14 @@ from .base import Command, Commands
 from .line import check_name, read_table, sounds_of
 from .lines import current
 from .names import argument_of, name_of
+from .zone import warn_of_zone
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 _HELP = {
     'win': 'Who wins: "every 100", "at 9,99", "first 5", "first after 20:00", "last", joined by "and".',
-    'from': 'When it begins; default: now.',
-    'until': 'When it closes; default: when it is closed by hand.',
+    'from': 'When it begins: "22:00" or "2026-12-05 22:00"; default: now.',
+    'until': 'When it closes, in the same form; default: when it is closed by hand.',
     'most-winners': 'The most winners: after them, nobody else wins.',
     'close-when-won': 'Close with the last possible winner.',
     'most-calls': 'The most calls to count.',
@@ -43,22 +45,40 @@ _HELP = {
     'once-per': '"caller": count one call of each caller, or as many as --limit says.',
     'limit': 'How many calls of one caller are counted.',
     'window': 'The time that --limit is for: "round", or a sliding one such as 1d; default: round.',
-    'cooldown': 'How long a winner cannot win again.',
+    'cooldown': 'How long after a win calls of the winner are not counted, as 30d.',
     'winners-of': 'The group of lines that share their winners; default: the line alone.',
     'withheld': 'Callers without a number: "count-no-win", "count" or "refuse".',
     'forget': '"numbers": store keyed hashes in place of the numbers of callers.',
     'settle': 'How long after the close calls that came before it may still be counted; default: 30s.',
-    'time-zone': 'The time zone of all times; default: that of the line.',
-    'country': 'The country of national numbers; default: that of the line.',
+    'time-zone': 'The time zone of all times, as Europe/Berlin; default: that of the line, or UTC.',
+    'country': 'The country of national numbers, as DE; default: that of the line.',
 }
 _FLAGS = ('close-when-won', 'count-all')
+_METAVARS = {
+    'win': 'RULE',
+    'from': 'TIME',
+    'until': 'TIME',
+    'most-winners': 'N',
+    'most-calls': 'N',
+    'once-per': 'caller',
+    'limit': 'N',
+    'window': 'DURATION',
+    'cooldown': 'DURATION',
+    'winners-of': 'GROUP',
+    'withheld': 'WHAT',
+    'forget': 'numbers',
+    'settle': 'DURATION',
+    'time-zone': 'ZONE',
+    'country': 'CODE',
+}
 
 
 def _rules(command: F) -> F:
     """An option for each rule."""
     for key in reversed(KEYS):
         name = 'rule_' + key.replace('-', '_')
-        attributes: dict[str, Any] = {'is_flag': True, 'default': None} if key in _FLAGS else {}
+        is_flag = key in _FLAGS
+        attributes: dict[str, Any] = {'is_flag': True, 'default': None} if is_flag else {'metavar': _METAVARS[key]}
         command = click.option(f'--{key}', name, help=_HELP[key], **attributes)(command)
     return command
 
@@ -99,11 +119,20 @@ def open_round(storage: Address, storage_of: dict[str, Address], line: str, path
         now = time.time()
         rules = parse_rules(table, view.settings if view else DEFAULT, now, places)
         number = state[Lines].open_round(line, canonical(rules), now, login_name(), secrets.token_bytes(32))
-        _warn(line, state[Lines].view(line))
+        view = state[Lines].view(line)
+    if 'time-zone' not in table and _has_times(rules):
+        warn_of_zone(rules.zone)
+    _warn(line, view)
     opens = 'is open' if rules.opens is None or rules.opens <= now else f'opens {show(rules.opens, rules.zone)}'
     click.echo(f'Round {number} of line {name_of(line)} {opens}.')
     click.echo(sentence(rules, line))
     click.echo(f'SHA-256 of the rules: {digest(rules)}')
+
+
+def _has_times(rules: Rules) -> bool:
+    """Whether the rules name instants."""
+    is_timed = any(isinstance(term, FirstAfter) for term in rules.win)
+    return is_timed or rules.opens is not None or rules.closes is not None
 
 
 def _table(path: Path | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -125,7 +154,7 @@ def _warn(line: str, view: LineView) -> None:
             err=True,
         )
     if view.settings.say and (view.sounds is None or view.sounds.missing):
-        click.echo(f'Warning: sound files {sounds_of(view)}', err=True)
+        click.echo(f'Warning: sound files {sounds_of(line, view)}', err=True)
 
 
 @main.command(

@@ -109,6 +109,8 @@ class _Reader:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, date | time):  # which TOML has without quotation marks
+        raise ValueError(f'{value} is not a text: write it in quotation marks')
     if not isinstance(value, str):
         raise ValueError(f'{value!r:.80} is not a text: write one, in quotation marks')
     if not value:

@@ -42,7 +42,7 @@ def test_a_file_declares_its_lines(hitcounter: Run, start: Start, tmp_path: Path
         'before-answer    closed\n'
         'time-zone        Europe/Berlin\n'
         'say counted      ["wxyz/thanks"]\n'
-        'sound files      never checked: call the script sounds/LINE once, which lists the ones that are missing\n'
+        'sound files      never checked: call the script sounds/contest once, which lists the ones that are missing\n'
     )
     shown = json.loads(hitcounter('line', 'show', 'contest', '--json').stdout)
     assert shown == {
