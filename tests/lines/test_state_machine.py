@@ -117,6 +117,9 @@ class Running:
                 return may_win and times == 0 and arrived >= moment
         return False
 
+    def is_due(self, now: float) -> bool:
+        return self.ends is not None and now >= self.ends + SETTLE
+
     def is_full(self) -> bool:
         return self.rules.most_calls is not None and len(self.calls) >= self.rules.most_calls
 
@@ -235,14 +238,15 @@ class Rounds(RuleBasedStateMachine):
         begins = self.now if rules.opens is None else rules.opens
         if rules.closes is not None and rules.closes <= max(begins, self.now):
             return  # no command opens such a round
-        self._finish_model(self.now, line)
         new = Running(line, rules, begins)
-        clashes = [one for one in self.model.rounds[line] if not one.is_final and _clash(one, new)]
+        lasting = [one for one in self.model.rounds[line] if not (one.is_final or one.is_due(self.now))]
+        clashes = [one for one in lasting if _clash(one, new)]
         if clashes:
             with pytest.raises(ValueError, match='takes calls in that time as well'):
                 self._open_round(line, rules)
         else:
             self._open_round(line, rules)
+            self._finish_model(self.now, line)  # a round that is refused ends none
             self.model.rounds[line].append(new)
 
     def _open_round(self, line: str, rules: Rules) -> None:
@@ -287,7 +291,7 @@ class Rounds(RuleBasedStateMachine):
             (line, number)
             for line in lines
             for number, one in enumerate(self.model.rounds[line], 1)
-            if not one.is_final and one.ends is not None and now >= one.ends + SETTLE
+            if not one.is_final and one.is_due(now)
         ]
         for line, number in due:
             self.model.finish(self.model.rounds[line][number - 1])
