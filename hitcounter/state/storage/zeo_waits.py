@@ -10,13 +10,16 @@ from typing import Any
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
 
-from .away import answer_deadline
+from .away import answer_deadline, answering_within
 
 #: Seconds that a server may take to answer a thread that has set itself no time, such as a shell's.
 ANSWER_TIMEOUT = 30.0
 
 #: Seconds for a server's pack, or for another answer that takes as long as the database is large.
 LONG_ANSWER_TIMEOUT = 86400.0
+
+#: Seconds for closing a connection, which waits for no server.
+CLOSE_TIMEOUT = 10.0
 
 #: close() discards what was not yet sent: a commit that was given up must not arrive later.
 _DISCARD = struct.pack('ii', 1, 0)
@@ -41,7 +44,8 @@ def with_bounded_waits(storage: ClientStorage) -> ClientStorage:
     def close_soon() -> None:
         if not runner.is_closed():
             runner.loop.call_soon_threadsafe(_hang_up, runner.client)
-        close()
+        with answering_within(CLOSE_TIMEOUT):  # whose time is over has to close it, too, or its thread would stay
+            close()
 
     storage.close = close_soon
     return storage

@@ -1,6 +1,7 @@
 """The clock of a storage, compared with that of this machine."""
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -105,6 +106,7 @@ def test_a_zeo_server_whose_lock_another_holds_is_not_waited_for_and_no_call_los
     zeo: tuple[str, Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri, _ = zeo
+    before = set(threading.enumerate())
     monkeypatch.setattr('hitcounter.state.storage.zeo.CLOCK_TIMEOUT', 0.5)
     with open_database(uri) as database, open_database(uri) as other:
         storage, slow = database.db.storage, TransactionMetaData()
@@ -117,6 +119,7 @@ def test_a_zeo_server_whose_lock_another_holds_is_not_waited_for_and_no_call_los
         monkeypatch.undo()
         assert database.clock_skew() is not None
         assert storage._connection_generation == connection
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_zeo_server_does_not_tell_its_clock_to_those_who_only_read(

@@ -39,7 +39,6 @@ def test_what_takes_long_is_done_less_often() -> None:
 
 
 def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(periodic, 'AFTER_FAILURE', 0.01)
     monkeypatch.setattr(periodic, 'MOST_AFTER_FAILURE', 0.04)
     begins: list[float] = []
     often = threading.Event()
@@ -50,7 +49,7 @@ def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPa
             often.set()
         raise NoRoom('make room')
 
-    with closing(PeriodicTask('counting', 0.001, fail)):
+    with closing(PeriodicTask('counting', 0.001, fail, after_failure=0.01)):
         assert often.wait(PATIENCE)
     pauses = [after - before for before, after in itertools.pairwise(begins)]
     assert all(pause >= least for pause, least in zip(pauses, [0.01, 0.02, 0.04, 0.04], strict=True))
@@ -65,16 +64,15 @@ def test_after_each_failure_it_is_tried_again_later(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_fails_is_logged_and_tried_again(
-    error: BaseException, said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(periodic, 'AFTER_FAILURE', 0.001)
     times = threading.Semaphore(0)
 
     def fail() -> None:
         times.release()
         raise error
 
-    with closing(PeriodicTask('counting', 0.001, fail)):
+    with closing(PeriodicTask('counting', 0.001, fail, after_failure=0.001)):
         for _ in range(3):
             assert times.acquire(timeout=PATIENCE)
     assert said in caplog.text
