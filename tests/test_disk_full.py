@@ -80,7 +80,9 @@ class Quota:
     def start(self, start: Start) -> ServerProcess:
         server = start(at=f'file://{self._folder}/hits.fs')
         self._pid = server.process.pid
-        resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+        resource.prlimit(
+            self._pid, resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY)
+        )  # the data of coverage fit
         return server
 
     def make_room(self) -> None:
@@ -104,7 +106,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 def call_until_full(server: ServerProcess) -> list[int]:
     """The numbers that were heard before the first apology."""
     heard: list[int] = []
-    for _ in range(1000):
+    for _ in range(4000):
         call = server.call(caller_name=LONG_NAME)
         numbers = [event.number for event in call.events if isinstance(event, SaidNumber)]
         if not numbers:
