@@ -96,6 +96,7 @@ def test_callers_hang_up_at_an_item_of_every_default_set_and_the_calls_end_calml
 
     def say_all(call: Call, items: tuple[Item, ...]) -> None:
         say(call, items)
+        call.wait_for_hangup(PATIENCE)  # it may come after the end of a short file
         call.channel_status()  # as a script finds out whether its caller heard all of it
 
     ended = at_once(hang_up_at_the_item, take_call, LOCAL)
