@@ -145,6 +145,12 @@ def _erase(state: State, components: Iterable[type[Component]], caller: SameCall
         if component is HitCounter:
             lines = {line for (line, _), count in erased if count}
             click.echo(f'erased from {count_of(count, "call")} on {count_of(len(lines), "line")}')
+            if not count and caller.number.startswith('0') and not caller.country:
+                click.echo(
+                    'Warning: on lines without a country the number was sought as it is written: if it is a national '
+                    'one, give --country as well, as in --country DE',
+                    err=True,
+                )
         elif count:
             click.echo(f'erased from {count_of(count, "record")} of {component.name}')
     return failures

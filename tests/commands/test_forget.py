@@ -234,3 +234,10 @@ def test_what_does_not_name_one_caller_is_refused(
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr.splitlines()[-1] == f'Error: {said}'
     assert '+44123' in hitcounter('export', '--format', 'csv', '-').stdout
+
+
+def test_a_national_number_that_is_not_found_without_a_country_is_warned_of(counted: None, hitcounter: Run) -> None:
+    without, within = (hitcounter('forget', '--caller', '089123', *more) for more in ((), ('--country', 'DE')))
+    assert (without.returncode, within.returncode, within.stderr) == (0, 0, '')
+    assert without.stderr.startswith('Warning: on lines without a country the number was sought as it is written')
+    assert 'give --country as well' in without.stderr

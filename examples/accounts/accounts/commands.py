@@ -57,7 +57,9 @@ def add(storage: Address, storage_of: dict[str, Address], pin_stdin: bool, numbe
 
 def _ask_for_pin() -> str:
     if not (sys.stdin and sys.stdin.isatty()):
-        raise click.UsageError('there is no terminal to ask for the PIN: write it to standard input, with --pin-stdin')
+        raise click.UsageError(
+            'the PIN cannot be asked for without a terminal: give --pin-stdin, and write it to standard input'
+        )
     return str(click.prompt('PIN', hide_input=True, confirmation_prompt='The same PIN again'))
 
 

@@ -31,7 +31,7 @@ class Attempt(StrEnum):
     """What became of an attempt to log in; the value of ACCOUNT_RESULT."""
 
     RIGHT = 'RIGHT'
-    #: There is no such account, or it has another PIN.
+    #: The account does not exist, or has another PIN.
     WRONG = 'WRONG'
     #: There were too many wrong ones; this PIN was not even compared.
     LOCKED = 'LOCKED'
@@ -98,18 +98,18 @@ class Accounts(Component):
 
     @update
     def unlock(self, number: str) -> None:
-        """End the lock of an account. Raises AccountRefused if there is no such account."""
+        """Unlock an account. Raises AccountRefused if it does not exist."""
         account = self._accounts[self._existing(number)]
         account.wrong, account.locked_until = 0, None
 
     def _existing(self, number: str) -> str:
         if number not in self._accounts:
-            raise AccountRefused(f'there is no account {number!r}: see "hitcounter accounts list"')
+            raise AccountRefused(f'the account {number!r} does not exist: see "hitcounter accounts list"')
         return number
 
     @query
     def salt(self, number: str) -> Salt:
-        """The salt to hash a PIN with before `attempt`; one of nobody if there is no such account."""
+        """The salt with which to hash a PIN before `attempt`; a decoy if the account does not exist."""
         account = self._accounts.get(number)
         return DECOY if account is None else Salt(account.salt, account.cost)
 

@@ -103,7 +103,7 @@ class Sessions(Component):
             yield key if caller.is_(number) else None
 
     def erase(self, key: bytes, caller: SameCaller) -> int:
-        """The session goes on, but who called is no longer known: another call is asked for the PIN."""
+        """Keep the session, but not its caller: the next call has to give the PIN again."""
         if key not in self._sessions:  # it was forgotten meanwhile
             return 0
         account, number, began, ends = self._sessions[key]

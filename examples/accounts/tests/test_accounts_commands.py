@@ -71,7 +71,10 @@ def test_without_a_terminal_it_says_how_to_give_the_pin(run: Run) -> None:
     result = run('add', '1234', input='4711\n')
 
     assert result.exit_code == 2
-    assert 'there is no terminal to ask for the PIN: write it to standard input, with --pin-stdin' in result.output
+    assert (
+        'the PIN cannot be asked for without a terminal: give --pin-stdin, and write it to standard input'
+        in result.output
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,8 @@ def test_without_a_terminal_it_says_how_to_give_the_pin(run: Run) -> None:
         (('add', '1234', '--pin-stdin'), '47', 'the PIN is not 4 to 12 digits: choose another'),
         (('add', '1234', '--pin-stdin'), '', 'the PIN is not 4 to 12 digits: choose another'),
         (('add', '1234', '--pin-stdin'), '1234', 'the PIN is one that anybody would try first'),
-        (('unlock', '77'), None, 'there is no account \'77\': see "hitcounter accounts list"'),
-        (('remove', '77'), None, 'there is no account \'77\': see "hitcounter accounts list"'),
+        (('unlock', '77'), None, 'the account \'77\' does not exist: see "hitcounter accounts list"'),
+        (('remove', '77'), None, 'the account \'77\' does not exist: see "hitcounter accounts list"'),
     ],
 )
 def test_wrong_input_is_one_sentence_and_status_2(

@@ -73,7 +73,7 @@ def test_an_account_goes_with_its_sessions_in_one_update(state: State, clock: Cl
     assert state[Accounts].accounts() == []
     assert state[Sessions].session(key, clock.now) is None
     assert state[Sessions].session_of('200', clock.now) is None
-    with pytest.raises(AccountRefused, match="there is no account '1234'"):
+    with pytest.raises(AccountRefused, match="the account '1234' does not exist"):
         state.update(remove, '1234')
 
 
